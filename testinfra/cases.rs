@@ -38,8 +38,9 @@ use netkeel_kernel::live::snapshot::Live;
 use netkeel_plan::loss::Loss;
 use netkeel_plan::outcome::Applied;
 use netkeel_plan::plan::Plan;
-use netkeel_render::text;
-use netkeel_render::text::Style;
+use netkeel_render::plan::of::Of;
+use netkeel_render::plan::text;
+use netkeel_render::plan::text::Style;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::report::render;
 use netkeel_source::sources::Sources;
@@ -87,7 +88,8 @@ impl Case {
         let style = Style {
             colour: false,
             commands: true,
-            of: text::Of::Here,
+            full: false,
+            of: Of::Here,
         };
         let mut out = text::plan(plan, &self.sources, style);
         if !plan.steps.is_empty() {

@@ -226,24 +226,30 @@ cni:
         "#,
     );
     insta::assert_snapshot!(shown, @r#"
-      cni /etc/cni/pods/10-calico.conflist calico
-        + mtu  1460                          pods.yaml:3:34
+    Drift: 1 of 1 declared fact, on 1 object (this host).
 
-    Drift: 1 of 1 declared fact, on 1 object (this host); 1 write, all with exact undo.
-      cni /etc/cni/pods/10-calico.conflist calico
-        + mtu  1460                          pods.yaml:3:34
+      ~ cni /etc/cni/pods/10-calico.conflist calico  mtu 1460            pods.yaml:3
 
-    Drift: 1 of 1 declared fact, on 1 object (this host); 1 write, all with exact undo.
+    1 write, all with exact undo.
+    Plan: 1 to create, 0 to change, 0 to destroy (1 object).
+    Drift: 1 of 1 declared fact, on 1 object (this host).
+
+      ~ cni /etc/cni/pods/10-calico.conflist calico  mtu 1460            pods.yaml:3
+
+    1 write, all with exact undo.
+    Plan: 1 to create, 0 to change, 0 to destroy (1 object).
     Applied: 1 write; verified, nothing left to change.
     check: In sync: 1 fact as declared (this host).
     In sync: 1 fact as declared (this host).
     5a6
     >       "mtu": 1460,
     600 /etc/cni/pods/10-calico.conflist
-      cni /etc/cni/pods/10-calico.conflist calico
-        - mtu  1460 -> absent                
+    Drift: 1 fact to give back, on 1 object (this host).
 
-    Drift: 1 fact to give back, on 1 object (this host); 1 write, all with exact undo.
+      ~ cni /etc/cni/pods/10-calico.conflist calico  mtu 1460 -> absent
+
+    1 write, all with exact undo.
+    Plan: 0 to create, 0 to change, 1 to destroy (1 object).
     Released: the owner default held 1 fact; 1 write done.
     as before
     "#);
@@ -274,21 +280,24 @@ cni:
         netkeel lint | grep -A1 -E 'NK04'
         "#,
     );
-    insta::assert_snapshot!(shown, @"
-      cni /etc/cni/net.d/10-multus.conf calico
-        ~ mtu  1480 -> 1460                  pods.yaml:4:34
-      cni /etc/cni/net.d/20-calico.conflist calico
-        + mtu  1460                          pods.yaml:5:74
+    insta::assert_snapshot!(shown, @r#"
+    Drift: 2 of 2 declared facts, on 2 objects (this host).
+
+      ~ cni /etc/cni/net.d/10-multus.conf calico  mtu 1480 -> 1460       pods.yaml:4
+      ~ cni /etc/cni/net.d/20-calico.conflist calico  mtu 1460           pods.yaml:5
 
     warning NK040 /etc/cni/net.d/30-gone.conf: the CNI configuration is not there
       look for a misspelt path, or wait for the CNI's installer
-    warning NK041 /etc/cni/net.d/05-left.conf: the container runtime takes this CNI configuration first and cannot load it: line 1: not valid JSON: unterminated object
+    warning NK041 /etc/cni/net.d/05-left.conf: the container runtime takes this CNI
+      configuration first and cannot load it: line 1: not valid JSON: unterminated
+      object
       fix or remove it: no pod starts until then
 
-    Drift: 2 of 2 declared facts, on 2 objects (this host); 2 writes, all with exact undo; 2 findings.
+    2 writes, all with exact undo.
+    Plan: 1 to create, 1 to change, 0 to destroy (2 objects); 2 warnings.
     Applied: 2 writes; verified, nothing left to change.
-    check: In sync: 2 facts as declared (this host); 2 findings.
-    Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 2 findings.
+    check: In sync: 2 facts as declared (this host); 2 warnings.
+    Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 2 warnings.
     check: 2
     error: /etc/cni/net.d/30-gone.conf: it is a symbolic link to 20-calico.conflist
      --> pods.yaml:6:30
@@ -304,7 +313,7 @@ cni:
       fix or remove it: no pod starts until then
     warning NK042 /etc/cni/net.d/20-calico.conflist: its calico has the MTU 1460, but that of the loaded /etc/cni/net.d/10-multus.conf has 1480
       set both files: Multus generates one from the other when it starts
-    ");
+    "#);
 }
 
 #[test]
@@ -382,16 +391,18 @@ cni:
         checked
         "#,
     );
-    insta::assert_snapshot!(shown, @"
-    In sync: 0 facts as declared (this host); 1 finding.
+    insta::assert_snapshot!(shown, @r#"
+    In sync: 0 facts as declared (this host); 1 warning.
     exit 0
-    Not in sync: 1 problem; otherwise nothing differs of 0 declared facts (this host); 1 finding.
+    Not in sync: 1 problem; otherwise nothing differs of 0 declared facts (this host); 1 warning.
     error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ has not been filled in; the CNI's installer rewrites it: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
     exit 1
-    warning NK041 /etc/cni/net.d/10-calico.conflist: the container runtime takes this CNI configuration first and cannot load it: it is a template that has not been filled in
+    warning NK041 /etc/cni/net.d/10-calico.conflist: the container runtime takes
+      this CNI configuration first and cannot load it: it is a template that has not
+      been filled in
       fix or remove it: no pod starts until then
 
-    Not in sync: 1 problem; otherwise nothing differs of 0 declared facts (this host); 1 finding.
+    Not in sync: 1 problem; otherwise nothing differs of 0 declared facts (this host); 1 warning.
     error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ has not been filled in; the CNI's installer rewrites it: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
     error: /etc/cni/net.d/10-calico.conflist: it loads, but netkeel does not edit it: line 1: the key `mtu` is given twice
      --> pods.yaml:4:21
@@ -416,7 +427,7 @@ cni:
 
     1 error in pods.yaml
     exit 1
-    ");
+    "#);
 }
 
 #[test]

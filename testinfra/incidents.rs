@@ -5,6 +5,10 @@
 mod golden;
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "doctor/incidents/net.rs"]
+mod net;
+#[path = "doctor/incidents/provoked.rs"]
+mod provoked;
 #[path = "doctor/incidents/rebuilt.rs"]
 mod rebuilt;
 #[path = "doctor/incidents/secrets.rs"]

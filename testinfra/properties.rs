@@ -10,6 +10,10 @@ mod gaps;
 mod generate;
 #[path = "support/generate_rules.rs"]
 mod generate_rules;
+#[path = "properties/import.rs"]
+mod import;
+#[path = "properties/undo.rs"]
+mod undo;
 
 use generate::{documents, hosts};
 use generate_rules::{CONFIGURATIONS, ENTRIES, PLUGINS};

@@ -3,10 +3,15 @@
 //!
 //! Needs root, iproute2 and nftables, and fails without them.
 
+#[allow(dead_code, reason = "shared with the tests of the service")]
+#[path = "service/daemon.rs"]
+mod daemon;
 #[path = "replicate/frames.rs"]
 mod frames;
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "replicate/probe.rs"]
+mod probe;
 #[path = "replicate/process.rs"]
 mod process;
 #[path = "replicate/refuse.rs"]
@@ -20,3 +25,6 @@ mod spread;
 mod wire;
 #[path = "replicate/world.rs"]
 mod world;
+
+/// The longest wait of a test, which allows for a busy machine.
+const SOON: std::time::Duration = std::time::Duration::from_secs(10);

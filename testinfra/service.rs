@@ -22,6 +22,8 @@ mod owner;
 mod path;
 #[path = "service/pods.rs"]
 mod pods;
+#[path = "service/probes.rs"]
+mod probes;
 #[path = "service/secrets.rs"]
 mod secrets;
 #[path = "service/templates.rs"]
@@ -45,7 +47,7 @@ use std::time::{Duration, Instant};
 
 use netkeel_apply::store::Store;
 
-/// What a test waits for comes sooner than this, also on a busy machine.
+/// The longest wait of a test, which allows for a busy machine.
 const SOON: Duration = Duration::from_secs(10);
 
 /// Past the harness, which hides what a test that passes prints.
@@ -272,7 +274,7 @@ fn interfaces_that_went_are_not_remembered() {
     namespace.sh("for i in $(seq 70); do echo link add cali$i type veth peer name eth$i; done | ip -batch -");
     until("all of them are held", || held() == 142);
     namespace.sh("for i in $(seq 70); do echo link delete cali$i; done | ip -batch -");
-    until("most of them are let go of", || held() < 40);
+    until("most of them are forgotten", || held() < 40);
     assert!(ledger().wants_compacting());
     namespace.sh("ip link set cali0 mtu 1400");
     until("the log says no more than that", || !ledger().wants_compacting());
@@ -347,7 +349,7 @@ fn rules_that_log_are_kept_while_it_runs_and_go_when_it_stops() {
     assert_eq!(listed(), "");
 }
 
-/// Whoever restarts nftables flushes what is netkeel's too, and the kernel tells of it.
+/// A restart of nftables flushes netkeel's rules too, and the kernel reports it.
 #[test]
 fn rules_that_are_flushed_are_made_again_at_once_and_its_own_writes_wake_nobody() {
     const LOGGING: &str = "version: 1\nnflog: { first: { interfaces: [eth0] } }\n";
@@ -366,7 +368,7 @@ fn rules_that_are_flushed_are_made_again_at_once_and_its_own_writes_wake_nobody(
     let quiet = passes();
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(passes(), quiet);
-    // Those of others are none of its business at once.
+    // Rules of other programs are checked later.
     namespace.sh("nft add table inet other; nft add chain inet other one");
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(passes(), quiet);
@@ -409,7 +411,7 @@ fn what_cannot_be_planned_is_left_alone_and_the_others_are_kept() {
     assert_eq!((code, probing().as_str()), (1, "2\n"), "{said}");
 }
 
-/// What the service says of itself.
+/// The status of the service.
 fn status(namespace: &Namespace) -> serde_json::Value {
     let (code, text) = daemon::netkeel(&["status", "--output", "json", "--netns", &namespace.name]);
     assert_eq!(code, 0, "{text}");

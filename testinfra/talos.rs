@@ -27,8 +27,10 @@ use netkeel_dialects::talos::write::{cozystack, machine, patches, yaml};
 use netkeel_document::document::Document;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_plan::plan::Plan;
+use netkeel_render::findings as wording;
 use netkeel_render::paint::Paint;
-use netkeel_render::text;
+use netkeel_render::plan::of::Of;
+use netkeel_render::plan::text;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::{Data, Node};
 use netkeel_source::report::render;
@@ -106,12 +108,7 @@ fn every_case_merges_and_reads_as_it_says() {
             if findings.is_empty() {
                 return Ok(());
             }
-            golden(
-                path,
-                archive,
-                "findings",
-                &text::findings(&findings, Paint(false)),
-            )
+            golden(path, archive, "findings", &wording::text(&findings, Paint(false)))
         } else {
             let refused = render::render(diagnostics, sources, false);
             golden(path, archive, "refused", &refused)
@@ -164,12 +161,7 @@ fn every_configuration_is_linted_as_it_says() {
             "{}",
             render::render(diagnostics, sources, false)
         );
-        golden(
-            path,
-            archive,
-            "findings",
-            &text::findings(&findings, Paint(false)),
-        )
+        golden(path, archive, "findings", &wording::text(&findings, Paint(false)))
     });
 }
 
@@ -216,7 +208,8 @@ fn every_document_is_rendered_for_each_version() {
         let style = text::Style {
             colour: false,
             commands: false,
-            of: text::Of::Snapshot,
+            full: false,
+            of: Of::Snapshot,
         };
         golden(path, archive, "plan", &text::plan(&wanted, &sources, style))?;
         let mut source = merge(&files);

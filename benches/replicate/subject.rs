@@ -119,6 +119,7 @@ impl Running {
         supervisor.want(Some(Replication {
             settings,
             peers_file: None,
+            cluster: None,
         }));
         let begin = Instant::now();
         while supervisor.health() != WorkerHealth::Ok {

@@ -9,7 +9,10 @@ use netkeel_diagnose::lint::plan::plan;
 use netkeel_document::document::Document;
 use netkeel_host::model::Model;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_render::{diff, json, markdown, text};
+use netkeel_plan::plan::groups::Grouping;
+use netkeel_render::json;
+use netkeel_render::plan::of::Of;
+use netkeel_render::plan::{diff, markdown, text};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::sources::Sources;
 
@@ -36,14 +39,17 @@ fuzz_target!(|input: &[u8]| {
     let Ok(planned) = plan(&document, &host) else {
         return;
     };
-    let style = text::Style {
-        colour: false,
-        commands: true,
-        of: text::Of::Snapshot,
-    };
-    text::plan(&planned, &sources, style);
-    markdown::plan(&planned, &sources, text::Of::Snapshot);
-    diff::plan(&planned);
+    for full in [false, true] {
+        let style = text::Style {
+            colour: false,
+            commands: true,
+            full,
+            of: Of::Snapshot,
+        };
+        text::plan(&planned, &sources, style);
+    }
+    markdown::plan(&planned, &sources, Of::Snapshot);
+    diff::plan(&planned, Grouping::Identical);
     json::plan(&planned, &sources);
     let mut model = Model::new(host);
     for step in &planned.steps {

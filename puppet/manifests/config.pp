@@ -45,6 +45,7 @@ class netkeel::config {
     'route'     => netkeel::without_knockouts($netkeel::route),
     'nflog'     => netkeel::without_knockouts($netkeel::nflog),
     'replicate' => netkeel::without_knockouts($netkeel::replicate),
+    'probes'    => netkeel::without_knockouts($netkeel::probes),
     'cni'       => netkeel::without_knockouts($netkeel::cni),
     'wireguard' => netkeel::without_knockouts($netkeel::wireguard),
   }.filter |$section| { !($section[1] =~ Undef or $section[1].empty) }

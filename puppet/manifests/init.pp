@@ -25,6 +25,7 @@
 # @param route Metrics of routes that other programs add.
 # @param nflog Rules that send ICMP "packet too big" to an NFLOG group.
 # @param replicate Peers that get copies of ICMP "packet too big" while the service runs.
+# @param probes Paths and services that the service measures each minute.
 # @param cni The MTU that CNI plugins give to new pods.
 # @param wireguard Copies of wg-quick configurations with the MTU that fits.
 # @param limits Limits that stop an unexpectedly large change.
@@ -39,6 +40,8 @@
 # @param install How the program is installed: as a package, as a file, or not by this module.
 # @param package_name The package.
 # @param package_ensure Its version, or another state of a package.
+# @param package_source A .deb or .rpm file on the host that the package is installed from. Without it the package comes from
+#   the host's repositories.
 # @param source The source of the program if it is installed as a file.
 # @param binary The path of the program.
 # @param directory The directory of the documents.
@@ -51,7 +54,8 @@
 # @param allow_lossy Whether Puppet may make writes that cannot be undone exactly.
 # @param verify_reach Targets (HOST or HOST:PORT) that must answer before an apply, else nothing is written, and after it, else
 #   it is rolled back.
-# @param manage_service Whether the units are installed and the service runs.
+# @param manage_service Whether the service runs. Its units are those of the package if there is one; otherwise this module
+#   installs them.
 # @param service_ensure Whether the service runs.
 # @param service_enable Whether the service and the boot unit are enabled.
 # @param service_options Options of `netkeel run`.
@@ -66,6 +70,7 @@ class netkeel (
   Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Route]]]] $route = {},
   Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Nflog]]]] $nflog = {},
   Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Replicate]] $replicate = undef,
+  Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Probe]]]] $probes = {},
   Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Cni]]]] $cni = {},
   Variant[Netkeel::Knocked_out, Hash[Netkeel::Interface, Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Wireguard]]]] $wireguard = {},
   Variant[Netkeel::Knocked_out, Netkeel::Kind::Limits] $limits = {},
@@ -79,8 +84,9 @@ class netkeel (
   Enum['package', 'file', 'none'] $install = 'package',
   String[1] $package_name = 'netkeel',
   String[1] $package_ensure = 'installed',
+  Optional[Pattern[/\A\/\S+\.(deb|rpm)\z/]] $package_source = undef,
   Optional[Variant[String[1], Array[String[1], 1]]] $source = undef,
-  Netkeel::Absolute_path $binary = '/usr/local/bin/netkeel',
+  Netkeel::Absolute_path $binary = '/usr/bin/netkeel',
   Netkeel::Absolute_path $directory = '/etc/netkeel/desired.d',
   Boolean $purge_documents = true,
   Enum['type', 'exec', 'service'] $converge = 'type',

@@ -3,8 +3,15 @@
 class netkeel::install {
   case $netkeel::install {
     'package': {
+      $provider = $netkeel::package_source ? {
+        undef    => undef,
+        /\.rpm$/ => 'rpm',
+        default  => 'dpkg',
+      }
       package { $netkeel::package_name:
-        ensure => $netkeel::package_ensure,
+        ensure   => $netkeel::package_ensure,
+        provider => $provider,
+        source   => $netkeel::package_source,
       }
     }
     'file': {

@@ -2,9 +2,9 @@
 # @api private
 class netkeel::service {
   if $netkeel::manage_service {
-    $render = $netkeel::binary ? {
-      '/usr/local/bin/netkeel' => '',
-      default                  => " | sed 's|/usr/local/bin/netkeel|${netkeel::binary}|'",
+    $program = $netkeel::binary ? {
+      '/usr/bin/netkeel' => '',
+      default            => " | sed 's|/usr/bin/netkeel|${netkeel::binary}|'",
     }
 
     file { '/etc/default/netkeel':
@@ -15,15 +15,34 @@ class netkeel::service {
       content => "# Managed by Puppet.\nNETKEEL_OPTIONS=\"${netkeel::service_options.join(' ')}\"\n",
     }
 
-    # The units are those of the program that is installed, whichever version that is.
+    # A package has the units. Otherwise they are those of the program that is installed, whichever version that is.
+    $mark = '# Managed by Puppet.'
+    $packaged = $netkeel::install ? {
+      'package' => 'true',
+      'file'    => 'false',
+      default   => 'test -e /usr/lib/systemd/system/netkeel.service',
+    }
     ['netkeel.service', 'netkeel-boot.service', 'netkeel-recover.service'].each |$unit| {
-      $rendered = "${netkeel::binary} render ${unit}${render}"
-      exec { "netkeel render ${unit}":
-        command  => "${rendered} >/etc/systemd/system/${unit}.new && mv /etc/systemd/system/${unit}.new /etc/systemd/system/${unit}",
-        unless   => "${rendered} | cmp --silent - /etc/systemd/system/${unit}",
-        provider => 'shell',
-        path     => ['/usr/bin', '/bin'],
-        notify   => Exec['netkeel: systemctl daemon-reload'],
+      $file = "/etc/systemd/system/${unit}"
+      if $netkeel::install != 'package' {
+        $rendered = "{ echo '${mark}'; ${netkeel::binary} render ${unit}${program}; }"
+        exec { "netkeel render ${unit}":
+          command  => "${rendered} >${file}.new && mv ${file}.new ${file}",
+          unless   => "${packaged} || ${rendered} | cmp --silent - ${file}",
+          provider => 'shell',
+          path     => ['/usr/bin', '/bin'],
+          notify   => [Exec['netkeel: systemctl daemon-reload'], Service['netkeel']],
+        }
+      }
+      # One that this module rendered would hide the package's. Those of an administrator have no mark.
+      if $netkeel::install != 'file' {
+        exec { "netkeel: remove ${file}":
+          command  => "rm ${file}",
+          onlyif   => "${packaged} && head -n 1 ${file} | grep -qxF '${mark}'",
+          provider => 'shell',
+          path     => ['/usr/bin', '/bin'],
+          notify   => [Exec['netkeel: systemctl daemon-reload'], Service['netkeel']],
+        }
       }
     }
 
@@ -74,7 +93,7 @@ class netkeel::service {
       ensure    => $netkeel::service_ensure,
       enable    => $netkeel::service_enable,
       require   => Exec['netkeel: systemctl daemon-reload'],
-      subscribe => [File['/etc/default/netkeel'], Exec['netkeel render netkeel.service']],
+      subscribe => File['/etc/default/netkeel'],
     }
 
     # A new program replaces the file of a running one, whoever brought it, and in whichever run.

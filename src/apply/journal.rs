@@ -55,6 +55,8 @@ pub enum Work {
     Apply,
     /// It gives back what the owner holds.
     Release,
+    /// It undoes an apply, whose name stands in place of the hash of a document.
+    Undo,
     /// It removes what exists only while the service runs.
     Stop,
 }

@@ -8,7 +8,7 @@
 pub mod actor;
 mod error;
 pub mod history;
-mod last_good;
+mod kept;
 pub mod ledger;
 pub mod lock;
 mod log;
@@ -19,6 +19,7 @@ pub mod rejected;
 pub mod settled;
 mod socket;
 pub mod transaction;
+pub mod values;
 pub(crate) mod watchdog;
 
 use std::path::{Path, PathBuf};

@@ -14,7 +14,7 @@ use netkeel_mtu::layer::Family;
 use netkeel_plan::ledger::Ledger;
 use netkeel_plan::ownership::Ownership;
 
-/// Directory of documents that is read without `-f`.
+/// Directory of documents that is read without `-f`, with those below it (`load/directory.rs`).
 pub(crate) const DEFAULT_DOCUMENTS: &str = "/etc/netkeel/desired.d";
 
 /// The documents to read, and the network namespace to work on.
@@ -23,6 +23,8 @@ pub(crate) struct Documents {
     /// Document, directory of documents, or - for standard input
     ///
     /// Documents are YAML, JSON or TOML. Repeat the option to layer documents: later ones override earlier ones.
+    /// With the default directory, netkeel also reads /run/netkeel/desired.d and /usr/lib/netkeel/desired.d. A file
+    /// in an earlier directory hides those of its name in later ones.
     #[arg(short, long = "file", value_name = "FILE|DIR|-", default_value = DEFAULT_DOCUMENTS)]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
@@ -131,6 +133,14 @@ pub(crate) enum Output {
     Json,
     /// For a review comment
     Markdown,
+}
+
+/// How much of a plan to show.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct FullOption {
+    /// Show every object, also those with identical changes
+    #[arg(long)]
+    pub(crate) full: bool,
 }
 
 /// The IP version of the outer header.

@@ -3,8 +3,14 @@
 pub(crate) mod ansible_module;
 pub(crate) mod apply;
 pub(crate) mod confirm;
+mod countdown;
+pub(crate) mod edit;
+mod failed;
+pub(crate) mod holds_nothing;
+mod prompt;
 pub(crate) mod recover;
 pub(crate) mod release;
 mod service_holder;
+pub(crate) mod undo;
 mod watcher;
 pub(crate) mod wireguard_mtu;

@@ -3,14 +3,17 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind as Usage;
+use clap::error::{ContextKind, ContextValue, ErrorKind as Usage};
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::change::{ansible_module, apply, confirm, recover, release, wireguard_mtu};
-use crate::inspect::{check, doctor, explain, history, lint, mtu, observe, path, plan, pods, probe};
+use crate::change::{ansible_module, apply, confirm, edit, recover, release, undo, wireguard_mtu};
+use crate::inspect::{
+    check, doctor, explain, history, import, lint, mtu, observe, owners, path, plan, pods, probe, validate,
+};
 use crate::print::{completions, man, render, schema};
 use crate::serve::{pause, replicate_worker, run, status};
 use crate::{exit, output};
+use netkeel_core::text::escape::printable;
 
 /// Keep a Linux host's network path in sync with a declarative config
 #[derive(Debug, Parser)]
@@ -35,16 +38,21 @@ enum Verb {
     Apply(apply::Arguments),
     Confirm(confirm::Arguments),
     Recover(recover::Arguments),
+    Undo(undo::Arguments),
     Release(release::Arguments),
     Run(run::Arguments),
     Status(status::Arguments),
     Pause(pause::Arguments),
     Explain(explain::Arguments),
     History(history::Arguments),
+    Owners(owners::Arguments),
     Lint(lint::Arguments),
+    Validate(validate::Arguments),
+    Edit(edit::Arguments),
     Mtu(mtu::Arguments),
     #[command(name = "wireguard-mtu")]
     WireguardMtu(wireguard_mtu::Arguments),
+    Import(import::Arguments),
     Observe(observe::Arguments),
     Pods(pods::Arguments),
     Probe(probe::Arguments),
@@ -69,6 +77,9 @@ pub fn main() -> ExitCode {
             // clap exits with 2 on a usage error; here that would read as drift.
             let asked = matches!(error.kind(), Usage::DisplayHelp | Usage::DisplayVersion);
             let _ = error.print();
+            if let Some(tip) = tip(&error) {
+                output::say(&tip);
+            }
             return ExitCode::from(if asked { exit::OK } else { exit::ERROR });
         }
     };
@@ -78,15 +89,20 @@ pub fn main() -> ExitCode {
         Verb::Apply(arguments) => apply::run(&arguments),
         Verb::Confirm(arguments) => confirm::run(&arguments),
         Verb::Recover(arguments) => recover::run(&arguments),
+        Verb::Undo(arguments) => undo::run(&arguments),
         Verb::Release(arguments) => release::run(&arguments),
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Status(arguments) => status::run(&arguments),
         Verb::Pause(arguments) => pause::run(&arguments),
+        Verb::Edit(arguments) => edit::run(&arguments),
+        Verb::Validate(arguments) => validate::run(&arguments),
         Verb::Lint(arguments) => lint::run(&arguments),
         Verb::Mtu(arguments) => mtu::run(&arguments),
         Verb::WireguardMtu(arguments) => wireguard_mtu::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
+        Verb::Owners(arguments) => owners::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),
+        Verb::Import(arguments) => import::run(&arguments),
         Verb::Observe(arguments) => observe::run(&arguments),
         Verb::Pods(arguments) => pods::run(&arguments),
         Verb::Probe(arguments) => probe::run(&arguments),
@@ -114,6 +130,16 @@ fn parse(line: Vec<OsString>) -> Result<Cli, clap::Error> {
     }
     let mut matches = command.try_get_matches_from_mut(line)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// What is meant by a document without its option: `netkeel plan site.yaml`.
+fn tip(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let ends = [".yaml", ".yml", ".json", ".toml"];
+    let is_document = error.kind() == Usage::UnknownArgument && ends.iter().any(|end| word.ends_with(end));
+    is_document.then(|| format!("\ntip: name a document with -f: -f {}\n", printable(word)))
 }
 
 /// The clap command with the options of every verb.

@@ -25,7 +25,7 @@ impl FailOn {
 }
 
 /// The option of commands that plan.
-#[derive(Debug, Args)]
+#[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct FailOnArguments {
     /// Fail with status 1 on a finding of at least this severity
     #[arg(long, value_enum, value_name = "SEVERITY")]

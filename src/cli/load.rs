@@ -1,6 +1,7 @@
 //! Loads documents.
 
 pub(crate) mod address;
+pub(crate) mod directory;
 pub(crate) mod documents;
 pub(crate) mod file;
 mod hierarchy;

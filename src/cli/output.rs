@@ -8,16 +8,17 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use nix::unistd::geteuid;
 use serde::Serialize;
 
-use crate::arguments::Output;
+use crate::arguments::{FullOption, Output};
 use netkeel_core::error::Error;
 use netkeel_core::text::escape::{is_deceptive, printable};
 use netkeel_host::snapshot::problem::{Problem, summarize};
 use netkeel_kernel::namespace::identity;
 use netkeel_plan::plan::Plan;
+use netkeel_render::json;
 use netkeel_render::paint::Paint;
-use netkeel_render::text::Of;
+use netkeel_render::plan::of::Of;
+use netkeel_render::plan::{diff, markdown, text};
 use netkeel_render::wording::count;
-use netkeel_render::{diff, json, markdown, text};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::report::render;
 use netkeel_source::sources::Sources;
@@ -56,6 +57,15 @@ pub(crate) fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) {
     say(&render::render(diagnostics, sources, stderr_colour()));
 }
 
+/// Reports the diagnostics of documents, and with `--output json` prints them as the result too.
+pub(crate) fn invalid(diagnostics: &Diagnostics, sources: &Sources, as_json: bool) -> Result<(), Error> {
+    self::diagnostics(diagnostics, sources);
+    if as_json {
+        print(&pretty(&json::diagnostics::report(diagnostics, sources)))?;
+    }
+    Ok(())
+}
+
 /// Reports the parts of the host that could not be read. Without root, the last report says that root may help.
 pub(crate) fn problems(problems: &[Problem]) {
     let mut lines = summarize(problems).into_iter().peekable();
@@ -85,30 +95,37 @@ pub(crate) fn here() -> Of {
     }
 }
 
+/// How much of a plan to show.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Detail {
+    /// Show the commands that an operator would type.
+    pub(crate) commands: bool,
+    /// Show every object, also those with identical changes.
+    pub(crate) full: FullOption,
+}
+
 /// Prints a plan.
 pub(crate) fn plan(
     plan: &Plan,
     sources: &Sources,
     output: Output,
-    commands: bool,
+    detail: Detail,
     of: Of,
 ) -> Result<(), Error> {
-    print(&shown(plan, sources, output, commands, of))
+    print(&shown(plan, sources, output, detail, of))
 }
 
 /// Formats a plan.
-pub(crate) fn shown(plan: &Plan, sources: &Sources, output: Output, commands: bool, of: Of) -> String {
+pub(crate) fn shown(plan: &Plan, sources: &Sources, output: Output, detail: Detail, of: Of) -> String {
+    let style = text::Style {
+        colour: stdout_colour(),
+        commands: detail.commands,
+        full: detail.full.full,
+        of,
+    };
     match output {
-        Output::Text => text::plan(
-            plan,
-            sources,
-            text::Style {
-                colour: stdout_colour(),
-                commands,
-                of,
-            },
-        ),
-        Output::Diff => diff::plan(plan),
+        Output::Text => text::plan(plan, sources, style),
+        Output::Diff => diff::plan(plan, style.grouping()),
         Output::Json => pretty(&json::plan(plan, sources)),
         Output::Markdown => markdown::plan(plan, sources, of),
     }

@@ -9,6 +9,7 @@ pub mod mtu;
 pub mod name;
 pub mod nflog;
 pub mod op;
+pub mod probe;
 pub mod replication;
 pub mod rp_filter;
 pub mod text;

@@ -134,8 +134,8 @@ impl Bundle {
                 .collect(),
             findings,
             applies: applies.into_iter().map(BundledApply::without_text).collect(),
-            first: without_comments(first),
-            last: without_comments(last),
+            first,
+            last,
             snapshot,
         }
     }
@@ -195,12 +195,4 @@ fn without_text(mut snapshot: Snapshot) -> Snapshot {
         }
     }
     snapshot
-}
-
-/// The reading without the comments of rules.
-fn without_comments(mut reading: Reading) -> Reading {
-    for rule in reading.rules.values_mut() {
-        rule.comment = None;
-    }
-    reading
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::path::lookup::Host;
@@ -13,7 +14,7 @@ use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::probe::encapsulated::{Encapsulated, Encapsulation};
 
 /// A setting of the host that drops the packet, or the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Reason {
     /// No interface has the outer destination.
@@ -60,7 +61,7 @@ pub enum Reason {
 }
 
 /// A fact that the snapshot does not show. Each may be the reason too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "unchecked", rename_all = "kebab-case")]
 pub enum Unchecked {
     /// The interfaces, or their addresses of an IP version, were not read.
@@ -94,7 +95,7 @@ pub enum Unchecked {
 }
 
 /// The explanation of a failure, in the order in which the host handles the packet.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Explanation {
     /// The settings that drop the packet or its answer.
     pub reasons: Vec<Reason>,

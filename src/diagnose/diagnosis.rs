@@ -7,12 +7,23 @@ mod configured;
 mod counted;
 mod fragment;
 mod join;
+mod neighbours;
+mod refute;
 
 use netkeel_core::finding::Finding;
 use netkeel_host::counters::deltas::Deltas;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::scope::Scope;
 
 use crate::diagnosis::cause::Diagnosis;
+
+/// The facts of a host that a diagnosis needs.
+pub fn scope() -> Scope {
+    Scope {
+        forwarding: true,
+        ..Scope::wide()
+    }
+}
 
 /// Names the causes that the host's configuration, its findings and the growth of its counters show.
 /// Without a `window` no counters were read, and the configuration is judged alone.

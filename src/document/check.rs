@@ -258,6 +258,10 @@ impl Checker<'_> {
             && value.contains(':')
         {
             diagnostic.hint("write `key: value`, with a blank after the colon");
+        } else if let (Some(fields), Some(number)) = (fields_of(shape), node.integer())
+            && fields.iter().any(|field| field.name == "mtu")
+        {
+            diagnostic.hint(format!("write {{ mtu: {number} }} if its MTU is meant"));
         } else if let (Shape::List(_), Some(one)) = (shape, node.scalar()) {
             diagnostic.hint(format!("a list of one is [{one}]"));
         }
@@ -276,6 +280,15 @@ impl Checker<'_> {
 
     fn error(&mut self, span: Span, path: &KeyPath<'_>, error: Error) {
         self.diagnostics.add(span, path, error.message).hints = error.hints;
+    }
+}
+
+/// The keys of a map, if the shape is one or may be one.
+fn fields_of(shape: &Shape) -> Option<&'static [Field]> {
+    match shape {
+        Shape::Map(fields) => Some(fields),
+        Shape::Either(shapes) => shapes.iter().find_map(fields_of),
+        _ => None,
     }
 }
 

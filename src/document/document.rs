@@ -7,13 +7,13 @@ use crate::check::required;
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::nflog::entry::Entry;
 use crate::kinds::nflog::kind;
-use crate::kinds::{KINDS, replicate};
+use crate::kinds::{KINDS, probes, replicate};
 use crate::not_the_host::NotTheHost;
 use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::wants::Wants;
 use crate::want::{Origin, Want};
-use crate::{check, spelling};
+use crate::{check, schema_key, spelling};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Value};
 use netkeel_core::finding::{Code, Findings};
@@ -21,6 +21,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::nflog::entry_name::EntryName;
+use netkeel_core::probe::{Probe, ProbeName};
 use netkeel_core::replication::settings::Replication;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
@@ -66,6 +67,8 @@ pub struct Document {
     pub nflog: BTreeMap<EntryName, Entry>,
     /// The settings of its replication worker, if it declares one.
     pub replicate: Option<Replication>,
+    /// The probes that the service repeats.
+    pub probes: BTreeMap<ProbeName, Probe>,
     /// Findings about its source that no host decides.
     findings: Findings,
     sections: Vec<Box<dyn Section>>,
@@ -226,6 +229,7 @@ impl Document {
     /// Reads a document from the nodes of its files, in layer order. Errors go to `diagnostics`; if
     /// there are any, the returned document must not be used.
     pub fn read(mut layers: Vec<Node>, netns: Netns, diagnostics: &mut Diagnostics) -> Document {
+        schema_key::take(&mut layers, diagnostics);
         let versioned = layers.iter().any(|layer| layer.get("version").is_some());
         for layer in &layers {
             check::check_layer(layer, &SHAPE, &KeyPath::ROOT, diagnostics);
@@ -262,6 +266,7 @@ impl Document {
                 limits: Limits::default(),
                 nflog: BTreeMap::new(),
                 replicate: None,
+                probes: BTreeMap::new(),
                 findings: Findings::default(),
                 sections: Vec::new(),
                 span,
@@ -293,6 +298,7 @@ impl Document {
             .filter_map(|kind| Some(kind.read(whole.get(kind.field().name)?, &mut context)))
             .collect();
         let replicate = replicate::replication(&whole, diagnostics);
+        let probes = probes::probes(&whole, diagnostics);
         let allowed = whole.get("allow").map(Node::entries).unwrap_or_default().iter();
         let allowed = allowed
             .filter_map(|entry| Some((entry.key.parse().ok()?, entry.value.text()?.to_owned())))
@@ -334,6 +340,7 @@ impl Document {
             limits,
             nflog: whole.get("nflog").map(kind::entries).unwrap_or_default(),
             replicate,
+            probes,
             findings: std::mem::take(&mut diagnostics.findings),
             sections,
             span,

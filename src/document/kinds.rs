@@ -5,6 +5,7 @@ pub mod kind;
 mod link;
 pub mod mtu;
 pub mod nflog;
+pub(crate) mod probes;
 pub(crate) mod replicate;
 pub(crate) mod required;
 mod route;
@@ -22,6 +23,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &route::Kind,
     &crate::kinds::nflog::kind::Kind,
     &replicate::Kind,
+    &probes::Kind,
     &cni::Kind,
     &wireguard::Kind,
 ];

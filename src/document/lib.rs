@@ -9,6 +9,7 @@ pub mod not_the_host;
 #[cfg(test)]
 mod sample;
 pub mod schema;
+pub mod schema_key;
 pub mod section_name;
 mod selector;
 pub mod shape;

@@ -5,6 +5,7 @@ mod tests;
 
 use serde_json::{Map, Value, json};
 
+use crate::schema_key;
 use crate::shape::{Field, Shape};
 
 /// Decimal digits without leading zeros: the only form in which text is accepted as a number.
@@ -25,6 +26,10 @@ pub fn json_schema(shape: &Shape, title: &str) -> Value {
     );
     schema.insert("title".to_owned(), json!(title));
     schema.extend(any_of(alternatives(shape)));
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        let text = json!({ "type": "string", "description": schema_key::DOC });
+        properties.insert(schema_key::KEY.to_owned(), text);
+    }
     Value::Object(schema)
 }
 

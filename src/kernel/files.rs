@@ -4,7 +4,5 @@ pub(crate) mod cni;
 pub(crate) mod file;
 pub mod openers;
 pub mod private;
-pub mod proc_counters;
-mod proc_sockets;
 pub mod read;
 pub mod root;

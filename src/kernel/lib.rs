@@ -1,5 +1,6 @@
 //! The one door to Linux: netlink, nftables, `/proc/sys`, files, namespaces and pods.
 
+pub mod counters;
 pub mod files;
 mod ioctl;
 pub mod live;
@@ -13,5 +14,4 @@ pub mod probe;
 pub mod process;
 pub mod rtnetlink;
 pub mod sysctl;
-mod udev;
 mod wireguard;

@@ -3,6 +3,7 @@
 pub mod changes;
 pub mod client;
 mod conditions;
+pub(crate) mod drops;
 mod expression;
 mod foreign;
 mod legacy;

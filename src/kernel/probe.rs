@@ -1,5 +1,6 @@
 //! Packets that netkeel sends to learn about a path.
 
+pub mod declared;
 pub mod encapsulated;
 mod error_queue;
 mod packet;
@@ -9,3 +10,4 @@ pub mod reach;
 mod route_to;
 mod segment;
 mod socket;
+pub mod too_big;

@@ -11,7 +11,6 @@ mod link_tests;
 pub(crate) mod macs;
 pub(crate) mod metrics;
 pub(crate) mod next_hops;
-pub(crate) mod qdisc;
 pub(crate) mod route;
 pub(crate) mod route_change;
 mod route_filter;

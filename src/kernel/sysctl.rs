@@ -2,3 +2,4 @@
 
 pub mod missing;
 pub mod tree;
+pub(crate) mod udev;

@@ -9,6 +9,7 @@ pub mod filter;
 mod ipv4;
 mod ipv6;
 pub mod limit;
+pub mod probe;
 pub mod read;
 pub mod refused;
 #[cfg(test)]

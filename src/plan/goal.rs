@@ -5,6 +5,7 @@ pub mod planned;
 pub mod saved;
 #[cfg(test)]
 mod tests;
+pub mod undo;
 
 use std::collections::BTreeSet;
 

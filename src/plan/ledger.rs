@@ -4,6 +4,9 @@
 //! The first line is the format. The lines of an apply count once a [`Line::Committed`] follows them, until
 //! a [`Line::RolledBack`] names the apply. Text after the last newline was torn by a crash and is ignored.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,16 +41,17 @@ pub struct OwnershipRecord {
 }
 
 impl OwnershipRecord {
-    /// Merges a later record of the same fact. A side effect of one owner never replaces the declaration of
-    /// another.
-    fn take(&mut self, later: OwnershipRecord) {
+    /// Merges a later record of the same fact, and returns whether it counts. A side effect of one owner never
+    /// replaces the declaration of another.
+    fn take(&mut self, later: OwnershipRecord) -> bool {
         if later.caused_by.is_some() && later.owner != self.owner {
-            return;
+            return false;
         }
         let is_declared = self.caused_by.is_none() || later.caused_by.is_none();
         self.caused_by = later.caused_by.filter(|_| !is_declared);
         self.wrote = later.wrote;
         self.owner = later.owner;
+        true
     }
 }
 
@@ -76,6 +80,10 @@ pub enum Line {
         /// The apply; `None` if netkeel compacts the log or purges facts of deleted interfaces.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         transaction: Option<String>,
+        /// When the records were written: Unix seconds by the wall clock, only to be shown. `None` if they
+        /// have no known time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<u64>,
         /// The number of lines that it commits.
         lines: usize,
     },
@@ -86,10 +94,11 @@ pub enum Line {
     },
 }
 
-/// The lines that a commit adds to the log. The last one records that the apply was committed, so it is
-/// written even without ownership records.
+/// The lines that a commit at a time adds to the log. The last one records that the apply was committed, so it
+/// is written even without ownership records.
 pub fn commit<'a>(
     transaction: Option<&str>,
+    at: Option<u64>,
     claims: impl IntoIterator<Item = OwnershipRecord>,
     released: impl IntoIterator<Item = &'a Fact>,
 ) -> Vec<Line> {
@@ -97,6 +106,7 @@ pub fn commit<'a>(
     lines.extend(released.into_iter().cloned().map(Line::Release));
     lines.push(Line::Committed {
         transaction: transaction.map(str::to_owned),
+        at,
         lines: lines.len(),
     });
     lines
@@ -105,11 +115,19 @@ pub fn commit<'a>(
 /// All current ownership records.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ledger {
-    claims: BTreeMap<Fact, OwnershipRecord>,
+    claims: BTreeMap<Fact, Held>,
     /// The applies that were committed since the log was last compacted.
     committed: BTreeSet<String>,
     /// The number of lines in the log.
     lines: usize,
+}
+
+/// A record in force.
+#[derive(Clone, Debug, PartialEq)]
+struct Held {
+    record: OwnershipRecord,
+    /// When the fact was written last: Unix seconds, if known.
+    written: Option<u64>,
 }
 
 impl FromIterator<OwnershipRecord> for Ledger {
@@ -118,7 +136,7 @@ impl FromIterator<OwnershipRecord> for Ledger {
         let mut ledger = Ledger::default();
         for claim in claims {
             ledger.lines += 1;
-            ledger.hold(claim);
+            ledger.hold(claim, None);
         }
         ledger
     }
@@ -176,7 +194,11 @@ impl Ledger {
                 Line::Release(fact) => changes.push(Change::Release(fact)),
                 // The apply was undone before its commit was complete.
                 Line::RolledBack { .. } => changes.clear(),
-                Line::Committed { transaction, lines } => {
+                Line::Committed {
+                    transaction,
+                    at,
+                    lines,
+                } => {
                     // An apply that was killed during its commit and then resumed has written some of these
                     // lines before.
                     let earlier = changes.len().checked_sub(lines).ok_or_else(|| {
@@ -189,7 +211,7 @@ impl Ledger {
                         changes
                             .into_iter()
                             .skip(earlier)
-                            .for_each(|change| self.change(change));
+                            .for_each(|change| self.change(change, at));
                     }
                 }
             }
@@ -197,9 +219,9 @@ impl Ledger {
         Ok(())
     }
 
-    fn change(&mut self, change: Change) {
+    fn change(&mut self, change: Change, at: Option<u64>) {
         match change {
-            Change::Hold(claim) => self.hold(*claim),
+            Change::Hold(claim) => self.hold(*claim, at),
             Change::Release(fact) => {
                 self.claims.remove(&fact);
             }
@@ -207,28 +229,41 @@ impl Ledger {
     }
 
     /// Adds a record. A later record of the same fact keeps the value that was found first.
-    fn hold(&mut self, later: OwnershipRecord) {
+    fn hold(&mut self, later: OwnershipRecord, at: Option<u64>) {
         match self.claims.entry(later.fact.clone()) {
-            Entry::Occupied(mut held) => held.get_mut().take(later),
+            Entry::Occupied(mut held) => {
+                let held = held.get_mut();
+                if held.record.take(later) {
+                    held.written = at;
+                }
+            }
             Entry::Vacant(free) => {
-                free.insert(later);
+                free.insert(Held {
+                    record: later,
+                    written: at,
+                });
             }
         }
     }
 
     /// The record of a fact.
     pub fn get(&self, fact: &Fact) -> Option<&OwnershipRecord> {
-        self.claims.get(fact)
+        self.claims.get(fact).map(|held| &held.record)
+    }
+
+    /// When netkeel wrote a fact last: Unix seconds by the wall clock, only to be shown. `None` if it is unknown.
+    pub fn written_at(&self, fact: &Fact) -> Option<u64> {
+        self.claims.get(fact)?.written
     }
 
     /// The records of an owner, in the order of the facts.
     pub fn of(&self, owner: &str) -> impl Iterator<Item = &OwnershipRecord> {
-        self.claims.values().filter(move |claim| claim.owner == owner)
+        self.claims().filter(move |claim| claim.owner == owner)
     }
 
     /// All records, in the order of the facts.
     pub fn claims(&self) -> impl ExactSizeIterator<Item = &OwnershipRecord> {
-        self.claims.values()
+        self.claims.values().map(|held| &held.record)
     }
 
     /// Whether an apply was committed. Only applies since the last compaction are known.
@@ -239,7 +274,7 @@ impl Ledger {
     /// All owners.
     #[cfg(test)]
     fn owners(&self) -> BTreeSet<&str> {
-        self.claims.values().map(|claim| claim.owner.as_str()).collect()
+        self.claims().map(|claim| claim.owner.as_str()).collect()
     }
 
     /// Whether most lines of the log are obsolete.
@@ -253,7 +288,15 @@ impl Ledger {
     /// # Errors
     /// Never in practice: every record can be written as JSON.
     pub fn compact(&self) -> Result<String, Error> {
-        let lines = commit(None, self.claims.values().cloned(), []);
+        // One commit for each time, so that the times are kept.
+        let mut by_time: BTreeMap<Option<u64>, Vec<OwnershipRecord>> = BTreeMap::new();
+        for held in self.claims.values() {
+            by_time.entry(held.written).or_default().push(held.record.clone());
+        }
+        let commits = by_time
+            .into_iter()
+            .map(|(at, records)| commit(None, at, records, []));
+        let lines: Vec<Line> = commits.flatten().collect();
         let head = [serde_json::to_string(&Head::NEW)].into_iter();
         let lines = head.chain(lines.iter().map(|line| reveal(|| serde_json::to_string(line))));
         lines
@@ -284,216 +327,4 @@ fn read_lines(text: &str) -> Result<Vec<Line>, Error> {
 
 fn damaged(why: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::Unreadable, format!("the ledger is damaged: {why}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use netkeel_core::fact::Field;
-    use netkeel_core::name::netns::Netns;
-
-    fn claim(name: &str, owner: &str, found: i64, wrote: i64) -> OwnershipRecord {
-        OwnershipRecord {
-            fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), Field::Mtu),
-            owner: owner.into(),
-            found: Some(Value::Number(found)),
-            wrote: Some(Value::Number(wrote)),
-            caused_by: None,
-        }
-    }
-
-    fn json(value: &impl Serialize) -> String {
-        serde_json::to_string(value).unwrap() + "\n"
-    }
-
-    fn text(lines: &[Line]) -> String {
-        lines.iter().map(json).collect()
-    }
-
-    fn log(parts: &[Vec<Line>]) -> String {
-        json(&Head::NEW) + &text(&parts.concat())
-    }
-
-    fn committed(transaction: &str, claims: &[OwnershipRecord], released: &[OwnershipRecord]) -> Vec<Line> {
-        let released = released.iter().map(|claim| &claim.fact);
-        commit(Some(transaction), claims.iter().cloned(), released)
-    }
-
-    fn undone(transaction: &str) -> Vec<Line> {
-        vec![Line::RolledBack {
-            transaction: transaction.into(),
-        }]
-    }
-
-    /// The file is read by people after a crash: one line of each kind.
-    #[test]
-    fn each_kind_of_line_reads_well() {
-        let mut absent = claim("eth1", "default", 0, 0);
-        (absent.found, absent.wrote) = (None, Some(Value::Text("loose".into())));
-        absent.caused_by = Some(Box::new(claim("eth0", "", 0, 0).fact));
-        let held = [claim("eth0", "default", 1500, 1460), absent];
-        let lines = [
-            committed("1", &held, &[claim("eth2", "", 0, 0)]),
-            commit(None, [], []),
-            undone("1"),
-        ];
-        insta::assert_snapshot!(log(&lines).trim_end(), @r#"
-        {"format":1}
-        {"record":{"fact":{"object":{"link":"eth0"},"field":"mtu"},"owner":"default","found":1500,"wrote":1460}}
-        {"record":{"fact":{"object":{"link":"eth1"},"field":"mtu"},"owner":"default","found":null,"wrote":"loose","caused_by":{"object":{"link":"eth0"},"field":"mtu"}}}
-        {"release":{"object":{"link":"eth2"},"field":"mtu"}}
-        {"committed":{"transaction":"1","lines":3}}
-        {"committed":{"lines":0}}
-        {"rolled_back":{"transaction":"1"}}
-        "#);
-    }
-
-    #[test]
-    fn the_value_found_first_is_kept() {
-        let text = log(&[
-            committed("1", &[claim("eth0", "a", 1500, 1460)], &[]),
-            committed("2", &[claim("eth0", "a", 1460, 1400)], &[]),
-        ]);
-        let ledger = Ledger::read(&text).unwrap();
-        assert_eq!(
-            ledger.of("a").collect::<Vec<_>>(),
-            [&claim("eth0", "a", 1500, 1400)]
-        );
-        assert_eq!(
-            Ledger::read(&ledger.compact().unwrap()).unwrap().claims,
-            ledger.claims
-        );
-    }
-
-    #[test]
-    fn a_side_effect_of_another_owner_does_not_take_a_declared_fact() {
-        let with = |mut claim: OwnershipRecord| {
-            claim.caused_by = Some(Box::new(crate::ledger::tests::claim("eth9", "", 0, 0).fact));
-            claim
-        };
-        let ledger = |claims: [OwnershipRecord; 2]| Ledger::from_iter(claims);
-        let held = |claims| ledger(claims).claims().next().unwrap().clone();
-        let (declared, later) = (claim("eth0", "a", 1500, 1460), claim("eth0", "b", 1460, 1400));
-        assert_eq!(held([declared.clone(), with(later.clone())]), declared);
-        // The owner that declares the fact takes it.
-        assert_eq!(
-            held([with(declared.clone()), later]),
-            claim("eth0", "b", 1500, 1400)
-        );
-        // A declaration of one owner stays a declaration, whatever else it changes.
-        let again = claim("eth0", "a", 1460, 1400);
-        assert_eq!(
-            held([declared.clone(), with(again.clone())]),
-            claim("eth0", "a", 1500, 1400)
-        );
-        assert_eq!(
-            held([with(declared), with(again)]),
-            with(claim("eth0", "a", 1500, 1400))
-        );
-    }
-
-    #[test]
-    fn an_apply_that_was_undone_claims_nothing_and_what_is_released_is_free() {
-        let text = log(&[
-            committed(
-                "1",
-                &[claim("eth0", "a", 1500, 1460), claim("eth1", "b", 1500, 1460)],
-                &[],
-            ),
-            committed("2", &[claim("eth2", "a", 1500, 1460)], &[]),
-            undone("2"),
-            committed("3", &[], &[claim("eth0", "a", 0, 0)]),
-            // A release that was killed after its commit was written, and then undone.
-            committed("4", &[], &[claim("eth1", "b", 0, 0)]),
-            undone("4"),
-        ]);
-        let ledger = Ledger::read(&text).unwrap();
-        assert_eq!(ledger.owners(), BTreeSet::from(["b"]));
-        assert_eq!(ledger.of("b").count(), 1);
-        assert!(ledger.holds_those_of("3") && !ledger.holds_those_of("4"));
-    }
-
-    #[test]
-    fn a_commit_that_was_killed_counts_neither_when_it_is_undone_nor_beside_the_one_that_resumes_it() {
-        let held = committed("1", &[claim("eth0", "a", 1500, 1460)], &[]);
-        let whole = committed(
-            "2",
-            &[claim("eth1", "a", 1500, 1460)],
-            &[claim("eth0", "a", 0, 0)],
-        );
-        for lines in 0..whole.len() {
-            let killed = whole[..lines].to_vec();
-            let then = |next: Vec<Line>| {
-                let ledger = Ledger::read(&log(&[held.clone(), killed.clone(), next])).unwrap();
-                let names: Vec<String> = ledger.claims().map(|claim| claim.fact.to_string()).collect();
-                (names, ledger.holds_those_of("2"))
-            };
-            let before = (vec![claim("eth0", "", 0, 0).fact.to_string()], false);
-            assert_eq!(then(Vec::new()), before);
-            assert_eq!(then(undone("2")), before);
-            let other = then([undone("2"), committed("3", &[], &[])].concat());
-            assert_eq!(other, before);
-            let after = (vec![claim("eth1", "", 0, 0).fact.to_string()], true);
-            assert_eq!(then(whole.clone()), after);
-        }
-    }
-
-    #[test]
-    fn pods_that_come_and_go_do_not_make_the_log_long() {
-        let eth0 = committed("0", &[claim("eth0", "a", 1500, 1460)], &[]);
-        let mut ledger = Ledger::read(&log(&[eth0])).unwrap();
-        let mut round = 0;
-        while !ledger.wants_compacting() {
-            let pods: Vec<OwnershipRecord> = (0..10)
-                .map(|number| claim(&format!("cali{round}x{number}"), "a", 1500, 1460))
-                .collect();
-            assert!(ledger.append(&text(&committed("1", &pods, &[]))).unwrap());
-            let gone = commit(None, [], pods.iter().map(|pod| &pod.fact));
-            assert!(ledger.append(&text(&gone)).unwrap());
-            round += 1;
-        }
-        assert_eq!((round, ledger.claims().len()), (3, 1));
-        assert!(
-            !Ledger::read(&ledger.compact().unwrap())
-                .unwrap()
-                .wants_compacting()
-        );
-    }
-
-    #[test]
-    fn a_torn_line_does_not_count() {
-        let text = log(&[committed("1", &[claim("eth0", "a", 1500, 1460)], &[])]);
-        for cut in 0..text.len() {
-            let ledger = Ledger::read(&text[..cut]).unwrap();
-            assert_eq!((ledger.owners().len(), ledger.holds_those_of("1")), (0, false));
-        }
-        assert!(Ledger::read(&text).unwrap().holds_those_of("1"));
-    }
-
-    #[test]
-    fn another_format_is_refused_whatever_its_lines_are() {
-        let error = Ledger::read("{\"format\":2}\n{\"unknown\":1}\n").unwrap_err();
-        assert_eq!(
-            error.message,
-            "the ledger has format 2; this netkeel reads format 1"
-        );
-    }
-
-    #[test]
-    fn a_damaged_log_is_rejected() {
-        let lost = log(&[vec![Line::Committed {
-            transaction: None,
-            lines: 1,
-        }]]);
-        let without_value = json(&Head::NEW)
-            + "{\"record\":{\"fact\":{\"object\":{\"link\":\"eth0\"},\"field\":\"mtu\"},\"owner\":\"a\",\"wrote\":1}}\n";
-        let without_head = text(&committed("1", &[], &[]));
-        for text in [lost, without_value, without_head] {
-            let error = Ledger::read(&text).unwrap_err();
-            assert!(
-                error.message.starts_with("the ledger is damaged: "),
-                "{text}: {error}"
-            );
-        }
-    }
 }

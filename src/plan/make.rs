@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::goal::planned::Planned;
-use crate::ledger::OwnershipRecord;
+use crate::ledger::{Ledger, OwnershipRecord};
 use crate::ownership::Ownership;
+use crate::plan::cause::Cause;
 use crate::plan::{Drift, Plan};
 use crate::planner::Planner;
 use crate::{ownership, pod_routes};
@@ -91,6 +92,9 @@ pub(crate) fn plan_wants(
         },
         findings,
     )?;
+    if let Some(ledger) = ownership.ledger {
+        note_causes(&mut plan.drift, ledger);
+    }
     plan.released = released;
     plan.unmatched = std::mem::take(&mut wants.unmatched);
     plan.findings
@@ -104,6 +108,15 @@ pub(crate) fn plan_wants(
         after,
         observation: None,
     })
+}
+
+/// Notes which side of each difference changed. A fact that is given back is declared by no document and gets
+/// no cause.
+fn note_causes(drift: &mut [Drift], ledger: &Ledger) {
+    for drift in drift.iter_mut().filter(|drift| !drift.origin.path.is_empty()) {
+        let (observed, desired) = (drift.observed.as_ref(), drift.desired.as_ref());
+        drift.cause = Cause::of(&drift.fact, observed, desired, ledger);
+    }
 }
 
 /// The wanted facts that differ, and the number of wanted facts that exist or can exist. Unread facts
@@ -136,6 +149,7 @@ pub(crate) fn drift_of(
                 observed,
                 desired: Some(want.value.clone()),
                 origin: want.origin.clone(),
+                cause: None,
             });
         }
     }

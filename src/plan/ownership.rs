@@ -195,17 +195,18 @@ pub(crate) fn give_back<'a>(
             observed,
             desired,
             origin: nowhere.clone(),
+            cause: None,
         });
     }
     back
 }
 
 /// netkeel cannot restore the earlier file: it was not a private copy of its source.
-fn cannot_come_back(claim: &OwnershipRecord) -> bool {
+pub(crate) fn cannot_come_back(claim: &OwnershipRecord) -> bool {
     matches!(&claim.found, Some(Value::Copy(state)) if !state.can_be_made())
 }
 
 /// Whether netkeel creates devices of this kind.
-fn can_be_made(kind: Option<&Value>) -> bool {
+pub(crate) fn can_be_made(kind: Option<&Value>) -> bool {
     matches!(kind, Some(Value::Device(kind)) if kind.tunnel_mode().is_some())
 }

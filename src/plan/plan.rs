@@ -1,11 +1,16 @@
 //! A plan: drift, and the steps that remove it.
 
+pub mod cause;
+pub mod count;
+pub mod groups;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::OwnershipRecord;
 use crate::loss::Loss;
+use crate::plan::cause::Cause;
 use netkeel_core::fact::{Fact, Value};
 use netkeel_core::finding::Finding;
 use netkeel_core::name::netns::Netns;
@@ -50,6 +55,8 @@ pub struct Drift {
     pub desired: Option<Value>,
     /// The line of the document that wants it; an origin without a path for a fact that is released.
     pub origin: Arc<Origin>,
+    /// Whether the document or the host changed; `None` if the ledger does not have the fact.
+    pub cause: Option<Cause>,
 }
 
 impl Drift {

@@ -162,6 +162,12 @@ impl<'a> Planner<'a> {
                     None => continue,
                 }
             }
+            // An interface that went down lost its IPv6 addresses, so that none is left to remove.
+            if matches!(op, Op::RemoveAddress { .. })
+                && self.model.host.get(&fact) == Lookup::Value(Value::Switch(false))
+            {
+                continue;
+            }
             self.hold_followers(&op, &fact, phase);
             self.place(op, fact, phase, restores);
         }

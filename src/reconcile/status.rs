@@ -1,7 +1,10 @@
 //! The status of the service, from which `netkeel status` and the metrics are made.
 
+pub mod counters;
+pub mod doctor;
 pub mod handshake;
 pub mod mtus;
+pub mod probes;
 pub mod replication;
 pub mod unread;
 
@@ -11,8 +14,11 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::event::Now;
+use crate::status::counters::{BUCKETS, Counters};
+use crate::status::doctor::DoctorStatus;
 use crate::status::handshake::HandshakeStatus;
 use crate::status::mtus::{MtuStatus, Mtus};
+use crate::status::probes::ProbeStatus;
 use crate::status::unread::{UnreadFacts, reservation};
 use crate::suspended::{Suspension, Why};
 use netkeel_core::fact::{Fact, Field, Object};
@@ -27,9 +33,6 @@ use netkeel_plan::plan::Drift;
 
 /// The version of the format of `netkeel status --output json`.
 const FORMAT: u32 = 1;
-
-/// Upper bounds of the histogram of pass durations, seconds.
-pub const BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
 
 /// The status of the service.
 #[derive(Clone, Debug, Serialize)]
@@ -87,6 +90,11 @@ pub struct Status {
     /// The WireGuard interfaces of the document.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub handshakes: Vec<HandshakeStatus>,
+    /// The causes of lost packets.
+    pub doctor: DoctorStatus,
+    /// The probes of the document, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<ProbeStatus>,
     #[serde(skip)]
     by_fact: BTreeMap<Fact, DriftStatus>,
     /// The host's ends of skipped pods' veths, each with its index.
@@ -131,6 +139,8 @@ pub struct PauseStatus {
     pub since: u64,
     /// The user who started it.
     pub by: String,
+    /// Why, as the user gave it.
+    pub reason: Option<String>,
 }
 
 /// A fact that differs.
@@ -179,39 +189,6 @@ pub struct FindingStatus {
     pub message: String,
 }
 
-/// Counters since the start of the service.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Counters {
-    /// Passes over any part of the host.
-    pub passes: u64,
-    /// Passes that wrote facts and verified them.
-    pub applies: u64,
-    /// Writes of those passes.
-    pub writes: u64,
-    /// Passes that failed.
-    pub failures: u64,
-    /// Passes that failed and were undone.
-    pub rollbacks: u64,
-    /// Passes that failed and whose rollback failed too.
-    pub not_rolled_back: u64,
-    /// Facts that started to flap.
-    pub flaps: u64,
-    /// Changes of another program to a CNI configuration that was in sync.
-    pub conflist_rewrites: u64,
-    /// Netlink receive buffer overruns (ENOBUFS).
-    pub events_lost: u64,
-    /// Loads of the document.
-    pub loads: u64,
-    /// Documents that were rejected.
-    pub load_failures: u64,
-    /// The number of passes in each bucket of [`BUCKETS`]. The last element counts longer passes.
-    #[serde(skip)]
-    pub durations: [u64; BUCKETS.len() + 1],
-    /// The total duration of all passes, seconds.
-    #[serde(skip)]
-    pub seconds: f64,
-}
-
 impl Status {
     /// The status of a service that has not scanned the host yet.
     pub fn new(mode: &'static str, netns: Option<String>, since: u64, pid: u32) -> Self {
@@ -240,6 +217,8 @@ impl Status {
             counters: Counters::default(),
             worker: None,
             handshakes: Vec::new(),
+            doctor: DoctorStatus::default(),
+            probes: Vec::new(),
             by_fact: BTreeMap::new(),
             stale: BTreeMap::new(),
             unreachable_pods: BTreeMap::new(),
@@ -483,14 +462,11 @@ fn shown(drift: &Drift, index: Option<u32>) -> DriftStatus {
     let (observed, desired) = drift
         .fact
         .summaries(drift.observed.as_ref(), drift.desired.as_ref());
+    let section = drift.origin.section;
     DriftStatus {
         fact: drift.fact.to_string(),
         // A fact that left the document has no path.
-        kind: drift
-            .origin
-            .section
-            .map_or("released", |section| section.as_str())
-            .to_owned(),
+        kind: section.map_or("released", |section| section.as_str()).to_owned(),
         path: drift.origin.path.to_string(),
         observed,
         desired,

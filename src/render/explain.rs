@@ -1,6 +1,9 @@
 //! Explanations as text.
 
+mod declared;
 mod device;
+pub mod field;
+pub mod finding;
 pub mod key;
 mod row;
 #[cfg(test)]

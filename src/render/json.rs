@@ -1,18 +1,24 @@
 //! A plan and the result of an apply as JSON: formats `netkeel/plan` and `netkeel/applied`.
 
+pub mod diagnostics;
+mod groups;
+mod names;
 pub(crate) mod output;
+pub(crate) mod place;
+pub mod sarif;
 
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use crate::json::names::fact;
 use crate::json::output::Outcome;
 use netkeel_core::error::Error;
-use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::finding::Finding;
 use netkeel_core::op::Op;
 use netkeel_plan::make::FORMAT;
 use netkeel_plan::outcome::{Applied, NewDrift, Rollback};
 use netkeel_plan::plan::{Drift, Plan, Step};
+use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::report::location::Locator;
 use netkeel_source::sources::Sources;
 
@@ -53,6 +59,14 @@ pub fn refused(errors: &[Error]) -> Json {
     json(&ended(Outcome::Refused, errors))
 }
 
+/// The result of an apply whose documents are invalid.
+pub fn invalid(errors: &[Error], diagnostics: &Diagnostics, sources: &Sources) -> Json {
+    json(&output::Applied {
+        diagnostics: diagnostics::list(diagnostics, sources),
+        ..ended(Outcome::Refused, errors)
+    })
+}
+
 /// The result of an apply that failed, with its rollback.
 pub fn rolled_back(rollback: &Rollback) -> Json {
     let Rollback {
@@ -91,6 +105,8 @@ fn planned<'a>(plan: &'a Plan, sources: &Sources) -> output::Plan<'a> {
         in_sync: plan.in_sync(),
         wanted: plan.wanted,
         drift: plan.drift.iter().map(|one| drift(one, &mut locator)).collect(),
+        groups: groups::groups(plan),
+        counts: groups::counts(plan),
         steps: plan.steps.iter().map(step).collect(),
         released: plan.released.iter().map(fact).collect(),
         findings: plan.findings.iter().map(finding).collect(),
@@ -100,18 +116,14 @@ fn planned<'a>(plan: &'a Plan, sources: &Sources) -> output::Plan<'a> {
 }
 
 fn drift<'a>(drift: &'a Drift, locator: &mut Locator<'_>) -> output::Drift<'a> {
-    let place = locator.locate(drift.origin.span);
     output::Drift {
         fact: fact(&drift.fact),
         observed: drift.observed.as_ref(),
         desired: drift.desired.as_ref(),
         path: &drift.origin.path,
         derivation: drift.origin.derivation.as_deref(),
-        source: output::Place {
-            file: place.file.to_string(),
-            line: place.line,
-            column: place.column,
-        },
+        source: locator.locate(drift.origin.span).into(),
+        cause: drift.cause.map(groups::cause),
     }
 }
 
@@ -148,6 +160,7 @@ fn ended(result: Outcome, errors: &[Error]) -> output::Applied<'_> {
         version: FORMAT,
         result,
         errors: errors.iter().map(reason).collect(),
+        diagnostics: Vec::new(),
         writes: 0,
         vanished: &[],
         new_drift: Vec::new(),
@@ -177,31 +190,5 @@ fn left((op, error): &(Op, Error)) -> output::Remaining<'_> {
     output::Remaining {
         command: op.command(),
         why: &error.message,
-    }
-}
-
-fn fact(fact: &Fact) -> output::Fact {
-    use crate::json::output::Object as Kind;
-    let (object, name) = match &fact.object {
-        Object::File(path) => (Kind::File, path.display().to_string()),
-        Object::Plugin(plugin) => (Kind::Cni, format!("{} {}", plugin.file.display(), plugin.kind)),
-        Object::Wireguard(wireguard) => (Kind::Wireguard, wireguard.copy.display().to_string()),
-        Object::Sysctl(key) => (Kind::Sysctl, key.path().to_owned()),
-        Object::Link(name) => (Kind::Link, name.stored().into_owned()),
-        Object::Nflog(name) => (Kind::Nflog, name.to_string()),
-        Object::LogGroup(group) => (Kind::NflogGroup, group.to_string()),
-    };
-    output::Fact {
-        object,
-        name,
-        field: field(fact.field),
-    }
-}
-
-fn field(field: Field) -> String {
-    match field {
-        Field::Up => "up".into(),
-        Field::Address(address) => format!("address {address}"),
-        other => other.to_string(),
     }
 }

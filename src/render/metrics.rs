@@ -1,5 +1,8 @@
 //! The service's status as Prometheus metrics, text format 0.0.4.
 
+mod doctor;
+mod page;
+mod probes;
 #[cfg(test)]
 mod tests;
 
@@ -8,22 +11,20 @@ use std::fmt::Error;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, EncodeMetric, NoLabelSet,
-    prometheus_text,
-};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::{DescriptorEncoder, prometheus_text};
 use prometheus_client::registry::Registry;
 
+use crate::metrics::doctor::doctor;
+use crate::metrics::page::Page;
+use crate::metrics::probes::probes;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::replication::histogram::{BOUNDS, Histogram};
 use netkeel_core::replication::refusal::Refusal;
 use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
 use netkeel_document::kinds::KINDS;
+use netkeel_reconcile::status::Status;
+use netkeel_reconcile::status::counters::BUCKETS;
 use netkeel_reconcile::status::mtus::MtuStatus;
-use netkeel_reconcile::status::{BUCKETS, Status};
 
 /// The HTTP content type of [`text`].
 pub const TYPE: &str = CONTENT_TYPE;
@@ -55,78 +56,12 @@ impl Collector for Metrics {
         passes(status, &mut page)?;
         mtus(status, &mut page)?;
         handshakes(status, &mut page)?;
+        doctor(status, &mut page)?;
+        probes(&status.probes, &mut page)?;
         match &status.worker {
             Some(worker) => replication(worker, &mut page),
             None => Ok(()),
         }
-    }
-}
-
-/// Adds metrics to the output. Names are given without the prefix `netkeel_`, and counters without
-/// `_total`.
-struct Page<'a>(DescriptorEncoder<'a>);
-
-impl Page<'_> {
-    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> Result<(), Error> {
-        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        ConstGauge::new(value).encode(encoder)
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: impl EncodeCounterValue) -> Result<(), Error> {
-        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        ConstCounter::new(value).encode(encoder)
-    }
-
-    /// A gauge of 1 whose labels carry the information; its name gets `_info`.
-    fn info<const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        labels: [(&str, &str); N],
-    ) -> Result<(), Error> {
-        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Info)?;
-        encoder.encode_info(&labels)
-    }
-
-    fn gauges<L: EncodeLabelSet>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (L, impl EncodeGaugeValue)>,
-    ) -> Result<(), Error> {
-        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in samples {
-            ConstGauge::new(value).encode(encoder.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    fn counters<L: EncodeLabelSet>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (L, u64)>,
-    ) -> Result<(), Error> {
-        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in samples {
-            ConstCounter::new(value).encode(encoder.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    /// `buckets` has the upper bound of each bucket and the number of values above the previous bound.
-    fn histogram(
-        &mut self,
-        name: &str,
-        help: &str,
-        buckets: impl Iterator<Item = (f64, u64)>,
-        (count, sum): (u64, f64),
-    ) -> Result<(), Error> {
-        let mut encoder = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Histogram)?;
-        let buckets: Vec<(f64, u64)> = buckets.collect();
-        encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 }
 
@@ -172,6 +107,13 @@ fn document(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
         "Document loads that were rejected.",
         counters.load_failures,
     )?;
+    if let Some(reason) = status.paused.as_ref().and_then(|pause| pause.reason.as_deref()) {
+        page.info(
+            "pause",
+            "Reason of the pause, if one was given.",
+            [("reason", reason)],
+        )?;
+    }
     let paused = status.paused.as_ref().map_or(0, |pause| pause.until);
     page.gauge(
         "paused",

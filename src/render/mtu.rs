@@ -2,6 +2,7 @@
 
 pub mod encapsulated;
 pub mod path_mtu;
+pub mod replicas;
 
 use std::fmt::Write as _;
 

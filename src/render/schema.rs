@@ -4,9 +4,12 @@
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::json::diagnostics::Report;
 use crate::json::output;
+use crate::mtu::encapsulated::EncapsulatedSyn;
+use crate::mtu::replicas::Replicas;
 use crate::path::json;
 use netkeel_diagnose::diagnosis::cause::Diagnosis;
 use netkeel_diagnose::diagnosis::compare::Comparison;
@@ -22,6 +25,11 @@ pub fn applied() -> Value {
     schema::<output::Applied<'_>>()
 }
 
+/// The schema of the errors of documents.
+pub fn diagnostics() -> Value {
+    schema::<Report<'_>>()
+}
+
 /// The schema of paths.
 pub fn path() -> Value {
     schema::<json::Paths<'_>>()
@@ -35,6 +43,16 @@ pub fn diagnosis() -> Value {
 /// The schema of a comparison.
 pub fn comparison() -> Value {
     schema::<Comparison>()
+}
+
+/// The schema of answers to encapsulated SYNs.
+pub fn encapsulated_syn() -> Value {
+    schema::<EncapsulatedSyn>()
+}
+
+/// The schema of the result of a probe of replication.
+pub fn replicas() -> Value {
+    schema::<Replicas>()
 }
 
 /// The schema of a snapshot.
@@ -63,21 +81,29 @@ impl Transform for Closed {
         {
             return;
         }
-        // The variants of a flattened enum name further properties of the same object.
-        let mut keyword = "additionalProperties";
-        for combination in ["oneOf", "anyOf", "allOf"] {
-            for branch in schema
-                .get_mut(combination)
-                .and_then(Value::as_array_mut)
-                .into_iter()
-                .flatten()
-            {
-                keyword = "unevaluatedProperties";
-                if let Some(branch) = branch.as_object_mut() {
-                    branch.remove("additionalProperties");
-                }
-            }
-        }
+        let keyword = match open_branches(schema.as_object_mut()) {
+            true => "unevaluatedProperties",
+            false => "additionalProperties",
+        };
         schema.insert(keyword.to_owned(), Value::Bool(false));
     }
+}
+
+/// Lets each variant of a flattened enum have the properties of the object that it is flattened into; the variant may
+/// be an enum again. Returns whether there is one.
+fn open_branches(object: Option<&mut Map<String, Value>>) -> bool {
+    let Some(object) = object else { return false };
+    let mut any = false;
+    for combination in ["oneOf", "anyOf", "allOf"] {
+        let branches = object.get_mut(combination).and_then(Value::as_array_mut);
+        for branch in branches.into_iter().flatten() {
+            any = true;
+            if let Some(branch) = branch.as_object_mut() {
+                branch.remove("additionalProperties");
+                branch.remove("unevaluatedProperties");
+            }
+            open_branches(branch.as_object_mut());
+        }
+    }
+    any
 }

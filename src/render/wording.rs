@@ -1,16 +1,9 @@
 //! Text that several output formats of a plan share.
 
 pub mod utc;
+pub(crate) mod wrap;
 
-use netkeel_core::fact::{Object, Value};
-use netkeel_plan::plan::{Drift, Plan};
-
-/// The drift of each object, in order.
-pub(crate) fn by_object(plan: &Plan) -> impl Iterator<Item = (&Object, &[Drift])> {
-    let same = |a: &Drift, b: &Drift| a.fact.object == b.fact.object;
-    let objects = plan.drift.chunk_by(same);
-    objects.filter_map(|drift| Some((&drift.first()?.fact.object, drift)))
-}
+use netkeel_core::fact::Value;
 
 /// `1 change`, `2 changes`.
 pub fn count(number: usize, noun: &str) -> String {
@@ -19,6 +12,27 @@ pub fn count(number: usize, noun: &str) -> String {
     } else {
         format!("{number} {noun}s")
     }
+}
+
+/// As [`count`], with separated thousands: `2,006 changes`.
+pub(crate) fn count_thousands(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        number => format!("{} {noun}s", thousands(number)),
+    }
+}
+
+/// A number with separated thousands: `2,006`.
+pub(crate) fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 /// The line about a plan that was applied, and after which `others` declared facts do not hold.
@@ -45,5 +59,17 @@ pub(crate) fn file_text(value: &Option<Value>) -> Option<&str> {
     match value {
         Some(Value::Text(text)) => Some(text),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        let shown = [0, 999, 1000, 2006, 1_234_567].map(thousands);
+        assert_eq!(shown, ["0", "999", "1,000", "2,006", "1,234,567"]);
+        assert_eq!(count_thousands(1004, "object"), "1,004 objects");
     }
 }

@@ -2,6 +2,7 @@
 //! this module blocks: the caller polls the descriptor and calls the supervisor when something is due.
 
 pub mod child_reaper;
+mod cluster_list;
 pub mod lifecycle;
 pub mod peers_file;
 
@@ -15,10 +16,12 @@ use crate::control::Control;
 use crate::message::{FromWorker, ToWorker};
 use crate::privileges;
 use crate::supervisor::child_reaper::{ChildReaper, END};
+use crate::supervisor::cluster_list::ClusterList;
 use crate::supervisor::lifecycle::{Action, Event, Lifecycle, Phase};
 use crate::supervisor::peers_file::PeersFile;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
+use netkeel_core::replication::cluster_peers::PeerNews;
 use netkeel_core::replication::settings::{Replication, Settings};
 use netkeel_core::replication::statistics::Statistics;
 use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
@@ -64,7 +67,9 @@ pub struct Supervisor {
     /// The replication section of the document.
     wanted: Option<Replication>,
     file: Option<PeersFile>,
-    /// The worker's current settings: the document and the peers file together.
+    /// The peers that the cluster names.
+    cluster: ClusterList,
+    /// The worker's current settings: the document, the peers file and the cluster together.
     settings: Option<Settings>,
     running: Option<Running>,
     /// Workers that were stopped but have not ended yet.
@@ -96,6 +101,7 @@ impl Supervisor {
             lifecycle: Lifecycle::default(),
             wanted: None,
             file: None,
+            cluster: ClusterList::default(),
             settings: None,
             running: None,
             ending: ChildReaper::default(),
@@ -115,8 +121,25 @@ impl Supervisor {
         if path != self.file.as_ref().map(PeersFile::path) {
             self.file = path.map(PeersFile::new);
         }
+        let source = |wanted: &Option<Replication>| wanted.as_ref().and_then(|wanted| wanted.cluster.clone());
+        if source(&wanted) != source(&self.wanted) {
+            self.cluster = ClusterList::default();
+        }
         self.wanted = wanted;
         self.look_at_file(&mut records);
+        self.update_settings(&mut records);
+        records
+    }
+
+    /// Takes what was learned of the peers that the cluster names.
+    pub fn learn(&mut self, news: PeerNews) -> Vec<LogRecord> {
+        let mut records = Vec::new();
+        if let Some(text) = self.cluster.take(news) {
+            records.push(LogRecord {
+                severity: Severity::Error,
+                text,
+            });
+        }
         self.update_settings(&mut records);
         records
     }
@@ -135,13 +158,16 @@ impl Supervisor {
         changed
     }
 
-    /// Combines the document and the peers file, and sends the settings to the worker when they
+    /// Combines the document, the peers file and the cluster, and sends the settings to the worker when they
     /// changed.
     fn update_settings(&mut self, records: &mut Vec<LogRecord>) {
         let settings = self.wanted.as_ref().map(|wanted| {
             let mut settings = wanted.settings.clone();
             let more = self.file.as_ref().map(PeersFile::peers).unwrap_or_default();
             settings.peers.extend(more);
+            if wanted.cluster.is_some() {
+                settings.peers.extend(self.cluster.peers());
+            }
             settings
         });
         if settings == self.settings {
@@ -239,7 +265,7 @@ impl Supervisor {
         let not_yet = || silent.then(|| "the worker has not answered yet".to_owned());
         (self.error.clone())
             .or_else(|| self.undelivered())
-            .or_else(|| self.peers_file_error().map(str::to_owned))
+            .or_else(|| self.peers_error().map(str::to_owned))
             .or_else(not_yet)
     }
 
@@ -256,7 +282,7 @@ impl Supervisor {
             WorkerHealth::Failed
         } else if settings.dry_run {
             WorkerHealth::DryRun
-        } else if self.peers_file_error().is_some() || peers.iter().any(|peer| peer.state.needs_attention()) {
+        } else if self.peers_error().is_some() || peers.iter().any(|peer| peer.state.needs_attention()) {
             WorkerHealth::Degraded
         } else {
             WorkerHealth::Ok
@@ -279,9 +305,14 @@ impl Supervisor {
         statistics.trouble(self.settings.as_ref()?)
     }
 
-    /// The error of the peers file, if any.
-    fn peers_file_error(&self) -> Option<&str> {
-        self.file.as_ref()?.error()
+    /// Why the peers may not be up to date, if so.
+    fn peers_error(&self) -> Option<&str> {
+        let of_file = self.file.as_ref().and_then(PeersFile::error);
+        let follows = self
+            .wanted
+            .as_ref()
+            .is_some_and(|wanted| wanted.cluster.is_some());
+        of_file.or_else(|| self.cluster.error().filter(|_| follows))
     }
 
     fn step(&mut self, event: Event, records: &mut Vec<LogRecord>) {

@@ -8,6 +8,7 @@ mod nflog;
 mod pace;
 mod peers;
 pub(crate) mod peers_of;
+mod probe_log;
 mod send;
 mod system;
 mod ways;
@@ -33,6 +34,7 @@ use crate::role::Role;
 use crate::worker::helper::Helper;
 use crate::worker::nflog::{Group, Logged};
 use crate::worker::peers::Peers;
+use crate::worker::probe_log::ProbeLog;
 use crate::worker::send::{PacketRange, Sender, Target};
 use netkeel_core::error::Error;
 use netkeel_core::replication::refusal::Refusal;
@@ -43,8 +45,10 @@ use netkeel_packet::copy;
 use netkeel_packet::filter::{Filter, below_link};
 use netkeel_packet::limit::flow_hash::Key;
 use netkeel_packet::limit::limiter::Limiter;
+use netkeel_packet::probe::token;
 use netkeel_packet::read::read;
 use netkeel_packet::refused::RefusalCounts;
+use netkeel_packet::too_big::TooBig;
 
 /// The process name.
 const NAME: &CStr = c"netkeel-worker";
@@ -237,6 +241,7 @@ struct Worker {
     copies: Vec<Copies>,
     /// Counters of all peers and of broadcasts.
     all: Copies,
+    probes: ProbeLog,
     counted: Statistics,
 }
 
@@ -261,6 +266,7 @@ impl Worker {
             refused: RefusalCounts::default(),
             copies: Vec::new(),
             all: Copies::default(),
+            probes: ProbeLog::default(),
             counted: Statistics::default(),
             settings: settings.clone(),
         };
@@ -406,19 +412,16 @@ impl Worker {
             self.next = Some(sequence.wrapping_add(1));
         }
         let packet = self.buffer.get(logged.payload.clone());
-        let found = read(packet.ok_or(Refusal::Truncated)?)?;
-        let replica = logged
-            .stations
-            .is_some_and(|(to, from)| to[0] & 1 != 0 || self.stations.binary_search(&from).is_ok());
-        let tunnelled = logged.stations.is_none() && self.settings.mode == Mode::Ipip;
-        self.rules.check(&found, replica || tunnelled)?;
-        let (arrived, start) = (logged.link, logged.payload.start);
-        below_link(&found, self.peers.mtu_of_answers(&found, arrived, age))?;
-        let copies = self.sender.copies(found.ipv6);
-        if copies == 0 {
-            return Err(Refusal::NoPeer);
+        let packet = packet.ok_or(Refusal::Truncated)?;
+        let found = read(packet)?;
+        let token = packet.get(..found.length).and_then(token);
+        let judged = self.judge(number, &found, age);
+        if let Some(token) = token {
+            self.probes.record(token, judged, age);
         }
-        self.limiter.admit(&found, copies, age)?;
+        judged?;
+        let logged = self.logged.get(number).ok_or(Refusal::Truncated)?;
+        let start = logged.payload.start;
         let place = start..start + found.length;
         let packet = self.buffer.get_mut(place.clone()).ok_or(Refusal::Truncated)?;
         copy::decrement_ttl(packet, self.settings.ttl);
@@ -428,7 +431,27 @@ impl Worker {
         })
     }
 
+    /// Applies the filter and the limits to a packet. Returns the number of copies.
+    fn judge(&mut self, number: usize, found: &TooBig, age: Duration) -> Result<u32, Refusal> {
+        let logged = self.logged.get(number).ok_or(Refusal::Truncated)?;
+        let arrived = logged.link;
+        let replica = logged
+            .stations
+            .is_some_and(|(to, from)| to[0] & 1 != 0 || self.stations.binary_search(&from).is_ok());
+        let tunnelled = logged.stations.is_none() && self.settings.mode == Mode::Ipip;
+        self.rules.check(found, replica || tunnelled)?;
+        below_link(found, self.peers.mtu_of_answers(found, arrived, age))?;
+        let copies = self.sender.copies(found.ipv6);
+        if copies == 0 {
+            return Err(Refusal::NoPeer);
+        }
+        self.limiter.admit(found, copies, age)?;
+        Ok(copies)
+    }
+
     fn statistics(&mut self) -> FromWorker {
+        self.probes
+            .purge(Instant::now().saturating_duration_since(self.begin));
         let refused = self.refused.each().filter(|(_, count)| *count > 0);
         let peers = self.peers.list().iter().zip(&mut self.copies);
         FromWorker::Statistics(Box::new(Statistics {
@@ -445,6 +468,8 @@ impl Worker {
             peers: peers
                 .map(|(peer, copies)| copies.statistics(peer.address, peer.state))
                 .collect(),
+            probes: self.probes.records(),
+            probes_full: self.probes.is_full(),
             ..self.counted.clone()
         }))
     }

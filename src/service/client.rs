@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::http::ask::body;
 use netkeel_apply::store::Store;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::replication::settings::Settings;
@@ -119,13 +120,6 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Worker>, D::Erro
     Option::deserialize(from)
 }
 
-/// The body of a successful response.
-fn body(answer: &str) -> Option<&str> {
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let code = head.split(' ').nth(1)?;
-    code.starts_with('2').then_some(body)
-}
-
 fn unexpected() -> Error {
     Error::new(ErrorKind::Unreadable, "the service sent an unexpected response")
         .hint("it may run another version: `systemctl restart netkeel`")
@@ -137,13 +131,6 @@ mod tests {
 
     fn replicating(status: &str) -> Option<Replicating> {
         serde_json::from_str(status).ok().map(StatusReply::replicating)
-    }
-
-    #[test]
-    fn only_a_successful_response_has_a_body() {
-        assert_eq!(body("HTTP/1.0 200 OK\r\nA: b\r\n\r\n{}"), Some("{}"));
-        assert_eq!(body("HTTP/1.0 404 Not Found\r\n\r\n{}"), None);
-        assert_eq!(body("{}"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The event sources and the outputs of the service: everything that reads or changes the world.
 
+pub(crate) mod cluster;
 pub(crate) mod log;
 pub(crate) mod notify;
 pub(crate) mod writers;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Receiver;
 
+use crate::effects::cluster::ClusterFollower;
 use crate::effects::log::Log;
 use crate::effects::notify::Notify;
 use crate::inbox::Message;
@@ -15,7 +17,9 @@ use crate::options::{Options, Source};
 use crate::pass::PassRunner;
 use crate::watch::files::FileWatches;
 use crate::watch::handshakes::Handshakes;
+use crate::watch::losses::Losses;
 use crate::watch::paths::Paths;
+use crate::watch::probes::Probes;
 use crate::watch::promise::Promise;
 use crate::watch::readable::readable;
 use netkeel_apply::clock::since_boot;
@@ -46,8 +50,14 @@ pub(crate) struct Effects<'a> {
     pub(crate) start: Duration,
     /// Paths whose MTU the document depends on.
     pub paths: Paths,
+    /// Counts lost packets.
+    pub(crate) losses: Losses,
+    /// Probes that are repeated.
+    pub(crate) probes: Probes,
     /// WireGuard interfaces whose handshakes are checked.
     pub(crate) handshakes: Handshakes,
+    /// Follows the cluster that names the worker's peers.
+    pub(crate) cluster: ClusterFollower,
     /// Keeps the replication worker running.
     pub supervisor: Supervisor,
     /// An apply that waits to be confirmed.
@@ -62,6 +72,8 @@ pub(crate) struct Inputs {
     pub(crate) interrupt: Interrupt,
     /// Kernel events.
     pub(crate) events: Events,
+    /// Follows the cluster.
+    pub(crate) cluster: ClusterFollower,
 }
 
 impl<'a> Effects<'a> {
@@ -72,6 +84,7 @@ impl<'a> Effects<'a> {
             inbox,
             interrupt,
             events,
+            cluster,
         } = inputs;
         Effects {
             source,
@@ -85,7 +98,10 @@ impl<'a> Effects<'a> {
             log: Log::new(),
             start: since_boot(),
             paths: Paths::new(options.netns.clone(), options.interval),
+            losses: Losses::new(options.netns.clone(), options.interval),
+            probes: Probes::new(options.netns.clone(), options.interval),
             handshakes: Handshakes::default(),
+            cluster,
             supervisor: Supervisor::new(options.netns.clone(), None),
             promise: Promise::new(),
         }
@@ -105,7 +121,17 @@ impl<'a> Effects<'a> {
         let due = due.map(|due| due.saturating_sub(self.now()));
         let worker = self.supervisor.due().map(left);
         let paths = self.paths.due().map(left);
-        let others = [due, worker, paths, self.promise.due(), self.notify.watchdog()];
+        let losses = Some(left(self.losses.due()));
+        let probes = self.probes.due().map(left);
+        let others = [
+            due,
+            worker,
+            paths,
+            losses,
+            probes,
+            self.promise.due(),
+            self.notify.watchdog(),
+        ];
         let timeout = others.into_iter().flatten().fold(ALIVE, Duration::min);
         let mut sources = Vec::new();
         if !held_back {

@@ -2,4 +2,5 @@
 //! are limited in number and time, so that clients cannot slow down the service.
 
 pub(crate) mod answer;
+pub mod ask;
 pub(crate) mod server;

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::http::answer::{Answer, Question};
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::replication::cluster_peers::{ClusterPeers, PeerNews};
 use netkeel_kernel::netlink::interrupt::Interrupt;
 
 /// Messages that may wait for the loop. A client waits while there are more.
@@ -23,6 +24,8 @@ pub(crate) enum Message {
     Stop,
     /// A client's question, and where its answer goes.
     Ask(Question, oneshot::Sender<Answer>),
+    /// What was learned of the peers that these objects of a cluster name.
+    Peers(ClusterPeers, PeerNews),
     /// A client could not be accepted, for this reason.
     NotAccepted(String),
 }

@@ -3,11 +3,12 @@
 pub mod client;
 mod document;
 mod effects;
-mod http;
+pub mod http;
 mod inbox;
 mod load;
 pub mod options;
 mod pass;
+mod probes;
 mod report;
 pub mod run;
 mod service;

@@ -1,5 +1,6 @@
 //! Loads the document and the pause of the service.
 
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
@@ -23,7 +24,7 @@ impl Service<'_> {
         self.state.status.counters.loads += 1;
         match read {
             Err(_) if self.state.status.idle && self.effects.source.is_empty() => {
-                self.effects.files.watch_document(&self.effects.source.paths());
+                self.effects.files.watch_document(&self.effects.source.watched());
             }
             Ok(document) => {
                 self.state.status.idle = false;
@@ -41,7 +42,7 @@ impl Service<'_> {
             }
             Err(why) => {
                 self.rejected(&why);
-                self.effects.files.watch_document(&self.effects.source.paths());
+                self.effects.files.watch_document(&self.effects.source.watched());
             }
         }
         self.read_pause();
@@ -80,7 +81,7 @@ impl Service<'_> {
 
     /// Puts the document in force: watches everything that it depends on.
     pub(crate) fn document_loaded(&mut self, rejected: Option<String>) {
-        self.effects.files.watch_document(&self.effects.source.paths());
+        self.effects.files.watch_document(&self.effects.source.watched());
         self.configure_worker();
         let at = self.effects.now();
         self.effects
@@ -88,6 +89,7 @@ impl Service<'_> {
             .watch(&self.state.document.handshakes(), at);
         let scope = self.state.document.scope();
         self.effects.paths.follow(scope.paths);
+        self.follow_probes();
         let routes = scope.default_routes;
         if let Err(error) = self.effects.events.follow_default_routes(routes) {
             self.effects
@@ -151,8 +153,20 @@ impl Service<'_> {
         const UNKNOWN: Duration = Duration::from_secs(86_400);
         let shown = match self.effects.runner.store.paused() {
             Ok(paused) => paused.map(|(pause, left)| {
-                let Pause { until, since, by, .. } = pause;
-                (PauseStatus { until, since, by }, left)
+                let Pause {
+                    until,
+                    since,
+                    by,
+                    reason,
+                    ..
+                } = pause;
+                let shown = PauseStatus {
+                    until,
+                    since,
+                    by,
+                    reason,
+                };
+                (shown, left)
             }),
             Err(error) => {
                 // An unreadable pause counts as a pause: the service must not write against an operator's wish.
@@ -161,6 +175,7 @@ impl Service<'_> {
                     until: now() + UNKNOWN.as_secs(),
                     since: now(),
                     by: error.message,
+                    reason: None,
                 };
                 Some((pause, UNKNOWN))
             }
@@ -170,11 +185,15 @@ impl Service<'_> {
             return;
         }
         match &self.state.status.paused {
-            Some(pause) => self.effects.log.say(
-                Level::Warning,
-                "paused",
-                &[("until", &pause.until), ("by", &pause.by)],
-            ),
+            Some(pause) => {
+                let reason = pause.reason.as_deref().unwrap_or_default();
+                let all: [(&str, &dyn Display); 3] =
+                    [("until", &pause.until), ("by", &pause.by), ("reason", &reason)];
+                let told = if reason.is_empty() { 2 } else { 3 };
+                self.effects
+                    .log
+                    .say(Level::Warning, "paused", all.get(..told).unwrap_or(&all));
+            }
             None => self.effects.log.say(Level::Info, "resumed", &[]),
         }
     }

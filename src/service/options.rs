@@ -18,6 +18,11 @@ pub trait Source: Send {
     /// The files and directories of the document.
     fn paths(&self) -> Vec<PathBuf>;
 
+    /// The paths to watch for changes: those of [`Source::paths`], and directories that are read with them.
+    fn watched(&self) -> Vec<PathBuf> {
+        self.paths()
+    }
+
     /// Whether there is no document, as opposed to one that cannot be read.
     fn is_empty(&self) -> bool;
 

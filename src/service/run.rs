@@ -7,6 +7,7 @@ use std::process;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::channel;
 
+use crate::effects::cluster::ClusterFollower;
 use crate::effects::{Effects, Inputs};
 use crate::http::server;
 use crate::inbox::{CAPACITY, forward_signals};
@@ -52,6 +53,7 @@ pub fn run(options: &Options, source: &mut dyn Source) -> Result<(), Error> {
             inbox,
             interrupt,
             events: live.events(options.queue)?,
+            cluster: ClusterFollower::new(runtime.handle().clone(), sender.clone()),
         };
         let effects = Effects::new(options, source, store.clone(), inputs);
         let mut service = Service::new(options, effects, status)?;

@@ -13,6 +13,7 @@ use crate::inbox::Message;
 use crate::options::Options;
 use crate::state::State;
 use crate::watch::view::KernelView;
+use netkeel_apply::clock;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_kernel::live::snapshot::Live;
@@ -102,6 +103,8 @@ impl<'a> Service<'a> {
             self.poll_document();
             self.report_unwatched();
             self.poll_paths(live);
+            self.poll_losses();
+            self.poll_probes();
             let now = self.effects.now();
             if let Some(seen) = self.effects.handshakes.poll(live, now) {
                 self.state.status.handshakes = seen;
@@ -152,6 +155,7 @@ impl<'a> Service<'a> {
                 // The client may be gone.
                 let _ = reply.send(self.state.answer(question));
             }
+            Message::Peers(source, news) => self.learn_peers(&source, news),
             Message::NotAccepted(why) => {
                 self.effects
                     .log
@@ -248,6 +252,22 @@ impl<'a> Service<'a> {
                     let fields: &[(&str, &dyn std::fmt::Display)] = &[("to", &target), ("why", &error)];
                     self.effects.log.say(Level::Warning, "path-not-measured", fields);
                 }
+            }
+        }
+    }
+
+    /// Records the losses of a window that ended.
+    fn poll_losses(&mut self) {
+        match self.effects.losses.poll() {
+            None => {}
+            Some(Ok(window)) => self.state.status.doctor.add(&window, clock::now()),
+            Some(Err(error)) => {
+                let then = "the next window begins anew";
+                self.effects.log.say(
+                    Level::Warning,
+                    "losses-not-counted",
+                    &[("why", &error.message), ("then", &then)],
+                );
             }
         }
     }

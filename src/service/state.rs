@@ -146,14 +146,8 @@ impl State {
                     "the first full scan has not finished\n",
                 ),
             },
-            Question::Status => match serde_json::to_string(&self.status.to_show()) {
-                Ok(body) => Answer {
-                    code: StatusCode::OK,
-                    kind: "application/json",
-                    body,
-                },
-                Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-            },
+            Question::Probe { token, peers } => Answer::json(&self.status.node_report(token, &peers)),
+            Question::Status => Answer::json(&self.status.to_show()),
             Question::Look => Answer::text(StatusCode::ACCEPTED, "the service will check\n"),
         }
     }
@@ -309,6 +303,7 @@ mod tests {
             until: 100,
             since: 40,
             by: "me".into(),
+            reason: Some("upgrade".into()),
         };
         assert!(!state.pause(None, seconds(1)), "there was none");
         assert!(state.pause(Some((shown.clone(), seconds(60))), seconds(1)));

@@ -84,6 +84,13 @@ impl Diagnostics {
         self.list.is_empty()
     }
 
+    /// The diagnostics from the first file to the last and from top to bottom; those without a place first.
+    pub fn sorted(&self) -> Vec<&Diagnostic> {
+        let mut list: Vec<&Diagnostic> = self.list.iter().collect();
+        list.sort_by_key(|diagnostic| diagnostic.span.map(|span| (span.file, span.start)));
+        list
+    }
+
     /// The number of diagnostics, including those not kept.
     pub fn count(&self) -> usize {
         self.list.len() + self.more

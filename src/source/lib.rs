@@ -2,6 +2,7 @@
 //! source.
 
 pub mod diagnostic;
+pub mod edit;
 pub mod json;
 pub mod node;
 pub mod parse;

@@ -1,6 +1,7 @@
 //! Renders diagnostics with an excerpt of the source.
 
 mod excerpt;
+pub mod github;
 pub mod location;
 pub mod mask;
 mod paint;

@@ -28,6 +28,7 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("kernel", &["core", "packet", "host", "mtu"]),
     ("replicate", &["core", "packet", "kernel"]),
     ("apply", &["core", "source", "host", "plan", "kernel"]),
+    ("kubernetes", &["core"]),
     (
         "service",
         &[
@@ -42,6 +43,7 @@ pub const TABLE: &[(&str, &[&str])] = &[
             "kernel",
             "replicate",
             "apply",
+            "kubernetes",
         ],
     ),
     (
@@ -118,7 +120,7 @@ pub const RESERVED: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
-    ("tokio", &["service"]),
+    ("tokio", &["kubernetes", "service"]),
 ];
 
 /// Paths of the standard library that a pure crate does not name, nor anything below them.

@@ -6,8 +6,10 @@ use crate::run::{PROGRAM, Scratch, netkeel};
 
 /// The MTU that a plan wants for cali1.
 fn mtu(stdout: &str) -> Option<&str> {
-    let line = stdout.lines().find(|line| line.contains("~ mtu"))?;
-    line.split("-> ").nth(1)?.split_whitespace().next()
+    let change = |line: &&str| line.contains(" mtu ") && line.contains(" -> ");
+    let (_, change) = stdout.lines().find(change)?.split_once(" mtu ")?;
+    let new = change.split("-> ").nth(1)?.split_whitespace().next()?;
+    Some(new.trim_end_matches(','))
 }
 
 #[test]

@@ -24,13 +24,16 @@ fn a_plan_is_text_diff_json_or_markdown() {
         assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{form}");
         done.stdout
     };
-    assert!(show("text").ends_with("6 writes, all with exact undo; 1 finding.\n"));
-    let diff: Vec<String> = show("diff").lines().take(7).map(str::to_owned).collect();
+    let end = "6 writes, all with exact undo.\n\
+               Plan: 0 to create, 6 to change, 0 to destroy (3 objects); 1 warning.\n";
+    assert!(show("text").ends_with(end));
+    let diff: Vec<String> = show("diff").lines().take(8).map(str::to_owned).collect();
     assert_eq!(
         diff,
         [
-            "--- observed link cali1",
-            "+++ desired link cali1",
+            "# 3 links cali*: cali1, cali2, cali3",
+            "--- observed 3 links cali*",
+            "+++ desired 3 links cali*",
             "@@ -1,2 +1,2 @@",
             "-rp_filter: 0 (off)",
             "-mtu: 1500",
@@ -45,6 +48,29 @@ fn a_plan_is_text_diff_json_or_markdown() {
     assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&plan));
     assert_eq!(plan["steps"].as_array().unwrap().len(), 6);
     assert_eq!(json, show("json"), "the same twice");
+}
+
+#[test]
+fn a_check_of_a_snapshot_and_as_json_agrees_with_the_plan() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let netns = ["--netns", namespace.name.as_str()];
+    let observed = scratch.run(&[&["observe", "-f", "pods.yaml"], &netns[..]].concat());
+    std::fs::write(scratch.path().join("host.json"), observed.stdout).unwrap();
+    let run = |verb: &str, more: &[&str]| scratch.run(&[&[verb, "-f", "pods.yaml"], more].concat());
+    let saved = run("check", &["--snapshot", "host.json"]);
+    assert_eq!(saved.code, 2, "{saved:?}");
+    assert!(
+        saved.stdout.starts_with("Drift: 6 of 6 declared facts"),
+        "{saved:?}"
+    );
+    assert_eq!(run("check", &["--snapshot", "host.json", "-q"]).stdout, "");
+    for place in [&["--snapshot", "host.json"], &netns] {
+        let json = [&place[..], &["--output", "json"]].concat();
+        let check = run("check", &json);
+        assert_eq!((check.code, check.stderr.as_str()), (2, ""));
+        assert_eq!(check.stdout, run("plan", &json).stdout);
+    }
 }
 
 #[test]
@@ -167,7 +193,7 @@ fn an_apply_as_markdown_says_that_it_was_applied() {
     let first = apply();
     assert!(
         first.starts_with(
-            "### netkeel apply\n\nApplied: 6 writes; verified, nothing left to change.\n\nBefore: Drift: "
+            "### netkeel apply\n\nApplied: 6 writes; verified, nothing left to change.\n\nBefore:\n\n**Plan: 0 to create, 6 "
         ),
         "{first}"
     );

@@ -46,7 +46,7 @@ fn full_host() -> Value {
 
 /// The snapshots of this test, of the examples and of the cases. The latter two leave out what does not
 /// matter to them, so that they are read and written again.
-fn snapshots() -> Vec<(String, Value)> {
+pub fn snapshots() -> Vec<(String, Value)> {
     let mut snapshots = vec![("full-host.json".to_owned(), full_host())];
     let mut shorter = files("examples", "host.json");
     for (name, text) in files("testinfra/cases", ".txt") {

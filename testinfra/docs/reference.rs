@@ -47,37 +47,11 @@ fn table(fields: &[Field]) -> String {
     } in fields
     {
         let required = if *required { ", required" } else { "" };
-        let value = value(shape).replace('|', "\\|");
+        let value = shape.values().replace('|', "\\|");
         out.push_str(&format!("| `{name}` | {value}{required} | {doc} |\n"));
     }
     out.push('\n');
     out
-}
-
-/// The values that a shape accepts, as text.
-fn value(shape: &Shape) -> String {
-    match shape {
-        Shape::Map(_) => "a map".to_owned(),
-        Shape::Table { .. } => "a map with keys of your choice".to_owned(),
-        Shape::List(item) => format!("a list: {}", value(item)),
-        Shape::Integer { min, max, .. } if min == max => format!("{min}"),
-        Shape::Integer { min, max, unit } => format!("{min} to {max} {unit}").trim_end().to_owned(),
-        Shape::Switch => "yes or no".to_owned(),
-        Shape::Choice(words) => {
-            let words: Vec<String> = words
-                .iter()
-                .map(|(word, number)| format!("`{word}` ({number})"))
-                .collect();
-            words.join(", ")
-        }
-        Shape::Word(words) => {
-            let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-            words.join(", ")
-        }
-        Shape::Text { what, .. } => (*what).to_owned(),
-        Shape::Vector => "a number, text, or a list of them".to_owned(),
-        Shape::Either(shapes) => shapes.iter().map(value).collect::<Vec<_>>().join("; or "),
-    }
 }
 
 /// The ranges of a page for tables: `<!-- keys NAME -->` to `<!-- end -->`.

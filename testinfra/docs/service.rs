@@ -8,7 +8,7 @@ use super::pages::{page, root};
 
 use netkeel_core::replication::statistics::Statistics;
 use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
-use netkeel_reconcile::status::Status;
+use netkeel_reconcile::status::{PauseStatus, Status};
 use netkeel_render::metrics;
 
 /// The names of all metrics, each once: a histogram without its suffixes.
@@ -22,6 +22,12 @@ fn metrics_of_the_program() -> BTreeSet<String> {
         error: None,
         settings: None,
         statistics: Some(Statistics::default()),
+    });
+    status.paused = Some(PauseStatus {
+        until: 1,
+        since: 0,
+        by: "root".to_owned(),
+        reason: Some("upgrade".to_owned()),
     });
     metrics::text(status)
         .lines()

@@ -11,7 +11,7 @@ DOCUMENT = {
     "sysctl": {"net.ipv4.conf.all.rp_filter": 0, "net.ipv4.conf.default.rp_filter": 1},
     "link": {"veth0": {"mtu": 1460, "rp_filter": "strict"}},
 }
-DRIFT = ("~ mtu", "1500 -> 1460", "Drift: 4 of 5 declared facts")
+DRIFT = ("~ link veth0", "1500 -> 1460", "Drift: 4 of 5 declared facts", "Plan: 1 to create, 3 to change")
 # What is to be seen of the host after each run.
 STATE = "; echo status $?; echo state $(ip -o link show veth0 | sed 's/.* mtu \\([0-9]*\\).*/\\1/') $(ls /etc/netkeel/desired.d /etc/sysctl.d 2>/dev/null | grep -c netkeel.conf); "
 UNTOUCHED, DONE = "state 1500 0", "state 1460 1"
@@ -27,7 +27,7 @@ SEES_A_DIFFERENCE = (
     'case "$1 $*" in',
     "check*) exit 2 ;;",
     """plan*json*) echo '{"in_sync": false, "steps": [], "drift": []}' ;;""",
-    "plan*) echo 'Drift: 1 of 1'; exit 2 ;;",
+    "plan*) echo 'Plan: 0 to create, 1 to change'; exit 2 ;;",
     "esac",
 )
 

@@ -99,6 +99,42 @@ impl Chain {
         }
     }
 
+    /// Adds a second link from node 1 to node 2, and routes to the target over both. Node 1 chooses one by the addresses of
+    /// a packet alone: the other policies count the protocol or the flow label too. Returns its interface of the link that the host's packets to the target take, or of the other one.
+    pub fn second_link(&self, taken: bool) -> &'static str {
+        let (ip, one, two, length) = match self.family {
+            Family::V4 => ("ip", "203.0.113.1", "203.0.113.2", 30),
+            Family::V6 => ("ip -6", "2001:db8:ec::1", "2001:db8:ec::2", 64),
+        };
+        self.nodes[1].sh(&format!(
+            "ip link add e2 type veth peer name w2 netns {}
+             ip addr add {one}/{length} dev e2 nodad; ip link set e2 up
+             for version in ipv4 ipv6; do
+                 sysctl -qw net.$version.fib_multipath_hash_policy=3 net.$version.fib_multipath_hash_fields=3
+             done",
+            self.nodes[2].name
+        ));
+        self.nodes[2].sh(&format!(
+            "ip addr add {two}/{length} dev w2 nodad; ip link set w2 up"
+        ));
+        let first = self.address(1, 2);
+        self.nodes[1].sh(&format!(
+            "{ip} route replace default nexthop via {first} dev e nexthop via {two} dev e2"
+        ));
+        // The hash has a key that is chosen at boot. Twenty echoes show its result: neighbour discovery sends fewer.
+        let sent = || -> u64 {
+            let text = self.nodes[1].sh("cat /sys/class/net/e2/statistics/tx_packets");
+            text.trim().parse().unwrap()
+        };
+        let before = sent();
+        self.nodes[0].sh(&format!("ping -n -q -c 20 -i 0.01 {} >/dev/null", self.target()));
+        let second = sent() - before >= 20;
+        match (second, taken) {
+            (true, true) | (false, false) => "e2",
+            (true, false) | (false, true) => "e",
+        }
+    }
+
     /// Loads nftables rules into one chain of a node.
     pub fn rule(&self, node: usize, hook: &str, rules: &str) {
         self.nodes[node].sh(&format!(
@@ -121,6 +157,15 @@ END"
             String::from_utf8_lossy(&done.stderr)
         );
         (done.status.code().unwrap_or(-1), text)
+    }
+
+    /// What netkeel prints without a namespace.
+    pub fn printed(&self, arguments: &[&str]) -> String {
+        let done = Command::new(env!("CARGO_BIN_EXE_netkeel"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        String::from_utf8(done.stdout).unwrap()
     }
 
     /// The verdict on the target: the exit status, and `VERDICT MTU by METHOD, limit`.

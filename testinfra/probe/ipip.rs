@@ -45,6 +45,36 @@ fn an_error_of_the_host_is_an_answer_and_silence_is_none() {
 }
 
 #[test]
+fn the_json_fits_the_published_schema() {
+    let chain = Chain::new(Family::V4, &[Wire(1500, 1500)]);
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let schema = json(&chain.printed(&["schema", "encapsulated-syn"]));
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let answered = json(&asked(&chain, &["--output", "json"]).1);
+    assert_eq!(answered["results"][0]["answer"], "outer-rejected");
+    // A probe that could not be sent has an error in place of a packet.
+    let targets = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(targets.path(), "realserver 203.0.113.1\nservice 203.0.113.9 80\n").unwrap();
+    let path = targets.path().to_str().unwrap();
+    chain.nodes[0].sh("ip route del default");
+    let line = ["probe", "ipip", "--targets", path, "--output", "json"];
+    let (code, text) = chain.netkeel(&line);
+    assert_eq!(code, 1, "{text}");
+    let failed = json(&text);
+    assert!(failed["results"][0]["error"].is_string(), "{failed}");
+    for result in [answered, failed] {
+        let wrong: Vec<String> = validator
+            .iter_errors(&result)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}: {result}");
+        let mut more = result;
+        more["results"][0]["more"] = 1.into();
+        assert!(!validator.is_valid(&more));
+    }
+}
+
+#[test]
 fn an_error_of_a_router_is_no_verdict() {
     let chain = Chain::new(Family::V4, &[Wire(1500, 1500), Wire(1500, 1500)]);
     chain.nodes[1].sh("ip route add prohibit 198.51.100.6/32");

@@ -28,6 +28,9 @@ pub enum Fault {
     RouteMtu(usize, u32),
     /// The route of a node back to the host has this MTU.
     BackMtu(usize, u32),
+    /// Node 1 has a second link to node 2 and chooses one by the addresses (ECMP). The link that the host's packets
+    /// take, or the other one, drops packets above 1400 bytes without a report.
+    EcmpBroken { taken: bool },
 }
 
 /// A chain, and what is right of it.
@@ -101,6 +104,11 @@ impl Topology {
             Fault::RouteMtu(node, mtu) => {
                 let via = chain.address(node, 2);
                 chain.nodes[node].sh(&format!("{ip} route change default via {via} mtu {mtu}"));
+            }
+            Fault::EcmpBroken { taken } => {
+                let broken = chain.second_link(taken);
+                let rule = format!("oifname {broken} meta length > 1400 drop");
+                chain.rule(1, "forward", &rule);
             }
             Fault::BackMtu(node, mtu) => {
                 let via = chain.address(node - 1, 1);
@@ -349,6 +357,39 @@ pub const TOPOLOGIES: &[Topology] = &[
         &[Fault::RouteMtu(1, 1300), Fault::NoTooBig(1)],
         2,
         "black-hole 1300 by icmp"
+    ),
+    // ECMP: the verdict is about the link that the packets take.
+    topology!(
+        "ECMP, the link that is taken is broken",
+        V4,
+        PLAIN,
+        &[Fault::EcmpBroken { taken: true }],
+        2,
+        "black-hole 1400 by icmp"
+    ),
+    topology!(
+        "ECMP, the link that is taken is broken",
+        V6,
+        PLAIN,
+        &[Fault::EcmpBroken { taken: true }],
+        2,
+        "black-hole 1400 by icmp"
+    ),
+    topology!(
+        "ECMP, another link is broken",
+        V4,
+        PLAIN,
+        &[Fault::EcmpBroken { taken: false }],
+        0,
+        "carries 1500 by icmp"
+    ),
+    topology!(
+        "ECMP, another link is broken",
+        V6,
+        PLAIN,
+        &[Fault::EcmpBroken { taken: false }],
+        0,
+        "carries 1500 by icmp"
     ),
     // Large answers that do not come back.
     topology!(

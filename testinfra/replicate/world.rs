@@ -186,6 +186,7 @@ pub fn wanted(settings: Settings) -> Replication {
     Replication {
         settings,
         peers_file: None,
+        cluster: None,
     }
 }
 

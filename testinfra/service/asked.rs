@@ -1,4 +1,4 @@
-//! What the service answers: the status, a pause, the metrics and the health.
+//! The answers of the service: the status, a pause, the metrics and the health.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -25,7 +25,7 @@ pub fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// What is answered for a path.
+/// The answer for a path.
 pub fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -43,8 +43,8 @@ fn its_own_writes_wake_nobody() {
     let mut service = Daemon::start(&namespace, PODS, &[]);
     service.wait_for("event=full-scan");
     let before = passes(&namespace);
-    // What an interface brings with it when it comes may take a second look; what netkeel writes
-    // to it does not, nor does anybody's write that leaves things as they are wanted.
+    // The events of a new interface may cause a second scan. A write of netkeel to it does not, nor does a write
+    // by anybody that leaves the values as wanted.
     namespace.sh("ip link add cali1 type veth peer name eth1");
     until("it is right", || facts(&namespace, "cali1") == "1460\n1\n");
     std::thread::sleep(Duration::from_millis(300));
@@ -105,7 +105,14 @@ fn the_status_tells_the_document_what_differs_and_what_was_done() {
 fn a_pause_holds_across_a_restart_and_ends() {
     let namespace = Namespace::new();
     namespace.sh("ip link add cali1 type veth peer name eth1");
-    let (code, text) = netkeel(&["pause", "1h", "--netns", &namespace.name]);
+    let (code, text) = netkeel(&[
+        "pause",
+        "1h",
+        "--reason",
+        "upgrade of \"the\" CNI",
+        "--netns",
+        &namespace.name,
+    ]);
     assert!(code == 0 && text.contains("The service is not running"), "{text}");
     let mut service = Daemon::start(&namespace, PODS, &[]);
     service.wait_for("event=paused");
@@ -123,8 +130,15 @@ fn a_pause_holds_across_a_restart_and_ends() {
             .contains("netkeel pause 1h"),
         "{told}"
     );
+    assert_eq!(told["paused"]["reason"], "upgrade of \"the\" CNI");
+    let shown = netkeel(&["status", "--netns", &namespace.name]).1;
+    assert!(
+        shown.contains("\n    reason: upgrade of \"the\" CNI\n"),
+        "{shown}"
+    );
     assert_eq!(facts(&namespace, "cali1"), "1500\n0\n");
-    assert_eq!(service.stop().0, 0);
+    let (_, log) = service.stop();
+    assert!(log.contains("reason="), "{log}");
     let mut again = Daemon::start(&namespace, PODS, &[]);
     again.wait_for("event=paused");
     assert_eq!(
@@ -136,10 +150,45 @@ fn a_pause_holds_across_a_restart_and_ends() {
     assert_eq!(netkeel(&["pause", "1s", "--netns", &namespace.name]).0, 0);
     again.wait_for("event=paused");
     namespace.sh("ip link set cali1 mtu 1400");
-    until("it is put right when the time is over", || {
+    until("it is in sync when the time is over", || {
         facts(&namespace, "cali1") == "1460\n1\n"
     });
     assert_eq!(again.stop().0, 0);
+}
+
+#[test]
+fn the_metrics_name_the_causes_of_lost_packets() {
+    let namespace = Namespace::new();
+    // As `iptables-restore` writes a policy, with its count.
+    namespace.sh("ip link set lo up
+        ip link add cali1 type veth peer name eth1
+        printf '*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n' | iptables-nft-restore");
+    let address = free_port();
+    let options = ["--listen", &address.to_string(), "--interval", "10s"];
+    let service = Daemon::start(&namespace, PODS, &options);
+    let start = Instant::now();
+    let metrics = loop {
+        namespace.sh("ping -c 5 -i 0.2 -W 1 127.0.0.1 >/dev/null || true");
+        let metrics = get(address, "/metrics");
+        if metrics.contains("netkeel_doctor_cause{cause=\"firewall\",grounds=\"possible\"} 1") {
+            break metrics;
+        }
+        assert!(start.elapsed() < Duration::from_secs(90), "{metrics}");
+    };
+    let said = netkeel(&["status", "--netns", &namespace.name]).1;
+    assert!(
+        said.contains("packets may be lost: firewall (possible); `netkeel doctor` has the evidence\n"),
+        "{said}"
+    );
+    let lost = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("netkeel_doctor_lost_total{cause=\"firewall\"} "));
+    assert!(lost.unwrap().parse::<u64>().unwrap() >= 5, "{metrics}");
+    let window = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("netkeel_doctor_window_seconds "));
+    assert!(window.unwrap().parse::<f64>().unwrap() >= 9.0, "{metrics}");
+    assert_eq!(service.stop().0, 0);
 }
 
 #[test]

@@ -28,6 +28,18 @@ fn rendered() -> tempfile::TempDir {
 }
 
 #[test]
+fn the_chart_has_the_same_rules_and_dashboard() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for name in ["alerts.yaml", "dashboard.json"] {
+        let of = |directory: &str| std::fs::read_to_string(root.join(directory).join(name)).unwrap();
+        assert!(
+            of("templates") == of("kubernetes/chart/files"),
+            "copy templates/{name} to kubernetes/chart/files"
+        );
+    }
+}
+
+#[test]
 fn the_units_are_hardened() {
     let directory = rendered();
     for unit in [

@@ -21,6 +21,11 @@ fn worker(namespace: &Namespace) -> Value {
     status["worker"].clone()
 }
 
+/// A plan with each finding on one line instead of lines of 80 characters.
+fn unwrapped(plan: &str) -> String {
+    plan.replace("\n  ", " ")
+}
+
 #[test]
 fn who_observes_or_runs_dry_says_so_and_names_what_is_missing() {
     let namespace = Namespace::new();
@@ -34,6 +39,7 @@ fn who_observes_or_runs_dry_says_so_and_names_what_is_missing() {
         let document = service.document.display().to_string();
         let (code, text) = netkeel(&["plan", "-f", &document, "--netns", &namespace.name]);
         assert_eq!(code, 0, "{text}");
+        let text = unwrapped(&text);
         assert!(
             text.contains(&format!("the service runs with {option}")),
             "{text}"
@@ -63,7 +69,7 @@ fn the_worker_is_started_told_started_again_and_stopped() {
     let plan = |document: &str| {
         let (code, text) = netkeel(&["plan", "-f", document, "--netns", &node.name]);
         assert_eq!(code, 0, "{text}");
-        text
+        unwrapped(&text)
     };
     let text = plan(&document);
     assert!(!text.contains("NK03"), "{text}");

@@ -37,6 +37,7 @@ describe 'netkeel' do
       let(:pre_condition) { File.read(File.join(MODULE_ROOT, "examples/#{example}.pp")) }
 
       it { is_expected.to compile.with_all_deps }
+
       it 'is compared after all of it is written' do
         documents = catalogue.resources.select { |resource| resource.type == 'Netkeel::Document' }
         documents.each { |one| is_expected.to contain_netkeel__document(one.title) }

@@ -29,11 +29,13 @@ describe 'netkeel' do
       is_expected.not_to contain_exec('netkeel apply')
     end
 
-    it 'runs the service with its own units' do
+    it 'runs the service with the units of the package' do
       is_expected.to contain_file('/etc/default/netkeel').with_content(/^NETKEEL_OPTIONS=""$/)
-      is_expected.to contain_exec('netkeel render netkeel.service').that_notifies('Service[netkeel]')
-      is_expected.to contain_exec('netkeel render netkeel-boot.service').that_notifies('Exec[netkeel: systemctl daemon-reload]')
-      is_expected.to contain_exec('netkeel render netkeel-recover.service').that_notifies('Exec[netkeel: systemctl daemon-reload]')
+      %w[netkeel netkeel-boot netkeel-recover].each do |unit|
+        is_expected.not_to contain_exec("netkeel render #{unit}.service")
+        is_expected.to contain_exec("netkeel: remove /etc/systemd/system/#{unit}.service")
+          .that_notifies(['Exec[netkeel: systemctl daemon-reload]', 'Service[netkeel]'])
+      end
       is_expected.to contain_exec('netkeel: systemctl daemon-reload').with_refreshonly(true)
       is_expected.to contain_service('netkeel').with(ensure: 'running', enable: true)
       is_expected.to contain_service('netkeel-boot').with(enable: true).without_ensure
@@ -46,7 +48,7 @@ describe 'netkeel' do
       Dir.mktmpdir do |directory|
         File.write(File.join(directory, 'systemctl'), "#!/bin/sh\necho #{process}")
         File.chmod(0o755, File.join(directory, 'systemctl'))
-        system({ 'PATH' => "#{directory}:#{ENV['PATH']}" }, 'sh', '-c', catalogue.resource('Exec', 'netkeel: systemctl restart')[:unless])
+        system({ 'PATH' => "#{directory}:#{ENV.fetch('PATH', nil)}" }, 'sh', '-c', catalogue.resource('Exec', 'netkeel: systemctl restart')[:unless])
       end
     end
 
@@ -78,7 +80,7 @@ describe 'netkeel' do
 
     it 'lets them through the filter of the unit' do
       is_expected.to compile.with_all_deps
-      is_expected.to contain_file(drop_in).with_content(/^IPAddressAllow=192\.0\.2\.0\/24 2001:db8::1$/).that_notifies('Service[netkeel]')
+      is_expected.to contain_file(drop_in).with_content(%r{^IPAddressAllow=192\.0\.2\.0/24 2001:db8::1$}).that_notifies('Service[netkeel]')
     end
 
     context 'that are no addresses' do
@@ -149,11 +151,12 @@ describe 'netkeel' do
         route: { '10.0.0.0/8' => { 'table' => 100, 'mtu' => 1400, 'advmss' => '1360' } },
         nflog: { 'packet-too-big' => { 'interfaces' => ['eth0'], 'ignore_sources' => ['192.0.2.0/24'] } },
         replicate: { 'nflog' => 'packet-too-big', 'peers' => ['192.0.2.2'] },
+        probes: { 'database' => { 'path_mtu' => '192.0.2.9', 'expect' => 1460 } },
         cni: { 'calico' => { 'plugin' => 'calico', 'mtu' => 1460 } },
         wireguard: { 'wg0' => { 'source' => '/etc/wireguard/wg0.conf', 'target' => '/run/netkeel/wireguard/wg0.conf', 'mtu' => { 'underlay' => 'default-route', 'layers' => ['wireguard'] } } },
         limits: { 'max_matches' => 100 },
         allow: { 'NK003' => 'known' },
-        allow_any_sysctl: true, host_network: true, owner: 'puppet', persist: false, prune: true,
+        allow_any_sysctl: true, host_network: true, owner: 'puppet', persist: false, prune: true
       }
     end
 
@@ -182,13 +185,49 @@ describe 'netkeel' do
 
     it { is_expected.to contain_file('/opt/netkeel').with(mode: '0755', source: 'puppet:///modules/profile/netkeel') }
     it { is_expected.not_to contain_package('netkeel') }
-    it { is_expected.to contain_exec('netkeel render netkeel.service').with_command(%r{sed 's\|/usr/local/bin/netkeel\|/opt/netkeel\|'}) }
+    it { is_expected.to contain_exec('netkeel render netkeel.service').with_command(%r{sed 's\|/usr/bin/netkeel\|/opt/netkeel\|'}) }
+    it { is_expected.to contain_exec('netkeel render netkeel-boot.service').that_notifies('Exec[netkeel: systemctl daemon-reload]') }
+    it { is_expected.to contain_exec('netkeel render netkeel-recover.service').that_notifies('Service[netkeel]') }
+    it { is_expected.not_to contain_exec('netkeel: remove /etc/systemd/system/netkeel.service') }
 
     context 'without a source' do
       let(:params) { { install: 'file' } }
 
       it { is_expected.to compile.and_raise_error(/needs `source`/) }
     end
+  end
+
+  context 'with a package that is a file' do
+    let(:params) { { package_source: '/root/netkeel.deb' } }
+
+    it { is_expected.to contain_package('netkeel').with(provider: 'dpkg', source: '/root/netkeel.deb') }
+
+    context 'of rpm' do
+      let(:params) { { package_source: '/root/netkeel.rpm' } }
+
+      it { is_expected.to contain_package('netkeel').with(provider: 'rpm') }
+    end
+
+    context 'of neither' do
+      let(:params) { { package_source: '/root/netkeel.tgz' } }
+
+      it { is_expected.to compile.and_raise_error(/package_source/) }
+    end
+  end
+
+  context 'with the units that are marked as of this module' do
+    # Whether the exec would remove a unit with this text.
+    def removes?(text)
+      Dir.mktmpdir do |directory|
+        path = File.join(directory, 'netkeel.service')
+        File.write(path, text)
+        asked = catalogue.resource('Exec', 'netkeel: remove /etc/systemd/system/netkeel.service')[:onlyif]
+        system('sh', '-c', asked.gsub('/etc/systemd/system/netkeel.service', path))
+      end
+    end
+
+    it('removes its own') { expect(removes?("# Managed by Puppet.\n[Unit]\n")).to be(true) }
+    it('keeps those of an administrator') { expect(removes?("[Unit]\n# Managed by Puppet.\n")).to be(false) }
   end
 
   context 'with execs' do
@@ -204,14 +243,14 @@ describe 'netkeel' do
         .with(noop: false, show_diff: false, backup: false, loglevel: 'debug').that_comes_before('Exec[netkeel plan]')
       is_expected.to contain_exec('netkeel plan').with(
         noop: false, returns: [0, 2], logoutput: true, onlyif: nil, timeout: 50,
-        unless: 'timeout --verbose --kill-after=15 30 /usr/local/bin/netkeel check --quiet -f /var/cache/netkeel-candidate.d',
+        unless: 'timeout --verbose --kill-after=15 30 /usr/bin/netkeel check --quiet -f /var/cache/netkeel-candidate.d'
       )
     end
 
     it 'applies what was written, and not under noop' do
       is_expected.to contain_exec('netkeel apply').without_noop.with(
-        command: "timeout --verbose --kill-after=15 30 /usr/local/bin/netkeel apply --lock-timeout 30s --allow-lossy --verify-reach '192.0.2.1:22' -f /etc/netkeel/desired.d",
-        unless: 'timeout --verbose --kill-after=15 30 /usr/local/bin/netkeel check --quiet -f /etc/netkeel/desired.d',
+        command: "timeout --verbose --kill-after=15 30 /usr/bin/netkeel apply --lock-timeout 30s --allow-lossy --verify-reach '192.0.2.1:22' -f /etc/netkeel/desired.d",
+        unless: 'timeout --verbose --kill-after=15 30 /usr/bin/netkeel check --quiet -f /etc/netkeel/desired.d',
       ).that_requires('Exec[netkeel plan]')
       is_expected.to contain_file('/etc/netkeel/desired.d/50-hiera.yaml').that_comes_before('Exec[netkeel apply]')
     end
@@ -219,7 +258,7 @@ describe 'netkeel' do
     context 'while the catalog installs the program' do
       let(:params) { { converge: 'exec' } }
 
-      it { is_expected.to contain_exec('netkeel plan').with_onlyif('test -x /usr/local/bin/netkeel') }
+      it { is_expected.to contain_exec('netkeel plan').with_onlyif('test -x /usr/bin/netkeel') }
     end
   end
 

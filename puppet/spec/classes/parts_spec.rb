@@ -20,7 +20,8 @@ require 'spec_helper'
     it "has #{resource}, in its place" do
       type, title = resource.match(/\A(.+?)\[(.+)\]\z/).captures
       is_expected.to contain_class(part)
-      is_expected.to send("contain_#{type.downcase}", title).then { |it| later ? it.that_comes_before(later) : it }
+      contained = send("contain_#{type.downcase}", title)
+      is_expected.to later ? contained.that_comes_before(later) : contained
     end
   end
 end

@@ -7,32 +7,32 @@ require 'spec_helper'
   'netkeel::link' => {
     title: 'pods', named: :interface, file: '60-link-pods.yaml', refused: { mtu: 10 },
     params: { match: { 'name' => 'cali*', 'kind' => 'veth' }, mtu: 1460, pod_mtu: 'same', rp_filter: 'strict', up: true, txqueuelen: 1000, alias_text: 'pods', allow_ipv6_loss: 'no' },
-    says: { 'link' => { 'pods' => { 'match' => { 'name' => 'cali*', 'kind' => 'veth' }, 'mtu' => 1460, 'pod_mtu' => 'same', 'rp_filter' => 'strict', 'up' => true, 'txqueuelen' => 1000, 'alias' => 'pods', 'allow_ipv6_loss' => 'no' } } },
+    says: { 'link' => { 'pods' => { 'match' => { 'name' => 'cali*', 'kind' => 'veth' }, 'mtu' => 1460, 'pod_mtu' => 'same', 'rp_filter' => 'strict', 'up' => true, 'txqueuelen' => 1000, 'alias' => 'pods', 'allow_ipv6_loss' => 'no' } } }
   },
   'netkeel::tunnel' => {
     title: 'ipip0', named: :interface, file: '60-tunnel-ipip0.yaml', refused: { mode: 'gre' },
     params: { mode: 'ipip', addresses: ['127.0.0.42/32'], rp_filter: 'off', force: false },
-    says: { 'tunnel' => { 'ipip0' => { 'mode' => 'ipip', 'addresses' => ['127.0.0.42/32'], 'rp_filter' => 'off', 'force' => false } } },
+    says: { 'tunnel' => { 'ipip0' => { 'mode' => 'ipip', 'addresses' => ['127.0.0.42/32'], 'rp_filter' => 'off', 'force' => false } } }
   },
   'netkeel::sysctl' => {
     title: 'net/ipv4/conf/eth0.100/rp_filter', named: :key, file: '60-sysctl-net_ipv4_conf_eth0.100_rp_filter.yaml', refused: { value: {} },
     params: { value: 0 },
-    says: { 'sysctl' => { 'net/ipv4/conf/eth0.100/rp_filter' => 0 } },
+    says: { 'sysctl' => { 'net/ipv4/conf/eth0.100/rp_filter' => 0 } }
   },
   'netkeel::nflog' => {
     title: 'packet-too-big', named: :label, file: '60-nflog-packet-too-big.yaml', refused: { interfaces: [] },
     params: { interfaces: ['eth0'], group: 33, prefilter: { 'rate' => 100 } },
-    says: { 'nflog' => { 'packet-too-big' => { 'interfaces' => ['eth0'], 'group' => 33, 'prefilter' => { 'rate' => 100 } } } },
+    says: { 'nflog' => { 'packet-too-big' => { 'interfaces' => ['eth0'], 'group' => 33, 'prefilter' => { 'rate' => 100 } } } }
   },
   'netkeel::cni' => {
     title: 'calico', named: :label, file: '60-cni-calico.yaml', refused: { mtu: 'large' },
     params: { plugin: 'calico', mtu: { 'underlay' => { 'probe' => '192.0.2.1' }, 'layers' => %w[ipip] } },
-    says: { 'cni' => { 'calico' => { 'plugin' => 'calico', 'mtu' => { 'underlay' => { 'probe' => '192.0.2.1' }, 'layers' => %w[ipip] } } } },
+    says: { 'cni' => { 'calico' => { 'plugin' => 'calico', 'mtu' => { 'underlay' => { 'probe' => '192.0.2.1' }, 'layers' => %w[ipip] } } } }
   },
   'netkeel::document' => {
     title: 'load balancer', named: :label, document: 'load balancer', file: '70-load_balancer.yaml', refused: { content: [] },
     params: { content: { 'sysctl' => { 'net.ipv4.conf.all.rp_filter' => :undef } } },
-    says: { 'sysctl' => { 'net.ipv4.conf.all.rp_filter' => nil } },
+    says: { 'sysctl' => { 'net.ipv4.conf.all.rp_filter' => nil } }
   },
 }.each do |define, its|
   describe define do
@@ -59,7 +59,9 @@ require 'spec_helper'
 
       context 'beside another one for the same' do
         let(:pre_condition) do
-          manifest = its[:params].merge(its[:named] => its[:title]).map { |name, value| "#{name} => #{RSpec::Puppet::Support.instance_method(:str_from_value).bind_call(self, value)}" }
+          manifest = its[:params].merge(its[:named] => its[:title]).map do |name, value|
+            "#{name} => #{RSpec::Puppet::Support.instance_method(:str_from_value).bind_call(self, value)}"
+          end
           "#{define} { 'the first': #{manifest.join(', ')} }"
         end
 

@@ -8,7 +8,7 @@ describe 'netkeel::without_knockouts' do
       {
         'pods' => '', 'vms' => '--',
         'eth0' => { 'mtu' => '', 'rp_filter' => '--', 'alias' => '', 'up' => false },
-        'ptb' => { 'interfaces' => ['--veth0', 'veth1'] },
+        'ptb' => { 'interfaces' => ['--veth0', 'veth1'] }
       },
     ).and_return({ 'eth0' => { 'alias' => '', 'up' => false }, 'ptb' => { 'interfaces' => ['veth1'] } })
   end

@@ -6,7 +6,7 @@ budget = { 'underlay' => 'default-route', 'layers' => %w[wireguard], 'margin' =>
 
 # What each type of data takes, and what it refuses.
 {
-  'Netkeel::Absolute_path' => [['/usr/local/bin/netkeel', '/a.b_c+d-e'], ['', '/', 'bin', '/a b', '/a/', '/a;b', "/a\n"]],
+  'Netkeel::Absolute_path' => [['/usr/bin/netkeel', '/a.b_c+d-e'], ['', '/', 'bin', '/a b', '/a/', '/a;b', "/a\n"]],
   'Netkeel::Budget' => [[budget, { 'underlay' => 1500 }, { 'underlay' => { 'probe' => '192.0.2.1' } }],
                         [{}, { 'layers' => [] }, { 'underlay' => 10 }, budget.merge('overhead' => 1), { 'underlay' => { 'probe' => '' } }]],
   'Netkeel::Bytes' => [[68, 65_535, '1460'], [67, 65_536, '0x5b4', '', 'large', 1460.5]],
@@ -14,7 +14,8 @@ budget = { 'underlay' => 'default-route', 'layers' => %w[wireguard], 'margin' =>
   'Netkeel::Any_name' => [['eth0', 'enx0123456789abcdef', 'a' * 127], ['', '..', 'a/b', 'a b', 'a:1', 'a' * 128, "eth0\n"]],
   'Netkeel::Interface' => [%w[eth0 eth0.100 ipip0 e[0] a-name-of-15-by], ['', '.', '..', 'a/b', 'a b', 'a:1', 'a-name-of-16-byt', "eth0\n"]],
   'Netkeel::Knocked_out' => [['', '--', '--veth0'], ['-', 'veth0', 5, nil]],
-  'Netkeel::Match' => [[{ 'name' => 'cali*' }, { 'kind' => 'veth', 'driver' => 'veth' }, { 'vlan' => 42, 'lower' => { 'mac' => '02:*' } }], [{ 'name' => '' }, { 'vlan' => 4095 }, { 'mtu' => 1500 }, 'cali*']],
+  'Netkeel::Match' => [[{ 'name' => 'cali*' }, { 'kind' => 'veth', 'driver' => 'veth' }, { 'vlan' => 42, 'lower' => { 'mac' => '02:*' } }],
+                       [{ 'name' => '' }, { 'vlan' => 4095 }, { 'mtu' => 1500 }, 'cali*']],
   'Netkeel::Mtu' => [[1460, '1460', budget], [67, 'auto', {}]],
   'Netkeel::Network' => [%w[192.0.2.0/24 2001:db8::/32 192.0.2.1], ['', 'eth0', '192.0.2.0/', '192.0.2.0/1234', 'localhost']],
   'Netkeel::Owner' => [%w[default puppet site-1], ['', '-a', 'Puppet', 'a b', "a\n"]],
@@ -29,8 +30,10 @@ budget = { 'underlay' => 'default-route', 'layers' => %w[wireguard], 'margin' =>
                             [{ 'mtuu' => 1460 }, { 'pod_mtu' => 'keep' }, { 'txqueuelen' => -1 }, { 'up' => 1 }]],
   'Netkeel::Kind::Nflog' => [[{ 'interfaces' => %w[default-route eth*] }, { 'interfaces' => %w[--a-name-of-15-by eth0], 'ignore_sources' => ['--192.0.2.0/24'], 'group' => '' }, { 'interfaces' => %w[eth0 eth1], 'group' => '33', 'ignore_sources' => ['192.0.2.0/24'], 'snaplen' => 128, 'queue_threshold' => 1, 'prefilter' => {}, 'remove_on_stop' => true, 'adopt' => false }],
                              [{}, { 'interfaces' => [] }, { 'interfaces' => ['eth0'], 'group' => 65_536 }, { 'interfaces' => 'eth0' }]],
-  'Netkeel::Kind::Replicate' => [[{ 'nflog' => 'x', 'peers' => ['192.0.2.2'] }, { 'nflog' => 'x', 'peers_file' => '/run/peers', 'mode' => 'ipip', 'interface' => 'eth0', 'ttl' => 2, 'floor' => { 'ipv4' => 0 }, 'flows_to_nodes' => true, 'limits' => { 'copies' => { 'burst' => 1 }, 'repeat_after' => '1s' }, 'dry_run' => true }],
-                                 [{}, { 'nflog' => 'x', 'mode' => 'multicast' }, { 'nflog' => 'x', 'ttl' => 1 }, { 'nflog' => 'x', 'limits' => { 'all' => {} } }]],
+  'Netkeel::Kind::Probe' => [[{ 'path_mtu' => '192.0.2.1' }, { 'path_mtu' => '192.0.2.1', 'protocol' => 'tcp', 'port' => '443', 'expect' => 1460 }, { 'ipip' => '192.0.2.1', 'service' => '203.0.113.9', 'port' => 80, 'expect' => '--' }],
+                             [{ 'path_mtu' => 'localhost' }, { 'protocol' => 'sctp' }, { 'port' => 0 }, { 'target' => '192.0.2.1' }]],
+  'Netkeel::Kind::Replicate' => [[{ 'nflog' => 'x', 'peers' => ['192.0.2.2'] }, { 'nflog' => 'x', 'peers' => { 'endpoints' => { 'service' => 'netkeel/netkeel', 'families' => ['ipv4'] } } }, { 'nflog' => 'x', 'peers' => { 'nodes' => { 'selector' => { 'a' => '' }, 'not_ready' => 'drop' } } }, { 'nflog' => 'x', 'peers_file' => '/run/peers', 'mode' => 'ipip', 'interface' => 'eth0', 'ttl' => 2, 'floor' => { 'ipv4' => 0 }, 'flows_to_nodes' => true, 'limits' => { 'copies' => { 'burst' => 1 }, 'repeat_after' => '1s' }, 'dry_run' => true }],
+                                 [{}, { 'nflog' => 'x', 'peers' => { 'endpoints' => { 'service' => 'netkeel' } } }, { 'nflog' => 'x', 'mode' => 'multicast' }, { 'nflog' => 'x', 'ttl' => 1 }, { 'nflog' => 'x', 'limits' => { 'all' => {} } }]],
   'Netkeel::Kind::Route' => [[{ 'mtu' => 1400 }, { 'family' => 'ipv6', 'table' => 'main', 'metric' => '100', 'mtu' => '1280', 'advmss' => 1220, 'window' => 65_535 }],
                              [{ 'mtu' => 67 }, { 'table' => 0 }, { 'table' => 'mian' }, { 'via' => '192.0.2.1' }]],
   'Netkeel::Kind::Sysctl' => [[0, true, '4096 131072 6291456', [4096, '131072', 6_291_456]], [[], {}, [[1]], 1.5, nil]],

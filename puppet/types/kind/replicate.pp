@@ -1,7 +1,10 @@
 # @summary Replication of ICMP "packet too big" to peers, with its limits
 type Netkeel::Kind::Replicate = Struct[{
   nflog                    => String[1],
-  Optional[peers]          => Optional[Variant[Netkeel::Knocked_out, Array[Variant[Netkeel::Knocked_out, Netkeel::Network]]]],
+  Optional[peers]          => Optional[Variant[Netkeel::Knocked_out, Array[Variant[Netkeel::Knocked_out, Netkeel::Network]], Struct[{
+    Optional[endpoints] => Struct[{ service => Pattern[/\A[^\/]+\/[^\/]+\z/], Optional[families] => Array[Enum['ipv4', 'ipv6']] }],
+    Optional[nodes]     => Struct[{ Optional[selector] => Hash[String[1], String], Optional[families] => Array[Enum['ipv4', 'ipv6']], Optional[not_ready] => Enum['keep', 'drop'] }],
+  }]]],
   Optional[peers_file]     => Optional[Variant[Netkeel::Knocked_out, Pattern[/\A\//]]],
   Optional[mode]           => Optional[Variant[Netkeel::Knocked_out, Enum['unicast', 'broadcast', 'ipip']]],
   Optional[interface]      => Optional[Variant[Netkeel::Knocked_out, Netkeel::Interface]],

@@ -14,6 +14,8 @@ use crate::watchdog::arm;
 use crate::{clock, journal};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
+use netkeel_plan::goal::undo::AppliedValues;
+use netkeel_plan::ledger::Ledger;
 use netkeel_plan::plan::{Plan, Step};
 
 /// Writes down one apply.
@@ -28,6 +30,8 @@ pub struct Recorder<'a> {
     pub confirm_within: Option<Duration>,
     /// The ledger is written anew before anything is added to it.
     pub compacts: bool,
+    /// The ledger before the apply, if `undo` is to be able to undo it.
+    pub undoable: Option<&'a Ledger>,
 }
 
 impl<'a> Recorder<'a> {
@@ -51,6 +55,7 @@ impl<'a> Recorder<'a> {
             transaction: None,
             confirm_within: None,
             compacts: false,
+            undoable: None,
         }
     }
 
@@ -114,6 +119,12 @@ impl Log for Recorder<'_> {
     }
 
     fn commit(&mut self, plans: &[&Plan]) -> Result<(), Error> {
+        if let Some(before) = self.undoable {
+            let header = &self.header;
+            let values = AppliedValues::new(&header.transaction, &header.owner, plans, before);
+            // Without them the apply holds as well; `undo` then says that they are missing.
+            let _ = self.settled.store().keep_values(&values);
+        }
         if self.confirm_within.is_some() {
             self.in_time()?;
             // The journal stays: `confirm` commits it, or the watchdog undoes it.

@@ -58,6 +58,7 @@ fn plan() -> Plan {
         observed: Some(Value::Number(1500)),
         desired: Some(Value::Number(1460)),
         origin: std::sync::Arc::default(),
+        cause: None,
     });
     Plan {
         owner: "default".into(),

@@ -62,7 +62,7 @@ impl Settled {
         if facts.is_empty() || log::is_empty(&store.ledger_path())? {
             return Ok(());
         }
-        store.add_to_ledger(&ledger::commit(None, [], &facts), false)
+        store.add_to_ledger(&ledger::commit(None, None, [], &facts), false)
     }
 }
 
@@ -89,7 +89,7 @@ mod tests {
 
     fn add(store: &Store, transaction: &str, name: &str) {
         store
-            .add_to_ledger(&ledger::commit(Some(transaction), [claim(name)], []), false)
+            .add_to_ledger(&ledger::commit(Some(transaction), None, [claim(name)], []), false)
             .unwrap();
     }
 

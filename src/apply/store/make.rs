@@ -13,14 +13,12 @@ use netkeel_core::error::{Error, ErrorKind};
 impl Store {
     /// Makes the directories.
     pub(crate) fn make(&self) -> Result<(), Error> {
-        let state = Some(&self.state).filter(|state| **state != self.run);
-        for directory in [Some(&self.run), state].into_iter().flatten() {
+        let state = Some((&self.state, 0o700)).filter(|(state, _)| **state != self.run);
+        // Everybody may pass through: one of the documents' directories is below it.
+        for (directory, mode) in [Some((&self.run, 0o711)), state].into_iter().flatten() {
             match fs::symlink_metadata(directory) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    let made = fs::DirBuilder::new()
-                        .recursive(true)
-                        .mode(0o700)
-                        .create(directory);
+                    let made = fs::DirBuilder::new().recursive(true).mode(mode).create(directory);
                     made.map_err(|error| failed(&error, directory))?;
                     log::sync_directory(directory)?;
                 }
@@ -88,7 +86,7 @@ mod tests {
         let store = Store::at(&above);
         store.make().unwrap();
         let made = fs::metadata(&store.run).unwrap();
-        assert_eq!(made.mode() & 0o777, 0o700);
+        assert_eq!(made.mode() & 0o777, 0o711);
         for mode in [0o777, 0o775, 0o757, 0o720] {
             set_permissions(&above, Permissions::from_mode(mode)).unwrap();
             let error = store.make().unwrap_err();

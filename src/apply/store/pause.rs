@@ -23,6 +23,9 @@ pub struct Pause {
     pub since: u64,
     /// The user who asked for it.
     pub by: String,
+    /// Why, as the user gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The boot of which `ends` is a time.
     boot: String,
     /// When it ends, seconds since the boot, rounded up.
@@ -55,7 +58,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be written down.
-    pub fn pause(&self, lasts: Duration, by: &str) -> Result<Pause, Error> {
+    pub fn pause(&self, lasts: Duration, by: &str, reason: Option<&str>) -> Result<Pause, Error> {
         self.make()?;
         let now = Moment::now();
         let pause = Pause {
@@ -64,6 +67,7 @@ impl Store {
             until: now.wall + seconds(lasts),
             since: now.wall,
             by: by.to_owned(),
+            reason: reason.map(str::to_owned),
             boot: self.boot.clone(),
             ends: seconds(now.since_boot + lasts),
         };
@@ -146,7 +150,9 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let store = store(&scratch, "1");
         assert_eq!(store.paused().unwrap(), None);
-        let pause = store.pause(Duration::from_millis(99_500), "me").unwrap();
+        let pause = store
+            .pause(Duration::from_millis(99_500), "me", Some("upgrade"))
+            .unwrap();
         assert_eq!(pause.until - pause.since, 100);
         let (found, left) = store.paused().unwrap().unwrap();
         assert_eq!(found, pause);
@@ -164,7 +170,7 @@ mod tests {
     fn a_step_of_the_wall_clock_changes_nothing() {
         let scratch = tempfile::tempdir().unwrap();
         let store = store(&scratch, "1");
-        let pause = store.pause(Duration::from_secs(100), "me").unwrap();
+        let pause = store.pause(Duration::from_secs(100), "me", None).unwrap();
         let begun = Duration::from_secs(pause.ends - 100);
         let after = |seconds: u64| begun + Duration::from_secs(seconds);
         for wall in [0, pause.since - 7200, pause.since, pause.until + 7200] {
@@ -181,7 +187,7 @@ mod tests {
     fn after_a_reboot_the_rest_is_left() {
         let scratch = tempfile::tempdir().unwrap();
         let pause = store(&scratch, "1")
-            .pause(Duration::from_secs(100), "me")
+            .pause(Duration::from_secs(100), "me", None)
             .unwrap();
         let next = store(&scratch, "2");
         let at = Duration::from_secs;

@@ -1,8 +1,9 @@
 //! The socket at which a service answers `netkeel status`: one service for each namespace.
 
-use std::os::unix::fs::PermissionsExt;
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::store::Store;
@@ -36,11 +37,11 @@ impl Store {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error, &path)),
             _ => {}
         }
-        // The directory keeps others out until the mode is right.
-        let listener = UnixListener::bind(&path).map_err(|error| failed(&error, &path))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
-            .map_err(|error| failed(&error, &path))?;
-        Ok(listener)
+        // A directory keeps others out until the mode is right.
+        let room = self.run.join("status.new");
+        let made = bind_in(&room, &path).map_err(|error| failed(&error, &path));
+        let _ = fs::remove_dir_all(&room);
+        made
     }
 
     /// Listens no longer.
@@ -60,6 +61,23 @@ impl Store {
             false => failed(&error, &path),
         })
     }
+}
+
+/// Binds in a directory of the owner alone, then renames the socket.
+fn bind_in(room: &Path, path: &Path) -> io::Result<UnixListener> {
+    match DirBuilder::new().mode(0o700).create(room) {
+        // A netkeel that was killed leaves it.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_dir_all(room)?;
+            DirBuilder::new().mode(0o700).create(room)?;
+        }
+        made => made?,
+    }
+    let new = room.join("sock");
+    let listener = UnixListener::bind(&new)?;
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o600))?;
+    fs::rename(&new, path)?;
+    Ok(listener)
 }
 
 /// Nobody listens: there is no socket, or a service left it that was killed.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 
+use crate::clock;
 use crate::journal;
 use crate::journal::{Header, Journal};
 use crate::store::settled::{Held, Settled};
@@ -217,7 +218,8 @@ fn commit<'a>(
     let durable = !log::is_empty(&store.durable_path())?;
     // A crash before the live journal is gone has the apply undone and these lines voided, whatever
     // else was not written.
-    store.add_to_ledger(&ledger::commit(Some(transaction), claims, released), durable)?;
+    let lines = ledger::commit(Some(transaction), Some(clock::now()), claims, released);
+    store.add_to_ledger(&lines, durable)?;
     log::empty(&store.live_path())?;
     // Here it is committed: what fails from now on must not undo it. A durable journal that
     // stays is one that is over, as long as the ledger names its transaction.

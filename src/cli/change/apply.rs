@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::arguments::{Documents, LockOptions, Output, OwnershipArguments, parse_duration};
+use crate::arguments::{Documents, FullOption, LockOptions, Output, OwnershipArguments, parse_duration};
+use crate::change::countdown;
+use crate::change::failed::{errors, failed, reasons};
+use crate::change::prompt::{Prompt, ask};
 use crate::change::recover;
 use crate::change::service_holder::{PauseOption, clear_way};
 use crate::change::watcher::Watcher;
 use crate::fail_on::FailOnArguments;
-use crate::load::documents::{Host, Loaded, load, load_saved};
+use crate::inspect::plan as preview;
+use crate::load::documents::{Host, Invalid, Loaded, read, read_saved};
 use crate::load::file::read_printed;
+use crate::output::Detail;
 use crate::{exit, output};
 use netkeel_apply::clock::now;
 use netkeel_apply::engine::apply::apply;
@@ -31,20 +36,23 @@ use netkeel_kernel::namespace::identity;
 use netkeel_kernel::probe::reach::Target;
 use netkeel_plan::goal::saved::{Exactly, SavedPlan};
 use netkeel_plan::goal::{Declared, Goal};
-use netkeel_plan::outcome::{AGAIN, Applied, Failure, NewDrift, Rollback};
-use netkeel_plan::plan::Plan;
+use netkeel_plan::outcome::{Applied, Failure, NewDrift};
+use netkeel_render::plan::markdown;
 use netkeel_render::wording::utc::utc;
 use netkeel_render::wording::{applied_line, count};
-use netkeel_render::{json, markdown, wording};
+use netkeel_render::{json, wording};
 use netkeel_source::sources::Sources;
 
-/// How many undone writes are listed.
+/// How many changes of other programs are listed.
 const SHOWN: usize = 10;
 
 /// Make the changes, or none
 ///
 /// netkeel reads the host again after the writes. When a write fails, or a value does not persist,
 /// netkeel rolls back all writes in reverse order.
+///
+/// On a terminal netkeel shows the plan and asks before it writes, unless --yes is given. Without a terminal it
+/// does not ask. With --confirm-within it then waits: Enter keeps the changes, Ctrl-C rolls them back.
 ///
 /// A running service that enforces another document of the same owner would revert the changes, so
 /// that the apply is refused, unless --pause pauses the service.
@@ -101,9 +109,16 @@ pub(crate) struct Arguments {
     allow_missing: bool,
     #[command(flatten)]
     pause: PauseOption,
+    #[command(flatten)]
+    prompt: Prompt,
+    /// Show the plan and write nothing, as `netkeel plan` does
+    #[arg(long, conflicts_with_all = ["plan", "confirm_within", "verify_reach", "yes"])]
+    dry_run: bool,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Output,
+    #[command(flatten)]
+    full: FullOption,
     /// Exit with status 2 when something changed
     #[arg(long)]
     detailed_exitcode: bool,
@@ -111,23 +126,42 @@ pub(crate) struct Arguments {
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    if arguments.dry_run {
+        return preview::run(&preview::Arguments::of_apply(
+            arguments.documents.clone(),
+            arguments.ownership,
+            arguments.fail_on,
+            arguments.output,
+            arguments.full,
+            arguments.detailed_exitcode,
+        ));
+    }
     let print_json = |outcome: &serde_json::Value| {
         if arguments.output == Output::Json {
             result(&output::pretty(outcome));
         }
     };
     match execute(arguments) {
-        Ok(Some((Ok(applied), sources))) => Ok(report(&applied, &sources, arguments)),
-        Ok(Some((Err(failure), sources))) => {
+        Ok(Ok((Ok(applied), sources))) => {
+            let code = report(&applied, &sources, arguments);
+            let waits = arguments.confirm_within.is_some() && arguments.prompt.asks();
+            match waits && countdown::is_pending(&applied.planned.plan.netns) {
+                true => countdown::wait(&applied.planned.plan.netns, arguments.lock),
+                false => Ok(code),
+            }
+        }
+        Ok(Ok((Err(failure), sources))) => {
             print_json(&match &failure {
                 Failure::Failed(rollback) => json::rolled_back(rollback),
+                Failure::Invalid(invalid) => json::invalid(&reasons(&failure), invalid, &sources),
                 other => json::refused(&reasons(other)),
             });
             Ok(failed(failure, &sources))
         }
-        Ok(None) => {
-            let message = "invalid documents; standard error lists the errors";
-            print_json(&json::refused(&[Error::new(ErrorKind::Input, message)]));
+        Ok(Err(invalid)) => {
+            let Invalid { diagnostics, sources } = *invalid;
+            print_json(&json::invalid(&errors(&diagnostics), &diagnostics, &sources));
+            output::diagnostics(&diagnostics, &sources);
             Ok(exit::ERROR)
         }
         Err(error) => {
@@ -140,23 +174,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
 /// The result of an apply, and the sources of its document.
 type Outcome = (Result<Applied, Failure>, Sources);
 
-/// Applies without printing the result. Prints diagnostics and returns `None` when the documents are invalid.
-fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
+/// Applies without printing the result.
+fn execute(arguments: &Arguments) -> Result<Result<Outcome, Box<Invalid>>, Error> {
     let saved = arguments.plan.as_deref().map(read_plan).transpose()?;
     let loaded = match &saved {
-        Some((name, saved)) => load_saved(saved, name),
-        None => load(
+        Some((name, saved)) => read_saved(saved, name),
+        None => read(
             &arguments.documents,
             arguments.documents.place.netns(),
             Host::Live,
         )?,
     };
-    let Some(Loaded {
+    let Loaded {
         mut document,
         sources,
-    }) = loaded
-    else {
-        return Ok(None);
+    } = match loaded {
+        Ok(loaded) => loaded,
+        Err(invalid) => return Ok(Err(invalid)),
     };
     document.allow_missing = arguments.allow_missing;
     let targets = arguments
@@ -171,28 +205,66 @@ fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
         let message = format!("{name}: the plan was saved before the host rebooted");
         return Err(Error::new(ErrorKind::Refused, message).hint("run `netkeel plan --save` again"));
     }
+    let agreed = match &saved {
+        None if arguments.prompt.asks() => show(arguments, &store, &document, &sources)?,
+        _ => None,
+    };
     let way = clear_way(&store, &document.owner, Some(&document.hash), &arguments.pause)?;
-    let written = write(
-        arguments,
-        &store,
-        &document,
-        targets,
-        saved.as_ref().map(|(_, saved)| saved),
-    );
+    let exactly = saved.as_ref().map(|(_, saved)| saved).or(agreed.as_ref());
+    let written = write(arguments, &store, &document, targets, exactly);
     match written {
         Ok(Ok(applied)) => {
             way.tell();
-            Ok(Some((Ok(applied), sources)))
+            Ok(Ok((Ok(applied), sources)))
         }
         Ok(Err(failure)) => {
             way.close();
-            Ok(Some((Err(failure), sources)))
+            Ok(Ok((Err(failure), sources)))
         }
         Err(error) => {
             way.close();
             Err(error)
         }
     }
+}
+
+/// Shows the plan on a terminal and asks whether to apply it. Returns the plan that was agreed to; `None` where there
+/// is nothing to ask: no writes, or an apply that is refused anyway and says why.
+///
+/// # Errors
+/// When the answer is no.
+fn show(
+    arguments: &Arguments,
+    store: &Store,
+    document: &Document,
+    sources: &Sources,
+) -> Result<Option<SavedPlan>, Error> {
+    // The lock is not held while somebody reads.
+    drop(recover::settle(
+        store,
+        &document.netns,
+        &actor(),
+        arguments.lock.timeout,
+    )?);
+    let (host, planned) = preview::live(document, &arguments.ownership)?;
+    let Ok(plan) = planned else { return Ok(None) };
+    let refused = !plan.problems.is_empty()
+        || !arguments.allow_lossy && plan.lossy().next().is_some()
+        || arguments.fail_on.check(&plan.findings).is_err();
+    if refused || plan.steps.is_empty() {
+        return Ok(None);
+    }
+    let detail = Detail {
+        commands: false,
+        full: arguments.full,
+    };
+    let text = output::shown(&plan, sources, Output::Text, detail, output::here());
+    match arguments.output {
+        Output::Text => output::print(&text)?,
+        Output::Diff | Output::Json | Output::Markdown => output::say(&text),
+    }
+    ask("Apply these changes?")?;
+    SavedPlan::new(document, &host, &plan, &store.boot).map(Some)
 }
 
 /// Plans and writes under the lock.
@@ -222,6 +294,7 @@ fn write(
     );
     log.confirm_within = arguments.confirm_within;
     log.compacts = ledger.wants_compacting();
+    log.undoable = Some(&ledger);
     let mut watch = Watcher::new()?;
     watch.management = arguments.allow_management
         || arguments.confirm_within.is_some()
@@ -318,8 +391,14 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
     match arguments.output {
         Output::Json => result(&output::pretty(&json::applied(applied, sources))),
         Output::Markdown => result(&markdown::applied(applied, sources, of)),
+        // The plan was shown before the question.
+        Output::Text if arguments.prompt.asks() && arguments.plan.is_none() && *done > 0 => {}
         Output::Text | Output::Diff => {
-            result(&output::shown(plan, sources, arguments.output, false, of));
+            let detail = Detail {
+                commands: false,
+                full: arguments.full,
+            };
+            result(&output::shown(plan, sources, arguments.output, detail, of));
         }
     }
     let files = plan.steps.iter().filter(|step| step.op.is_durable()).count();
@@ -374,93 +453,4 @@ pub(crate) fn new_drift_error(new_drift: &[NewDrift]) -> Option<Error> {
     let told = new_drift.iter().take(SHOWN);
     let error = told.fold(error, |error, drift| error.hint(&drift.message));
     Some(error.hint("`netkeel apply` writes them; `netkeel explain` names the programs that may have"))
-}
-
-/// The errors of an apply that wrote nothing or was rolled back.
-fn reasons(failure: &Failure) -> Vec<Error> {
-    match failure {
-        Failure::Invalid(diagnostics) => {
-            let errors = diagnostics.list.iter().map(|diagnostic| Error {
-                kind: ErrorKind::Input,
-                message: format!("{}: {}", diagnostic.path, diagnostic.message),
-                hints: diagnostic.hints.clone(),
-            });
-            errors.collect()
-        }
-        Failure::Unread(problems) => {
-            let told = problems.iter().map(ToString::to_string);
-            told.map(|message| Error::new(ErrorKind::Unreadable, message))
-                .collect()
-        }
-        Failure::NotBegun(error) => vec![error.clone()],
-        Failure::Lossy(plan) => vec![loses(plan)],
-        Failure::Failed(rollback) => vec![rollback.cause.clone()],
-    }
-}
-
-fn loses(plan: &Plan) -> Error {
-    let error = Error::new(
-        ErrorKind::Refused,
-        "the plan has changes that cannot be undone exactly; nothing was written",
-    );
-    let lossy = plan.lossy().fold(error, |error, step| {
-        let loses: Vec<String> = step.undo.loses.iter().map(ToString::to_string).collect();
-        error.hint(format!("`{}` loses {}", step.op, loses.join("; ")))
-    });
-    lossy.hint("allow them with --allow-lossy")
-}
-
-pub(crate) fn failed(failure: Failure, sources: &Sources) -> u8 {
-    match failure {
-        Failure::Invalid(diagnostics) => output::diagnostics(&diagnostics, sources),
-        Failure::Unread(problems) => output::problems(&problems),
-        Failure::NotBegun(error) => output::error(&error),
-        Failure::Lossy(plan) => output::error(&loses(&plan)),
-        Failure::Failed(rollback) => return rolled_back(&rollback),
-    }
-    exit::ERROR
-}
-
-fn rolled_back(rollback: &Rollback) -> u8 {
-    let Rollback {
-        cause,
-        undone,
-        remaining,
-        lost,
-        blamed: _,
-    } = rollback;
-    output::error(cause);
-    let writes = count(undone.len(), "write");
-    output::say(&match remaining.len() {
-        0 if undone.is_empty() => "nothing was written: the host is as before\n".to_owned(),
-        0 => format!("rolled back: {writes} undone, the host is as before\n"),
-        left => format!(
-            "NOT rolled back: {writes} undone, {} left\n",
-            count(left, "write")
-        ),
-    });
-    if !undone.is_empty() {
-        output::say("Commands that rolled it back:\n");
-    }
-    for op in undone.iter().take(SHOWN) {
-        output::say(&format!("  {op}\n"));
-    }
-    if let more @ 1.. = undone.len().saturating_sub(SHOWN) {
-        output::say(&format!("  and {more} more\n"));
-    }
-    if !remaining.is_empty() {
-        output::say("Commands that remain to be run:\n");
-    }
-    for (op, error) in remaining {
-        let failed = if error.message == AGAIN { "" } else { "failed: " };
-        output::say(&format!("  {}    # {failed}{error}\n", op.command()));
-    }
-    for lost in lost {
-        output::say(&format!("  not restored: {lost}\n"));
-    }
-    if remaining.is_empty() {
-        exit::ROLLED_BACK
-    } else {
-        exit::NOT_ROLLED_BACK
-    }
 }

@@ -1,5 +1,8 @@
 //! `netkeel confirm`: keeps the changes of a pending `apply --confirm-within`.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use clap::Args;
 
 use crate::arguments::{LockOptions, Place};
@@ -9,10 +12,11 @@ use netkeel_apply::journal::Journal;
 use netkeel_apply::recover::{Cause, keep, undo_held, watched};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
-use netkeel_apply::store::history::HistoryEvent;
+use netkeel_apply::store::history::{HistoryEntry, HistoryEvent};
 use netkeel_apply::store::settled::Gate;
 use netkeel_apply::watchdog::arm::wait_for_end;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
 use netkeel_render::wording::count;
 
 /// Keep the changes of a pending `apply --confirm-within`
@@ -28,9 +32,13 @@ pub(crate) struct Arguments {
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let netns = arguments.place.netns();
-    let store = Store::open(&netns)?;
-    let held = match store.lock(&actor(), arguments.lock.timeout)?.look()? {
+    keep_changes(&arguments.place.netns(), arguments.lock)
+}
+
+/// Keeps the changes of the apply that waits, and returns the exit code.
+pub(crate) fn keep_changes(netns: &Netns, lock: LockOptions) -> Result<u8, Error> {
+    let store = Store::open(netns)?;
+    let held = match store.lock(&actor(), lock.timeout)?.look()? {
         Gate::Settled(_) => return missing(&store),
         Gate::Held(held) => held,
     };
@@ -50,11 +58,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     if pending.time_left().is_none() {
         output::say("too late: the time to confirm is over\n");
-        recover::report(&undo_held(&held, &netns, Cause::of(pending))?)?;
+        recover::report(&undo_held(&held, netns, Cause::of(pending))?)?;
         return Ok(exit::ROLLED_BACK);
     }
     let transaction = journal.header.transaction.clone();
-    let (files, unnoted) = match keep(&held, &netns) {
+    let (files, unnoted) = match keep(&held, netns) {
         Ok(kept) => kept,
         Err(error) => {
             watched(&held);
@@ -72,6 +80,36 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     output::print(&format!("Confirmed: the changes stay{files}.\n"))?;
     Ok(exit::OK)
+}
+
+/// Reports the end of an apply that nobody confirmed here, and returns the exit code.
+pub(crate) fn ended(store: &Store, transaction: Option<&str>) -> Result<u8, Error> {
+    /// The watchdog rolls back within a second of the deadline, and then takes as long as the writes took.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let start = Instant::now();
+    while store.pending()?.is_some() && start.elapsed() < PATIENCE {
+        sleep(Duration::from_millis(100));
+    }
+    if let Some(transaction) = transaction {
+        wait_for_end(store, transaction);
+    }
+    let history = store.history()?;
+    let of_it = |entry: &&HistoryEntry| transaction.is_none_or(|name| entry.apply == name);
+    match history.iter().rev().find(of_it).map(|entry| entry.event) {
+        Some(HistoryEvent::Confirmed) => {
+            output::print("Confirmed: the changes stay.\n")?;
+            Ok(exit::OK)
+        }
+        Some(HistoryEvent::RolledBack) => {
+            output::say("the time to confirm is over: the changes were rolled back\n");
+            Ok(exit::ROLLED_BACK)
+        }
+        _ => Err(Error::new(
+            ErrorKind::Refused,
+            "the time to confirm is over, and the rollback has not ended",
+        )
+        .hint("`netkeel history` shows its result; `netkeel recover` rolls back what is left")),
+    }
 }
 
 /// Nothing waits: it may have been rolled back already.

@@ -2,11 +2,14 @@
 
 use clap::Args;
 
-use crate::arguments::{LockOptions, Output, Place};
-use crate::change::apply::{failed, new_drift_error};
+use crate::arguments::{FullOption, LockOptions, Output, Place};
+use crate::change::apply::new_drift_error;
+use crate::change::failed::failed;
+use crate::change::holds_nothing::holds_nothing;
 use crate::change::recover;
 use crate::change::service_holder::{PauseOption, clear_way};
 use crate::change::watcher::Watcher;
+use crate::output::Detail;
 use crate::{exit, output};
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::recorder::Recorder;
@@ -30,6 +33,8 @@ use netkeel_source::sources::Sources;
 /// netkeel also removes the objects that it created for the owner. A value that another program
 /// changed since is left unchanged.
 ///
+/// `netkeel owners` lists the owners. Releasing an owner that holds nothing is an error.
+///
 /// A running service that enforces a document of the owner would write the values again, so that
 /// the release is refused, unless --pause pauses the service.
 ///
@@ -51,6 +56,8 @@ pub(crate) struct Arguments {
     /// Allow changes that cannot be undone exactly
     #[arg(long)]
     allow_lossy: bool,
+    #[command(flatten)]
+    full: FullOption,
     #[command(flatten)]
     pause: PauseOption,
 }
@@ -83,6 +90,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
 /// Shows what would be restored.
 fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error> {
     let ledger = store.ledger()?;
+    if ledger.of(&arguments.owner).next().is_none() {
+        return Err(holds_nothing(&arguments.owner, &ledger));
+    }
     let goal = Release {
         ledger: &ledger,
         owner: &arguments.owner,
@@ -93,7 +103,11 @@ fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error
     match goal.plan(&host) {
         Ok(mut planned) => {
             plan::add(None, &mut planned, &host);
-            output::plan(&planned.plan, &sources, Output::Text, true, output::here())?;
+            let detail = Detail {
+                commands: true,
+                full: arguments.full,
+            };
+            output::plan(&planned.plan, &sources, Output::Text, detail, output::here())?;
         }
         Err(diagnostics) => output::diagnostics(&diagnostics, &sources),
     }
@@ -104,6 +118,9 @@ fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result
     let actor = actor();
     let settled = recover::settle(store, netns, &actor, arguments.lock.timeout)?;
     let ledger = store.ledger()?;
+    if ledger.of(&arguments.owner).next().is_none() {
+        return Err(holds_nothing(&arguments.owner, &ledger));
+    }
     let goal = Release {
         ledger: &ledger,
         owner: &arguments.owner,
@@ -113,6 +130,7 @@ fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result
     let log = Recorder::new(&settled, netns.clone(), &arguments.owner, "release", &actor);
     let mut log = log.work(Work::Release);
     log.compacts = ledger.wants_compacting();
+    log.undoable = Some(&ledger);
     let lossy = arguments.allow_lossy;
     let outcome = Live::with(netns, |kernel| {
         apply(
@@ -133,7 +151,11 @@ fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result
 fn report(arguments: &Arguments, released: &Applied) -> Result<u8, Error> {
     let plan = &released.planned.plan;
     let sources = Sources::default();
-    output::plan(plan, &sources, Output::Text, false, output::here())?;
+    let detail = Detail {
+        commands: false,
+        full: arguments.full,
+    };
+    output::plan(plan, &sources, Output::Text, detail, output::here())?;
     let (facts, writes) = (count(plan.released.len(), "fact"), count(released.done, "write"));
     output::print(&format!(
         "Released: the owner {} held {facts}; {writes} done.\n",

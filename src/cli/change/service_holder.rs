@@ -117,7 +117,10 @@ impl Way<'_> {
     pub fn close(self) {
         let Some(before) = self.before else { return };
         let ended = match before {
-            Some((pause, left)) => self.store.pause(left, &pause.by).map(drop),
+            Some((pause, left)) => self
+                .store
+                .pause(left, &pause.by, pause.reason.as_deref())
+                .map(drop),
             None => self.store.resume_service().map(|_| ()),
         };
         let told = ended.and_then(|()| client::ask(self.store, Request::Look).map(|_| ()));
@@ -130,7 +133,7 @@ impl Way<'_> {
     fn pause(&mut self, lasts: Duration) -> Result<u64, Error> {
         let before = self.store.paused()?;
         let longest = before.as_ref().map_or(lasts, |(_, left)| lasts.max(*left));
-        let until = self.store.pause(longest, &actor())?.until;
+        let until = self.store.pause(longest, &actor(), None)?.until;
         self.before = Some(before);
         client::ask(self.store, Request::Look)?;
         let paused = |running: &Running| running.paused_until == Some(until);

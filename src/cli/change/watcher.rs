@@ -37,6 +37,8 @@ pub(crate) struct Watcher {
     pub(crate) management: bool,
     /// Number of ops still allowed; `None` for no limit.
     pub budget: Option<usize>,
+    /// The writes that were shown; `None` to allow others.
+    pub(crate) agreed: Option<Vec<String>>,
     targets: Vec<Target>,
     /// Whether a target became unreachable.
     pub(crate) cut_off: bool,
@@ -64,6 +66,7 @@ impl Watcher {
             shown: false,
             management: true,
             budget: None,
+            agreed: None,
             targets: Vec::new(),
             cut_off: false,
         })
@@ -104,6 +107,12 @@ impl Watch for Watcher {
     }
 
     fn permits(&mut self, plan: &Plan, host: &Snapshot) -> Result<(), Error> {
+        if let Some(agreed) = self.agreed.take()
+            && !plan.steps.iter().map(|step| step.op.to_string()).eq(agreed)
+        {
+            let message = "the host has changed since the plan was shown; nothing was written";
+            return Err(Error::new(ErrorKind::Refused, message).hint("run the command again"));
+        }
         if let Some(budget) = self.budget.filter(|budget| plan.steps.len() > *budget) {
             let message = format!(
                 "the plan has {} writes; limits.changes_per_minute allows {budget} more now",

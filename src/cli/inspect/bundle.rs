@@ -22,10 +22,11 @@ use netkeel_core::text::escape::printable;
 use netkeel_diagnose::bundle::{Bundle, BundledApply, Origin};
 use netkeel_diagnose::diagnosis::cause::Diagnosis;
 use netkeel_diagnose::diagnosis::compare::compare;
+use netkeel_diagnose::diagnosis::scope;
 use netkeel_host::kernel::Kernel;
-use netkeel_host::snapshot::problem::Problem;
-use netkeel_host::snapshot::scope::Scope;
-use netkeel_kernel::files::proc_counters::{identities, reading};
+use netkeel_host::snapshot::problem::{Problem, Subject};
+use netkeel_kernel::counters::drop_reasons::DropReasons;
+use netkeel_kernel::counters::reading::reading;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::enter::inside;
 use netkeel_render::diagnosis::{compare as compared, html, text};
@@ -53,6 +54,13 @@ pub(crate) struct BundleArguments {
     /// File for the bundle
     #[arg(short, long, value_name = "FILE", requires = "record")]
     out: Option<PathBuf>,
+    /// Count the reasons for which the kernel drops packets, of the whole machine
+    ///
+    /// netkeel attaches counters to the tracepoint skb:kfree_skb for the time of the window. Each packet that any
+    /// program or namespace loses then costs a few microseconds more. This needs tracefs, CAP_PERFMON and Linux 5.17,
+    /// and the first network namespace.
+    #[arg(long, conflicts_with_all = ["bundle", "compare"])]
+    pub(crate) drop_reasons: bool,
     /// Fail with status 2 on a cause of at least this severity
     ///
     /// A cause that is certain is an error, and one that is possible a warning. A loss that no cause explains is a
@@ -90,7 +98,7 @@ pub(crate) enum Shape {
 pub(crate) fn run(arguments: &BundleArguments, netns: &Netns, shape: Shape) -> Result<Option<u8>, Error> {
     if let (Some(window), Some(out)) = (arguments.record, &arguments.out) {
         let file = private_file(out)?;
-        let written = record(netns, window).and_then(|(bundle, problems)| {
+        let written = record(netns, window, arguments.drop_reasons).and_then(|(bundle, problems)| {
             fill(file, out, &output::json(&bundle)?)?;
             Ok((bundle, problems))
         });
@@ -140,27 +148,32 @@ pub(crate) fn run(arguments: &BundleArguments, netns: &Netns, shape: Shape) -> R
     Ok(Some(exit::OK))
 }
 
-/// The scope of a diagnosis.
-fn scope() -> Scope {
-    Scope {
-        forwarding: true,
-        ..Scope::wide()
-    }
-}
-
 /// The growth of the counters over a window, with the state of the host at its end. The counters are read first:
 /// reading the host may raise some of them.
-pub(crate) fn record(netns: &Netns, window: Duration) -> Result<(Bundle, Vec<Problem>), Error> {
-    // The first reading needs the interfaces only.
-    let before = Live::with(netns, |kernel| kernel.snapshot(&Scope::default()))??;
-    let first = inside(netns, || reading(&before))?;
+pub(crate) fn record(
+    netns: &Netns,
+    window: Duration,
+    drop_reasons: bool,
+) -> Result<(Bundle, Vec<Problem>), Error> {
+    let reasons = match drop_reasons {
+        true => DropReasons::attach(),
+        false => DropReasons::not_asked(),
+    };
+    let first = inside(netns, || reading(netns, &reasons))?;
     std::thread::sleep(window);
-    let mut last = inside(netns, || reading(&before))?;
-    let snapshot = Live::with(netns, |kernel| kernel.snapshot(&scope()))??;
-    // Interfaces may have appeared within the window.
-    last.links = identities(&snapshot);
+    let last = inside(netns, || reading(netns, &reasons))?;
+    drop(reasons);
+    let mut snapshot = Live::with(netns, |kernel| kernel.snapshot(&scope()))??;
+    // The last applies are no reason to lose the window.
+    let history = Store::open_to_read(netns).and_then(|store| store.history());
+    let history = history.unwrap_or_else(|error| {
+        snapshot.problems.push(Problem {
+            what: Subject::Other("the history of applies".to_owned()),
+            why: error.message,
+        });
+        Vec::new()
+    });
     let problems = snapshot.problems.clone();
-    let history = Store::open_to_read(netns)?.history()?;
     let name = uname().map_err(|cause| {
         Error::new(
             ErrorKind::Unreadable,

@@ -43,7 +43,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     if let Some(code) = bundle::run(&arguments.bundles, &arguments.place.netns(), arguments.output)? {
         return Ok(code);
     }
-    let (bundle, problems) = bundle::record(&arguments.place.netns(), arguments.window)?;
+    let (bundle, problems) = bundle::record(
+        &arguments.place.netns(),
+        arguments.window,
+        arguments.bundles.drop_reasons,
+    )?;
     let diagnosis = bundle.diagnosis();
     output::print(&match arguments.output {
         Shape::Json => output::json(&diagnosis)?,

@@ -5,20 +5,26 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::arguments::{Format, Place};
+use crate::arguments::{Documents, Format};
+use crate::load::documents::{Host, LoadOutcome, load_if_any};
 use crate::{exit, output};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::history::HistoryEntry;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::Field;
+use netkeel_core::finding::{Code, Severity};
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::text::suggest::nearest;
+use netkeel_diagnose::explain::declared::Declaring;
+use netkeel_diagnose::explain::field::FieldExplained;
 use netkeel_diagnose::explain::holder::{Act, Records};
 use netkeel_diagnose::explain::inputs::Inputs;
 use netkeel_diagnose::explain::key::KeyExplained;
 use netkeel_diagnose::explain::link::LinkExplained;
 use netkeel_diagnose::explain::writer::WATCHED;
-use netkeel_diagnose::explain::{inputs, link};
+use netkeel_diagnose::explain::{field, inputs, link};
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
@@ -27,7 +33,7 @@ use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::identity::{Identity, identify};
 use netkeel_kernel::sysctl::missing;
 use netkeel_plan::ledger::Ledger;
-use netkeel_render::explain::key;
+use netkeel_render::explain::{finding, key};
 use netkeel_render::paint;
 
 /// Explain where a setting's value comes from
@@ -35,6 +41,8 @@ use netkeel_render::paint;
 /// The output lists:
 ///
 /// - the live value, the effective value, and the key that decides it
+///
+/// - the line of a document that wants it
 ///
 /// - the netkeel owner, the value before netkeel, and the last writer
 ///
@@ -48,13 +56,15 @@ use netkeel_render::paint;
 /// Exit status: 0 success; 1 no such key or interface, or state that could not be read.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Sysctl or interface name, e.g. net.ipv4.conf.eth0.rp_filter
+    /// Sysctl, interface, setting of an interface, or code of a finding
     ///
-    /// Use slashes when an interface name contains a dot: net/ipv4/conf/eth0.100/rp_filter.
-    #[arg(value_name = "KEY|IFACE")]
+    /// Examples: net.ipv4.conf.eth0.rp_filter, eth0, eth0.mtu, NK013. Use slashes when the name of an interface in
+    /// a sysctl has a dot: net/ipv4/conf/eth0.100/rp_filter. The page of a finding is part of netkeel: it needs
+    /// no host.
+    #[arg(value_name = "KEY|IFACE|IFACE.KEY|CODE")]
     what: String,
     #[command(flatten)]
-    place: Place,
+    documents: Documents,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Format,
@@ -67,7 +77,7 @@ pub(crate) struct Arguments {
 
 /// The JSON output.
 #[derive(Serialize)]
-struct Document<'a> {
+struct Shown<'a> {
     format: &'static str,
     version: u32,
     #[serde(flatten)]
@@ -80,26 +90,61 @@ struct Document<'a> {
 enum Explained {
     Key(Box<KeyExplained>),
     Link(Box<LinkExplained>),
+    Field(Box<FieldExplained>),
+    Finding(FindingExplained),
+}
+
+/// The page of a finding.
+#[derive(Serialize)]
+struct FindingExplained {
+    code: Code,
+    severity: Severity,
+    /// Markdown.
+    page: &'static str,
 }
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let netns = arguments.place.netns();
+    if let Some(code) = code(&arguments.what)? {
+        let explained = Explained::Finding(FindingExplained {
+            code,
+            severity: code.severity(),
+            page: finding::page(code),
+        });
+        show(&explained, arguments.output)?;
+        return Ok(exit::OK);
+    }
+    let netns = arguments.documents.place.netns();
+    // An explanation of the host is of use without the documents too.
+    let (loaded, invalid) = match load_if_any(&arguments.documents, netns.clone(), Host::Live)? {
+        LoadOutcome::Nothing => (None, false),
+        LoadOutcome::Document(loaded) => (Some(loaded), false),
+        LoadOutcome::Wrong => (None, true),
+    };
     let mut files = root::Root::open(&arguments.root)?;
     let (sysctl_d, evidence) = (files.sysctl_d(), files.evidence(WATCHED));
-    let link = match arguments.what.parse::<LinkName>().ok() {
-        // The keys below /proc/sys know no further names.
-        Some(name) => Some(Live::with(&netns, |kernel| kernel.snapshot(&Scope::default()))??.resolve(name)),
-        None => None,
+    let subject = subject(&arguments.what, &netns)?;
+    let (link, asked) = match subject {
+        Subject::Link(name) => (Some(name), None),
+        Subject::Field(name, field) => (Some(name), Some(field)),
+        Subject::Key => (None, None),
     };
-    let key = arguments.what.parse::<SysctlKey>();
+    let key = match asked.and_then(|field| field.sysctl_of(link?)) {
+        Some(key) => Ok(key),
+        None => arguments.what.parse::<SysctlKey>(),
+    };
     let keys: Vec<SysctlKey> = link
         .map_or_else(Vec::new, link::keys_of)
         .into_iter()
         .chain(key.clone().ok())
         .collect();
     let (snapshot, siblings) = Live::with(&netns, |kernel| {
-        let snapshot = kernel.snapshot(&inputs::scope(&keys));
+        let mut scope = inputs::scope(&keys);
+        scope.pods |= asked == Some(Field::PodMtu);
+        if let Some(loaded) = &loaded {
+            scope.extend(loaded.document.scope());
+        }
+        let snapshot = kernel.snapshot(&scope);
         let siblings = key.as_ref().ok().and_then(missing::beside);
         snapshot.map(|snapshot| (snapshot, siblings))
     })??;
@@ -108,6 +153,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Ok(store) => (store.readable_ledger()?, acts(&store)?),
         Err(_) => (Ledger::default(), Vec::new()),
     };
+    let declaring = loaded
+        .as_ref()
+        .map(|loaded| (loaded.document.wants(&snapshot), &loaded.sources));
     let host = Inputs {
         snapshot: &snapshot,
         files: &sysctl_d,
@@ -116,46 +164,113 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             ledger: Some(&ledger),
             acts: &acts,
         },
+        declaring: declaring
+            .as_ref()
+            .map(|(wants, sources)| Declaring { wants, sources }),
         initial: identify(&netns).ok().map(|identity| identity == Identity::Host),
     };
+    let of_field = |field| field::field(&host, link?, field);
     let explained = match (link.and_then(|name| link::link(&host, name)), key) {
-        (Some(link), _) => Explained::Link(Box::new(link)),
+        (Some(_), Ok(key)) if asked.is_some_and(is_sysctl) => {
+            Explained::Key(Box::new(netkeel_diagnose::explain::key::key(&host, &key)))
+        }
+        (Some(link), _) => match asked.and_then(of_field) {
+            Some(field) => Explained::Field(Box::new(field)),
+            None => Explained::Link(Box::new(link)),
+        },
         (None, Ok(key)) => Explained::Key(Box::new(known(&host, &key, siblings)?)),
         (None, Err(_)) if link.is_some() && !arguments.what.contains(['.', '/']) => {
             return Err(no_such_link(&arguments.what, &snapshot));
         }
         (None, Err(error)) => return Err(error),
     };
-    output::print(&match arguments.output {
-        Format::Text => {
-            let paint = paint::Paint(output::stdout_colour());
-            match &explained {
-                Explained::Key(key) => key::key(key, paint),
-                Explained::Link(link) => key::link(link, paint),
-            }
-        }
-        Format::Json => {
-            let document = Document {
-                format: "netkeel/explain",
-                version: 1,
-                explained: &explained,
-            };
-            let json = serde_json::to_value(&document).map_err(|error| {
-                Error::new(
-                    ErrorKind::Unreadable,
-                    format!("cannot convert the result to JSON: {error}"),
-                )
-            })?;
-            output::pretty(&json)
-        }
-    })?;
+    show(&explained, arguments.output)?;
     let mut problems = snapshot.problems;
     problems.append(&mut files.problems);
     output::problems(&problems);
-    Ok(if problems.is_empty() {
+    Ok(if problems.is_empty() && !invalid {
         exit::OK
     } else {
         exit::ERROR
+    })
+}
+
+/// The code of a finding; `None` if the text does not have the form of one.
+fn code(text: &str) -> Result<Option<Code>, Error> {
+    let upper = text.to_ascii_uppercase();
+    let is_code = |digits: &str| digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    match upper.strip_prefix("NK").is_some_and(is_code) {
+        true => match upper.parse() {
+            Ok(code) => Ok(Some(code)),
+            Err(_) => {
+                let known = Code::ALL.iter().map(ToString::to_string).collect::<Vec<_>>();
+                let error = Error::new(ErrorKind::Missing, format!("there is no finding {upper}"));
+                Err(error.hint(format!("the findings are {}", known.join(", "))))
+            }
+        },
+        false => Ok(None),
+    }
+}
+
+/// The object that an argument names.
+enum Subject {
+    /// An interface, or the first part of a key of the same form.
+    Link(LinkName),
+    /// A setting of an interface that exists.
+    Field(LinkName, Field),
+    /// A key.
+    Key,
+}
+
+fn subject(what: &str, netns: &Netns) -> Result<Subject, Error> {
+    let link = what.parse::<LinkName>().ok();
+    let field = field::parse(what);
+    if link.is_none() && field.is_none() {
+        return Ok(Subject::Key);
+    }
+    let host = Live::with(netns, |kernel| kernel.snapshot(&Scope::default()))??;
+    // The keys below /proc/sys know no further names.
+    let resolved = |name| host.resolve(name);
+    if let Some(name) = link.map(resolved)
+        && host.links.contains_key(&name)
+    {
+        return Ok(Subject::Link(name));
+    }
+    if let Some((name, field)) = field {
+        let name = name.parse::<LinkName>().ok().map(resolved);
+        let (before, _) = what.rsplit_once('.').unwrap_or((what, ""));
+        return match name.filter(|name| host.links.contains_key(name)) {
+            Some(name) => Ok(Subject::Field(name, field)),
+            // net.ipv6.conf.eth0.mtu is a key.
+            None if before.contains('.') => Ok(Subject::Key),
+            None => Err(no_such_link(before, &host)),
+        };
+    }
+    Ok(link.map_or(Subject::Key, |name| Subject::Link(resolved(name))))
+}
+
+/// Whether a setting of an interface is a sysctl.
+fn is_sysctl(field: Field) -> bool {
+    field.sysctl_of(LinkName::LOOPBACK).is_some()
+}
+
+/// Prints an explanation.
+fn show(explained: &Explained, output: Format) -> Result<(), Error> {
+    output::print(&match output {
+        Format::Text => {
+            let paint = paint::Paint(output::stdout_colour());
+            match explained {
+                Explained::Key(key) => key::key(key, paint),
+                Explained::Link(link) => key::link(link, paint),
+                Explained::Field(field) => netkeel_render::explain::field::field(field, paint),
+                Explained::Finding(found) => finding::finding(found.code, paint),
+            }
+        }
+        Format::Json => output::json(&Shown {
+            format: "netkeel/explain",
+            version: 1,
+            explained,
+        })?,
     })
 }
 

@@ -105,6 +105,7 @@ fn text(entry: &HistoryEntry, end: Option<&&HistoryEntry>, commands: bool) -> St
             format!("document {}", printable(document))
         }
         Work::Release => "release".to_owned(),
+        Work::Undo => format!("undo of {}", printable(&entry.document)),
         Work::Stop => "stop of the service".to_owned(),
     };
     let why = entry

@@ -18,8 +18,8 @@ use netkeel_dialects::talos::version::Version;
 use netkeel_host::snapshot::problem::Problem;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_mtu::underlay::Underlay;
+use netkeel_render::findings as wording;
 use netkeel_render::paint::Paint;
-use netkeel_render::text;
 use netkeel_render::wording::count;
 use netkeel_source::diagnostic::Diagnostics;
 
@@ -119,7 +119,7 @@ fn show(mut findings: Vec<Finding>, problems: &[Problem], arguments: &Arguments)
     if arguments.output == Format::Json {
         output::print(&output::pretty(&netkeel_render::json::findings(&findings)))?;
     } else {
-        output::print(&text::findings(&findings, Paint(output::stdout_colour())))?;
+        output::print(&wording::text(&findings, Paint(output::stdout_colour())))?;
         let found = count(findings.len(), "finding");
         output::print(&format!("{found}{}.\n", output::unread(problems)))?;
     }

@@ -22,7 +22,7 @@ use netkeel_mtu::layer::Layer;
 use netkeel_mtu::pods;
 use netkeel_mtu::underlay::Underlay;
 use netkeel_mtu::{convention, encapsulation};
-use netkeel_render::{mtu, paint, text};
+use netkeel_render::{findings as wording, mtu, paint};
 
 /// Calculate the MTU inside layers of encapsulation
 ///
@@ -183,7 +183,7 @@ fn detected(arguments: &Arguments) -> Result<u8, Error> {
     let paint = paint::Paint(output::stdout_colour());
     output::print(&match arguments.output {
         Format::Text => {
-            let shown = text::findings(&findings, paint);
+            let shown = wording::text(&findings, paint);
             let blank = if shown.is_empty() { "" } else { "\n" };
             mtu::detected(&detected, &answer, paint) + blank + shown.trim_end_matches('\n') + blank
         }
@@ -215,7 +215,7 @@ fn unknown(arguments: &Arguments, host: &Snapshot) -> Result<u8, Error> {
         pods::judge_pods(host, underlay, &from, &mut findings);
         let findings = findings.into_sorted();
         let paint = paint::Paint(false);
-        output::say(text::findings(&findings, paint).trim_end());
+        output::say(wording::text(&findings, paint).trim_end());
         let fit = match findings.is_empty() {
             true => format!("all pods fit {from} with {underlay}, if their CNI adds nothing to packets"),
             false => format!("not all pods fit {from} with {underlay}"),

@@ -6,10 +6,11 @@ use std::{fs, io};
 
 use clap::Args;
 
-use crate::arguments::{Documents, Output, OwnershipArguments};
+use crate::arguments::{Documents, FullOption, Output, OwnershipArguments};
 use crate::fail_on::FailOnArguments;
-use crate::load::documents::{Host, Loaded, load};
+use crate::load::documents::{Host, Loaded, read};
 use crate::load::snapshot::read_snapshot;
+use crate::output::Detail;
 use crate::{exit, output};
 use netkeel_apply::recover::refuse_pending;
 use netkeel_apply::store::Store;
@@ -23,7 +24,7 @@ use netkeel_kernel::live::snapshot::Live;
 use netkeel_plan::goal::saved::SavedPlan;
 use netkeel_plan::goal::{Declared, Goal};
 use netkeel_plan::plan::Plan;
-use netkeel_render::text::Of;
+use netkeel_render::plan::of::Of;
 use netkeel_service::client;
 use netkeel_source::diagnostic::Diagnostics;
 
@@ -50,12 +51,38 @@ pub(crate) struct Arguments {
     /// Also show equivalent commands, with --output text
     #[arg(long)]
     commands: bool,
+    #[command(flatten)]
+    full: FullOption,
     /// Save the plan to a file for `netkeel apply --plan`
     #[arg(long, value_name = "FILE", conflicts_with = "snapshot")]
     save: Option<PathBuf>,
     /// Exit with status 2 when something differs
     #[arg(long)]
     detailed_exitcode: bool,
+}
+
+impl Arguments {
+    /// The arguments of `netkeel apply --dry-run`.
+    pub(crate) fn of_apply(
+        documents: Documents,
+        ownership: OwnershipArguments,
+        fail_on: FailOnArguments,
+        output: Output,
+        full: FullOption,
+        detailed_exitcode: bool,
+    ) -> Self {
+        Arguments {
+            documents,
+            ownership,
+            fail_on,
+            snapshot: None,
+            output,
+            commands: false,
+            save: None,
+            full,
+            detailed_exitcode,
+        }
+    }
 }
 
 /// A plan, or the diagnostics that prevent one.
@@ -71,8 +98,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = saved
         .as_ref()
         .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
-    let Some(Loaded { document, sources }) = load(&arguments.documents, netns, Host::of(&saved))? else {
-        return Ok(exit::ERROR);
+    let as_json = arguments.output == Output::Json;
+    let Loaded { document, sources } = match read(&arguments.documents, netns, Host::of(&saved))? {
+        Ok(loaded) => loaded,
+        Err(invalid) => {
+            output::invalid(&invalid.diagnostics, &invalid.sources, as_json)?;
+            return Ok(exit::ERROR);
+        }
     };
     let of = match saved {
         Some(_) => Of::Snapshot,
@@ -92,11 +124,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let plan = match planned {
         Ok(plan) => plan,
         Err(diagnostics) => {
-            output::diagnostics(&diagnostics, &sources);
+            output::invalid(&diagnostics, &sources, as_json)?;
             return Ok(exit::ERROR);
         }
     };
-    output::plan(&plan, &sources, arguments.output, arguments.commands, of)?;
+    let detail = Detail {
+        commands: arguments.commands,
+        full: arguments.full,
+    };
+    output::plan(&plan, &sources, arguments.output, detail, of)?;
     output::problems(&plan.problems);
     arguments.fail_on.check(&plan.findings)?;
     Ok(match (plan.problems.is_empty(), plan.in_sync()) {

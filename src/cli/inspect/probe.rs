@@ -1,10 +1,12 @@
 //! `netkeel probe`: measures paths with packets of its own.
 
+mod ipip;
+mod replicate;
+
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::arguments::Format;
-use crate::inspect::ipip;
 use crate::load::address::{IpVersion, resolve};
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
@@ -18,21 +20,17 @@ use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::enter::inside;
 use netkeel_kernel::pod::ends;
 use netkeel_kernel::pod::name::pod_names;
-use netkeel_kernel::probe::path::PORT;
 use netkeel_kernel::probe::path_mtu::probe;
 use netkeel_mtu::probe::reply::Method;
 use netkeel_mtu::probe::report::{Report, Verdict};
 use netkeel_render::mtu::path_mtu::path_mtu;
 use netkeel_render::paint::Paint;
 
-/// The TCP port that is tried where none is given: HTTPS.
-const TCP_PORT: u16 = 443;
-
 const EXAMPLES: &str = "Examples:
   netkeel probe pmtu 10.2.0.9 --expect 1460
   netkeel probe pmtu www.example.org --proto tcp --from default/web-1";
 
-/// Measure the path to a host
+/// Measure a path, or test replication
 ///
 /// netkeel sends packets of its own and changes no setting.
 #[derive(Debug, Args)]
@@ -45,6 +43,7 @@ pub(crate) struct Arguments {
 enum Probe {
     Pmtu(PmtuArguments),
     Ipip(ipip::Arguments),
+    Replicate(replicate::Arguments),
 }
 
 /// Measure the path MTU to a host, and find black holes
@@ -114,6 +113,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     match &arguments.probe {
         Probe::Pmtu(arguments) => pmtu(arguments),
         Probe::Ipip(arguments) => ipip::run(arguments),
+        Probe::Replicate(arguments) => replicate::run(arguments),
     }
 }
 
@@ -165,23 +165,16 @@ fn json(report: &Report, expected: Option<u32>, as_expected: Option<bool>) -> Re
 }
 
 fn methods(protocol: Option<Protocol>, port: Option<u16>) -> Result<Vec<Method>, Error> {
-    let udp = |port: Option<u16>| Method::Udp {
-        port: port.unwrap_or(PORT),
-    };
-    let tcp = Method::Tcp {
-        port: port.unwrap_or(TCP_PORT),
-    };
-    Ok(match (protocol, port) {
-        (Some(Protocol::Icmp), Some(_)) => {
-            return Err(Error::new(ErrorKind::Input, "ICMP echo has no port")
-                .hint("use --port with --proto udp or --proto tcp"));
-        }
-        (Some(Protocol::Icmp), None) => vec![Method::Icmp],
-        (Some(Protocol::Udp), port) => vec![udp(port)],
-        (Some(Protocol::Tcp), _) => vec![tcp],
-        // A port alone is of TCP: UDP is asked on one where nobody listens.
-        (None, _) => vec![Method::Icmp, udp(None), tcp],
-    })
+    if let (Some(Protocol::Icmp), Some(_)) = (protocol, port) {
+        return Err(Error::new(ErrorKind::Input, "ICMP echo has no port")
+            .hint("use --port with --proto udp or --proto tcp"));
+    }
+    let protocol = protocol.map(|protocol| match protocol {
+        Protocol::Icmp => netkeel_core::probe::Protocol::Icmp,
+        Protocol::Udp => netkeel_core::probe::Protocol::Udp,
+        Protocol::Tcp => netkeel_core::probe::Protocol::Tcp,
+    });
+    Ok(Method::all(protocol, port))
 }
 
 /// The namespace of a pod.

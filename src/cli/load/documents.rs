@@ -1,11 +1,12 @@
 //! Reads the files of `-f` into one document.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
-use crate::arguments::{DEFAULT_DOCUMENTS, Documents};
-use crate::load::file::{io_error, read_file, read_from};
+use crate::arguments::Documents;
+use crate::load::directory::{directories, documents_in, is_default, listed};
+use crate::load::file::{read_file, read_from};
 use crate::load::hierarchy;
 use crate::output;
 use netkeel_core::error::{Error, ErrorKind};
@@ -23,9 +24,6 @@ use netkeel_source::node::Node;
 use netkeel_source::report::render;
 use netkeel_source::sources::Sources;
 
-/// File name extensions of the documents in a directory.
-const EXTENSIONS: &[&str] = &["yaml", "yml", "json", "toml"];
-
 /// A document and its source texts.
 pub(crate) struct Loaded {
     pub document: Document,
@@ -40,6 +38,15 @@ struct Texts {
     /// The number of files of each level of a Hiera hierarchy; empty if each file is a level.
     levels: Vec<usize>,
 }
+
+/// The errors of invalid documents, and their source texts.
+pub(crate) struct Invalid {
+    pub diagnostics: Diagnostics,
+    pub sources: Sources,
+}
+
+/// A document, or its errors.
+pub(crate) type Read = Result<Loaded, Box<Invalid>>;
 
 /// The host that a document is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,20 +69,28 @@ impl Host {
 
 /// Reads all files. Prints diagnostics and returns `None` when the documents are invalid.
 pub(crate) fn load(documents: &Documents, netns: Netns, host: Host) -> Result<Option<Loaded>, Error> {
+    Ok(report(read(documents, netns, host)?))
+}
+
+/// Reads all files and prints nothing.
+pub(crate) fn read(documents: &Documents, netns: Netns, host: Host) -> Result<Read, Error> {
     let facts = hierarchy::facts(&documents.origin)?;
     let texts = read_files(documents, &facts)?;
-    Ok(report(parse(
-        texts,
-        documents.origin.dialect(),
-        &facts,
-        netns,
-        host,
-    )))
+    Ok(parse(texts, documents.origin.dialect(), &facts, netns, host))
+}
+
+/// Checks netkeel documents that are not in files.
+pub(crate) fn check_texts(files: Vec<(String, Vec<u8>)>, netns: Netns) -> Read {
+    let texts = Texts {
+        files,
+        ..Texts::default()
+    };
+    parse(texts, Dialect::Native, &Facts::new(), netns, Host::Saved)
 }
 
 /// The result of [`load_if_any`].
 pub(crate) enum LoadOutcome {
-    /// No file was named, and the default directory does not exist.
+    /// No file was named, and no default directory exists.
     Nothing,
     /// The document.
     Document(Box<Loaded>),
@@ -85,8 +100,11 @@ pub(crate) enum LoadOutcome {
 
 /// Reads the documents of a verb that also works without any.
 pub(crate) fn load_if_any(documents: &Documents, netns: Netns, host: Host) -> Result<LoadOutcome, Error> {
-    let mut files = documents.files.iter();
-    if !files.any(|file| file.as_os_str() != DEFAULT_DOCUMENTS || file.exists()) {
+    let mut is_any = false;
+    for file in &documents.files {
+        is_any |= !is_default(file) || file.exists() || directories(file)?.is_some();
+    }
+    if !is_any {
         return Ok(LoadOutcome::Nothing);
     }
     Ok(match load(documents, netns, host)? {
@@ -96,14 +114,14 @@ pub(crate) fn load_if_any(documents: &Documents, netns: Netns, host: Host) -> Re
 }
 
 /// Reads the document in a saved plan.
-pub(crate) fn load_saved(saved: &SavedPlan, name: &str) -> Option<Loaded> {
+pub(crate) fn read_saved(saved: &SavedPlan, name: &str) -> Read {
     let netns = saved.netns.as_deref().map_or(Netns::CURRENT, Netns::named);
     let text = (format!("{name}.json"), saved.document.to_string().into_bytes());
     let texts = Texts {
         files: vec![text],
         ..Texts::default()
     };
-    report(parse(texts, Dialect::Native, &Facts::new(), netns, Host::Live))
+    parse(texts, Dialect::Native, &Facts::new(), netns, Host::Live)
 }
 
 /// Reads all files; an error is text for people.
@@ -112,7 +130,7 @@ pub(crate) fn load_quietly(documents: &Documents, netns: Netns) -> Result<Docume
     let texts = read_files(documents, &facts).map_err(|error| error.message)?;
     match parse(texts, documents.origin.dialect(), &facts, netns, Host::Live) {
         Ok(loaded) => Ok(loaded.document),
-        Err(wrong) => Err(render::render(&wrong.0, &wrong.1, false)),
+        Err(invalid) => Err(render::render(&invalid.diagnostics, &invalid.sources, false)),
     }
 }
 
@@ -129,23 +147,12 @@ pub(crate) fn digest(documents: &Documents) -> u64 {
 }
 
 /// Returns the parsed document, or prints the diagnostics.
-fn report(parsed: Result<Loaded, Box<(Diagnostics, Sources)>>) -> Option<Loaded> {
-    match parsed {
-        Ok(loaded) => Some(loaded),
-        Err(wrong) => {
-            output::diagnostics(&wrong.0, &wrong.1);
-            None
-        }
-    }
+fn report(read: Read) -> Option<Loaded> {
+    read.inspect_err(|invalid| output::diagnostics(&invalid.diagnostics, &invalid.sources))
+        .ok()
 }
 
-fn parse(
-    texts: Texts,
-    dialect: Dialect,
-    facts: &Facts,
-    netns: Netns,
-    host: Host,
-) -> Result<Loaded, Box<(Diagnostics, Sources)>> {
+fn parse(texts: Texts, dialect: Dialect, facts: &Facts, netns: Netns, host: Host) -> Read {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
     let keys = document::keys();
@@ -167,7 +174,7 @@ fn parse(
     if diagnostics.is_empty() {
         return Ok(Loaded { document, sources });
     }
-    Err(Box::new((diagnostics, sources)))
+    Err(Box::new(Invalid { diagnostics, sources }))
 }
 
 /// Reads a document, and the Talos machine configuration that it came from, if any: the configuration holds more.
@@ -247,10 +254,9 @@ fn read_files(documents: &Documents, facts: &Facts) -> Result<Texts, Error> {
                 files.extend(level);
             }
         } else {
-            let count = if file.is_dir() {
-                documents_in(file)?.len()
-            } else {
-                1
+            let count = match directories(file)? {
+                Some(directories) => documents_in(&directories)?.len(),
+                None => 1,
             };
             levels.extend(vec![1; count]);
             files.push(file.clone());
@@ -262,7 +268,8 @@ fn read_files(documents: &Documents, facts: &Facts) -> Result<Texts, Error> {
     })
 }
 
-fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+/// The names and the bytes of the files of `-f`.
+pub(crate) fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let mut texts = Vec::new();
     let mut stdin_read = false;
     for path in files {
@@ -277,8 +284,8 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
                 "<stdin>".to_owned(),
                 read_from(&mut io::stdin().lock(), Path::new("<stdin>"))?,
             ));
-        } else if path.is_dir() {
-            for path in documents_in(path)? {
+        } else if let Some(directories) = directories(path)? {
+            for path in documents_in(&directories)? {
                 texts.push((path.display().to_string(), read_file(&path)?));
             }
         } else {
@@ -288,73 +295,16 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
     Ok(texts)
 }
 
-/// Whether there is no document at all: the default directory does not exist, or the given directories are
+/// Whether there is no document at all: the default directories do not exist, or the given directories are
 /// empty. A file that was named and does not exist is an error instead.
 pub(crate) fn is_empty(documents: &Documents) -> bool {
-    documents.files.iter().all(|path| match path.is_dir() {
-        true => listed(path).is_ok_and(|found| found.is_empty()),
-        false => path == Path::new(DEFAULT_DOCUMENTS) && path.symlink_metadata().is_err_and(is_missing),
+    documents.files.iter().all(|path| match directories(path) {
+        Ok(Some(directories)) => listed(&directories).is_ok_and(|found| found.is_empty()),
+        Ok(None) => is_default(path) && path.symlink_metadata().is_err_and(is_missing),
+        Err(_) => false,
     })
 }
 
 fn is_missing(error: io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
-}
-
-/// The documents of a directory, sorted by name. Without any it is an error.
-fn documents_in(directory: &Path) -> Result<Vec<PathBuf>, Error> {
-    let paths = listed(directory)?;
-    if paths.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Input,
-            format!("{} has no documents", directory.display()),
-        )
-        .hint(format!("document names end in .{}", EXTENSIONS.join(", ."))));
-    }
-    Ok(paths)
-}
-
-fn listed(directory: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entries = fs::read_dir(directory).map_err(|error| io_error(&error).context(directory.display()))?;
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry
-            .map_err(|error| io_error(&error).context(directory.display()))?
-            .path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let known = path
-            .extension()
-            .and_then(|e| e.to_str())
-            .is_some_and(|e| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(e)));
-        if known && !hidden && is_layer(&path)? {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-/// Whether a path with the name of a document is a file; directories are ignored.
-///
-/// # Errors
-/// When the path is neither: ignoring it would silently drop a layer.
-fn is_layer(path: &Path) -> Result<bool, Error> {
-    let found = fs::metadata(path).map_err(|error| {
-        let error = io_error(&error).context(path.display());
-        if path.is_symlink() {
-            error.hint("it is a broken symbolic link: fix it or remove it")
-        } else {
-            error
-        }
-    })?;
-    if found.is_file() || found.is_dir() {
-        return Ok(found.is_file());
-    }
-    let message = format!(
-        "{} has the name of a document but is not a regular file",
-        path.display()
-    );
-    Err(Error::new(ErrorKind::Input, message).hint("remove it, or rename it"))
 }

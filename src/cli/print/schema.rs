@@ -10,8 +10,10 @@ use netkeel_document::schema;
 /// Print the JSON Schema of a document or of an output
 ///
 /// `plan` is the output of `netkeel plan --output json`, `applied` that of
-/// `netkeel apply --output json`, `path` that of `netkeel path --output json`, `diagnosis` that of
-/// `netkeel doctor --output json`, and `comparison` that of `netkeel doctor --compare --output json`.
+/// `netkeel apply --output json`, `diagnostics` that of `netkeel validate --output json`, `path` that of
+/// `netkeel path --output json`, `diagnosis` that of `netkeel doctor --output json`, `comparison` that of
+/// `netkeel doctor --compare --output json`, `encapsulated-syn` that of `netkeel probe ipip --output json`, and
+/// `replicas` that of `netkeel probe replicate --output json`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Format to describe
@@ -25,9 +27,12 @@ pub(crate) enum Of {
     Document,
     Plan,
     Applied,
+    Diagnostics,
     Path,
     Diagnosis,
     Comparison,
+    EncapsulatedSyn,
+    Replicas,
     Snapshot,
 }
 
@@ -37,9 +42,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Of::Document => output::pretty(&schema::json_schema(&SHAPE, "netkeel document")),
         Of::Plan => output::pretty(&netkeel_render::schema::plan()),
         Of::Applied => output::pretty(&netkeel_render::schema::applied()),
+        Of::Diagnostics => output::pretty(&netkeel_render::schema::diagnostics()),
         Of::Path => output::pretty(&netkeel_render::schema::path()),
         Of::Diagnosis => output::pretty(&netkeel_render::schema::diagnosis()),
         Of::Comparison => output::pretty(&netkeel_render::schema::comparison()),
+        Of::EncapsulatedSyn => output::pretty(&netkeel_render::schema::encapsulated_syn()),
+        Of::Replicas => output::pretty(&netkeel_render::schema::replicas()),
         Of::Snapshot => output::pretty(&netkeel_render::schema::snapshot()),
     })?;
     Ok(exit::OK)

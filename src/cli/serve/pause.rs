@@ -29,9 +29,30 @@ pub(crate) struct Arguments {
     /// Duration, e.g. 30m or 1h; at most 31 days
     #[arg(value_name = "DURATION", value_parser = parse_duration, required_unless_present = "end")]
     duration: Option<Duration>,
+    /// Reason, for whoever finds the service paused
+    ///
+    /// `netkeel status`, the log and the metric `netkeel_pause_info` show it.
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason, conflicts_with = "end")]
+    reason: Option<String>,
     /// End the pause now
     #[arg(long, conflicts_with = "duration")]
     end: bool,
+}
+
+/// Longest reason, characters: it is a label of a metric.
+const LONGEST_REASON: usize = 200;
+
+fn parse_reason(text: &str) -> Result<String, Error> {
+    let text = text.trim();
+    let refused = |why: String| Err(Error::new(ErrorKind::Input, why));
+    match text.chars().count() {
+        0 => refused("a reason is not empty".to_owned()),
+        number if number > LONGEST_REASON => refused(format!(
+            "a reason has at most {LONGEST_REASON} characters; this one has {number}"
+        )),
+        _ if text.chars().any(char::is_control) => refused("a reason is one line of text".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 /// Runs the verb.
@@ -43,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
                 .hint("stop the service, or run it with --mode observe"));
         }
         Some(duration) => {
-            let pause = store.pause(duration, &actor())?;
+            let pause = store.pause(duration, &actor(), arguments.reason.as_deref())?;
             format!("Paused until {}.\n", utc(pause.until))
         }
         None if store.resume_service()? => "The pause has ended.\n".to_owned(),
@@ -61,4 +82,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     output::print(&message)?;
     Ok(exit::OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_short_line() {
+        assert_eq!(
+            parse_reason(" upgrade of the CNI ").unwrap(),
+            "upgrade of the CNI"
+        );
+        for wrong in ["", "  ", "a\nb", "\u{1b}[31m", &"x".repeat(201)] {
+            assert!(parse_reason(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::arguments::{Documents, parse_duration};
 use crate::exit;
+use crate::load::directory;
 use crate::load::documents::{digest, is_empty, load_quietly};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
@@ -110,6 +111,11 @@ impl Source for DocumentSource {
 
     fn paths(&self) -> Vec<PathBuf> {
         self.documents.files.clone()
+    }
+
+    fn watched(&self) -> Vec<PathBuf> {
+        let files = self.documents.files.iter();
+        files.flat_map(|file| directory::watched(file)).collect()
     }
 
     fn is_empty(&self) -> bool {

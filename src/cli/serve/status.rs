@@ -104,6 +104,9 @@ fn text(status: &Value) -> String {
         let of = |key: &str| pause.get(key).and_then(Value::as_u64).unwrap_or_default();
         let by = shown(pause.get("by"));
         out.push_str(&format!("PAUSED until {} by {by}\n", utc(of("until"))));
+        if let Some(reason) = pause.get("reason").and_then(Value::as_str) {
+            out.push_str(&format!("    reason: {}\n", one_line(reason)));
+        }
     }
     if let Some(why) = status.get("failure").and_then(Value::as_str) {
         out.push_str(&format!("FAILED: {}\n", one_line(why)));
@@ -178,6 +181,14 @@ fn text(status: &Value) -> String {
             count(findings.len() - FINDINGS, "finding")
         ));
     }
+    let causes = status.pointer("/doctor/causes").and_then(Value::as_array);
+    for one in causes.into_iter().flatten() {
+        let (cause, grounds) = (of(one, "cause"), of(one, "grounds"));
+        out.push_str(&format!(
+            "packets may be lost: {cause} ({grounds}); `netkeel doctor` has the evidence\n"
+        ));
+    }
+    out.extend(list("probes").iter().map(probe));
     let counter = |key: &str| number(&format!("/counters/{key}"));
     out.push_str(&format!(
         "{} passes, {} applies with {} writes, {} failures, {} rollbacks, {} flaps\n",
@@ -191,6 +202,33 @@ fn text(status: &Value) -> String {
     if let Some(worker) = status.get("worker").filter(|worker| !worker.is_null()) {
         out.push_str(&replication(worker));
     }
+    out
+}
+
+/// The result of a probe as text.
+fn probe(probe: &Value) -> String {
+    let of = |key: &str| shown(probe.get(key));
+    let name = of("name");
+    let Some(at) = probe.get("at").and_then(Value::as_u64) else {
+        return format!("probe {name}: no result yet\n");
+    };
+    let verdict = match probe.get("as_expected").and_then(Value::as_bool) {
+        Some(true) => "as expected",
+        Some(false) => "NOT as expected",
+        None => "unknown",
+    };
+    let mut out = format!("probe {name}: {verdict}: {}", of("outcome"));
+    for key in ["mtu", "mss"] {
+        if let Some(bytes) = probe.get(key).and_then(Value::as_u64) {
+            out.push_str(&format!(", {key} {bytes}"));
+        }
+    }
+    for key in ["reason", "from", "message"] {
+        if probe.get(key).is_some() {
+            out.push_str(&format!(", {}", of(key)));
+        }
+    }
+    out.push_str(&format!(", at {}\n", utc(at)));
     out
 }
 

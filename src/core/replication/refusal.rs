@@ -1,10 +1,11 @@
 //! The reasons why a packet is not replicated: a closed set. Each reason has a counter and a name for
 //! metrics. A reason holds nothing from the packet, so that no sender chooses what is stored or logged.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A reason for which a packet is not replicated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     /// Fewer bytes than its own header or the captured length says.
@@ -79,6 +80,11 @@ impl Refusal {
         Refusal::CopyRate,
         Refusal::NoPeer,
     ];
+
+    /// Whether the packet could not be read: nothing in it was judged.
+    pub fn is_of_reading(self) -> bool {
+        self < Refusal::QuoteOfAnother
+    }
 
     /// The name in metrics and in `netkeel status`.
     pub fn name(self) -> &'static str {

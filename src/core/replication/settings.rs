@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::name::link::LinkName;
+use crate::replication::cluster_peers::ClusterPeers;
 use crate::replication::limits::{Floor, Limits};
 
 /// The settings of the worker.
@@ -44,10 +45,12 @@ pub struct Settings {
 /// The replication section of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replication {
-    /// The worker's settings; the peers file may add peers.
+    /// The worker's settings; the peers file and the cluster may add peers.
     pub settings: Settings,
     /// The path of the peers file.
     pub peers_file: Option<String>,
+    /// The objects of a Kubernetes cluster that name peers.
+    pub cluster: Option<ClusterPeers>,
 }
 
 /// The way copies reach the peers.

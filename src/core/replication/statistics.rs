@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::replication::histogram::Histogram;
+use crate::replication::probe::ProbeRecord;
 use crate::replication::refusal::Refusal;
 use crate::replication::settings::{Mode, Settings};
 
@@ -40,6 +42,10 @@ pub struct Statistics {
     pub latency: Histogram,
     /// The peers, in the order of the settings.
     pub peers: Vec<PeerStatistics>,
+    /// The probes of the last minute.
+    pub probes: Vec<ProbeRecord>,
+    /// Whether there is no room for the record of a further probe.
+    pub probes_full: bool,
 }
 
 /// The number of copies per packet, by family.
@@ -82,11 +88,10 @@ impl Statistics {
         if others.is_empty() {
             return "the only peer is this node itself".into();
         }
-        let state = |peer: &PeerStatistics| serde_json::to_value(peer.state).unwrap_or_default();
-        let shown = others.iter().take(SHOWN).map(|peer| {
-            let state = state(peer);
-            format!("{} is {}", peer.address, state.as_str().unwrap_or_default())
-        });
+        let shown = others
+            .iter()
+            .take(SHOWN)
+            .map(|peer| format!("{} is {}", peer.address, peer.state.name()));
         let shown = shown.collect::<Vec<_>>().join(", ");
         match others.len().saturating_sub(SHOWN) {
             0 => format!("no peer can be reached: {shown}"),
@@ -109,7 +114,7 @@ pub struct PeerStatistics {
 }
 
 /// The reachability of a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PeerState {
     /// It gets copies.
@@ -137,6 +142,21 @@ pub enum PeerState {
 }
 
 impl PeerState {
+    /// The name in documents and outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            PeerState::Ready => "ready",
+            PeerState::Itself => "itself",
+            PeerState::Unresolved => "unresolved",
+            PeerState::NoRoute => "no-route",
+            PeerState::BehindRouter => "behind-router",
+            PeerState::SameStation => "same-station",
+            PeerState::Router => "router",
+            PeerState::Ipv4Only => "ipv4-only",
+            PeerState::Refused => "refused",
+        }
+    }
+
     /// Whether the worker sends copies to this peer.
     pub fn is_reachable(self) -> bool {
         matches!(self, PeerState::Ready | PeerState::Router | PeerState::Ipv4Only)

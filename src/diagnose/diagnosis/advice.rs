@@ -1,9 +1,8 @@
-//! The test that would refute a cause, and its remedy.
+//! The remedy of a cause.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
-use crate::diagnosis::cause::{Evidence, Fix, Kind, Refutation, Subject};
+use crate::diagnosis::cause::{Evidence, Fix, Kind, Subject};
 use crate::diagnosis::configured::Fault;
 use crate::diagnosis::counted::forwards_for_others;
 use crate::diagnosis::fragment::{NAMED, key, of_links, quoted};
@@ -11,99 +10,19 @@ use crate::path::gateway::Silence;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::text::shell::Quoted;
 use netkeel_host::counters::counter::{Counter, IpVersion};
+use netkeel_host::counters::deltas::Deltas;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::detect::detect;
 use netkeel_mtu::underlay::Underlay;
 
-pub(crate) fn refutation(kind: Kind, fault: &Fault, host: &Snapshot) -> Refutation {
-    let link = links(&fault.subjects).next();
-    let own = own_address(host).map_or("ADDRESS".to_owned(), |address| address.to_string());
-    let (command, refuted_if) = match kind {
-        Kind::RpFilter if takes_any_sender(&fault.subjects, host) => (
-            format!("netkeel probe ipip --outer-dst {own} --inner-dst VIP --port PORT"),
-            "run on another host, a SYN-ACK of the service comes back",
-        ),
-        Kind::RpFilter => (
-            "nstat -n; sleep 10; nstat TcpExtIPReversePathFilter".to_owned(),
-            "the counter stands still while packets are lost",
-        ),
-        Kind::GatewaySilent | Kind::VethEnds => match link {
-            Some(link) if leads_into_a_pod(host, link) => (
-                format!("netkeel probe pmtu {own} --from {}", named(Some(link))),
-                "every size up to the MTU is answered",
-            ),
-            Some(link) => (
-                format!("ip neigh show dev {}", named(Some(link))),
-                "the gateway is REACHABLE, and large pings with -M do are answered",
-            ),
-            None => ("ip neigh show".to_owned(), "the gateway is REACHABLE"),
-        },
-        Kind::ForwardingOff => (
-            "sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding".to_owned(),
-            "it is 1 on the interface where the packets arrive",
-        ),
-        Kind::DeviceDown => (
-            format!("ip link show {}", named(link)),
-            "the device is UP and has a carrier",
-        ),
-        Kind::NoRoute => ("ip route show".to_owned(), "a route leads to the destination"),
-        Kind::BridgePort | Kind::TooLarge => (
-            match largest_pod(host).or(fault.whole.map(|whole| whole.saturating_add(1))) {
-                Some(size) => format!("netkeel probe pmtu TARGET --expect {size}"),
-                None => "netkeel probe pmtu TARGET".to_owned(),
-            },
-            "TARGET, a pod behind that device, answers that size",
-        ),
-        Kind::DiscoveryOff => (
-            "netkeel probe pmtu TARGET".to_owned(),
-            "TARGET answers every size, or a packet-too-big comes",
-        ),
-        Kind::ConntrackFull => (
-            "sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max".to_owned(),
-            "the count stays well below the maximum while packets are lost",
-        ),
-        Kind::ConntrackRace => (
-            "conntrack -S; sleep 10; conntrack -S".to_owned(),
-            "insert_failed stands still while answers of DNS are missing",
-        ),
-        Kind::NeighboursFull => (
-            "ip -s ntable show name arp_cache; ip -s ntable show name ndisc_cache".to_owned(),
-            "`entries` of the table stays far below its thresh3",
-        ),
-        Kind::Firewall => (
-            rules(&fault.subjects, "nft list ruleset"),
-            "its counter stands still while packets are lost",
-        ),
-        Kind::Checksums => (
-            "nstat -n; sleep 10; nstat '*InCsumErrors'".to_owned(),
-            "the counters stand still while packets are lost",
-        ),
-        Kind::QdiscFull => (
-            twice(&format!("tc -s qdisc show dev {}", named(link))),
-            "`dropped` stands still while packets are lost",
-        ),
-        Kind::BacklogFull => (
-            twice("cat /proc/net/softnet_stat"),
-            "the second column stands still while packets are lost",
-        ),
-        Kind::ReceiveBuffer => (
-            "ss -uamn".to_owned(),
-            "no socket has a `d` (drops) that grows in skmem",
-        ),
-        Kind::RemoteBlackHole => (
-            "netkeel probe pmtu TARGET".to_owned(),
-            "TARGET answers every size, or a packet-too-big comes",
-        ),
-        Kind::NeighbourSilent => (
-            "ip neigh show nud failed".to_owned(),
-            "no address of a pod, peer or gateway is listed",
-        ),
-    };
-    Refutation { command, refuted_if }
-}
-
-pub(crate) fn fixes(kind: Kind, fault: &Fault, evidence: &[Evidence], host: &Snapshot) -> Vec<Fix> {
+pub(crate) fn fixes(
+    kind: Kind,
+    fault: &Fault,
+    evidence: &[Evidence],
+    host: &Snapshot,
+    window: Option<&Deltas>,
+) -> Vec<Fix> {
     let document = |text: &str| vec![Fix::Document(text.to_owned())];
     // Twice the present value, and not less than a usual one.
     let more = |key: &str, least: i64| {
@@ -160,11 +79,7 @@ pub(crate) fn fixes(kind: Kind, fault: &Fault, evidence: &[Evidence], host: &Sna
         },
         Kind::QdiscFull => links(subjects)
             .take(NAMED)
-            .map(|link| {
-                let now = host.link(link).map_or(0, |link| link.txqueuelen);
-                let length = now.saturating_mul(2).max(10_000);
-                Fix::Document(format!("link: {{ {}: {{ txqueuelen: {length} }} }}", key(link)))
-            })
+            .map(|link| queue(link, host, window))
             .collect(),
         Kind::BacklogFull => document(&format!(
             "sysctl: {{ {} }}",
@@ -184,7 +99,32 @@ pub(crate) fn fixes(kind: Kind, fault: &Fault, evidence: &[Evidence], host: &Sna
             probing_is_off(host).then(|| Fix::Document("sysctl: { net.ipv4.tcp_mtu_probing: 1 }".to_owned())),
         )
         .collect(),
+        Kind::PathMtuTiny => vec![
+            Fix::Command("ip route flush cache; ip -6 route flush cache".to_owned()),
+            Fix::Elsewhere(
+                "find who sends the packet-too-big: a tunnel with a wrong MTU, or a forger".to_owned(),
+            ),
+        ],
+        Kind::OtherHost => elsewhere(
+            "clear the entry with the old MAC address on the sender (`ip neigh flush`), or find why the switch floods",
+        ),
         Kind::NeighbourSilent => elsewhere("correct the address, or the link to it"),
+    }
+}
+
+/// Only pfifo_fast heeds a change of `txqueuelen` (`dev_qdisc_change_tx_queue_len`, net/sched/sch_generic.c).
+fn queue(link: LinkName, host: &Snapshot, window: Option<&Deltas>) -> Fix {
+    let kind = window.and_then(|deltas| deltas.after.qdiscs.get(&link));
+    match kind.map(AsRef::as_ref) {
+        Some("pfifo_fast") => {
+            let now = host.link(link).map_or(0, |link| link.txqueuelen);
+            let length = now.saturating_mul(2).max(10_000);
+            Fix::Document(format!("link: {{ {}: {{ txqueuelen: {length} }} }}", key(link)))
+        }
+        kind => Fix::Elsewhere(format!(
+            "send less by {link}, or raise the limit of its qdisc {} (`tc qdisc change`)",
+            kind.unwrap_or("of unknown kind")
+        )),
     }
 }
 
@@ -225,11 +165,6 @@ fn rp_filter(subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Fix> {
         )));
     }
     fixes
-}
-
-/// Whether a tunnel that takes any sender is among the places.
-fn takes_any_sender(subjects: &BTreeSet<Subject>, host: &Snapshot) -> bool {
-    links(subjects).any(|name| host.link(name).is_some_and(|link| link.external))
 }
 
 /// Discovery fails by one of its settings, or because there is no route for the packet-too-big.
@@ -330,12 +265,6 @@ fn derived(host: &Snapshot) -> Option<u32> {
     u32::try_from(mtu).ok()
 }
 
-/// The largest packet that a pod sends, bytes.
-fn largest_pod(host: &Snapshot) -> Option<u32> {
-    let pods = host.links.values().filter_map(|link| link.pod.as_ref());
-    pods.map(|pod| pod.largest_packet()).max()
-}
-
 /// The CNI's convention decides; without a known CNI, the path.
 fn too_large(fault: &Fault, host: &Snapshot) -> Vec<Fix> {
     let Some(mtu) = derived(host).or(fault.whole) else {
@@ -395,64 +324,22 @@ fn full_tables(evidence: &[Evidence]) -> impl Iterator<Item = &'static str> {
         .chain(overflowed(IpVersion::Ipv6).then_some("ipv6"))
 }
 
-/// The command that lists the chains of rules.
-fn rules(subjects: &BTreeSet<Subject>, all: &str) -> String {
-    let chains = subjects.iter().filter_map(|subject| match subject {
-        Subject::Rule(key) => Some(format!(
-            "nft -a list chain {} {} {}",
-            Quoted(&key.family),
-            Quoted(&key.table),
-            Quoted(&key.chain)
-        )),
-        Subject::Link(_) | Subject::Cpu(_) | Subject::Address(_) => None,
-    });
-    let chains: BTreeSet<String> = chains.collect();
-    let mut chains = chains.into_iter();
-    chains.next().unwrap_or_else(|| all.to_owned())
-}
-
 /// A vxlan, whose driver computes checksums late: some NICs and kernels compute them wrong.
 fn offloading(host: &Snapshot) -> Option<LinkName> {
     let mut vxlans = host.links.iter().filter(|(_, link)| link.kind_name() == "vxlan");
     vxlans.next().map(|(name, _)| *name)
 }
 
-fn leads_into_a_pod(host: &Snapshot, name: LinkName) -> bool {
-    host.link(name).is_some_and(Link::leads_into_a_pod)
-}
-
-/// An address of this host by which pods reach it: of a default route's interface, or of another one.
-fn own_address(host: &Snapshot) -> Option<IpAddr> {
-    let by_default = |name: &LinkName| {
-        let routes = host.default_routes.iter().flatten();
-        routes.map(|route| route.link).any(|link| link == *name)
-    };
-    let addresses = host
-        .links
-        .iter()
-        .filter(|(_, link)| link.up && !link.leads_into_a_pod())
-        .flat_map(|(name, link)| link.addresses.iter().map(move |address| (name, address.addr())))
-        .filter(|(_, address)| match address {
-            IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local(),
-            IpAddr::V6(address) => !address.is_loopback() && !address.is_unicast_link_local(),
-        });
-    let best = addresses.min_by_key(|(name, address)| (!by_default(name), address.is_ipv6()));
-    best.map(|(_, address)| address)
-}
-
-fn links(subjects: &BTreeSet<Subject>) -> impl Iterator<Item = LinkName> {
+/// The interfaces among the places.
+pub(crate) fn links(subjects: &BTreeSet<Subject>) -> impl Iterator<Item = LinkName> {
     subjects.iter().filter_map(Subject::link)
 }
 
-fn named(link: Option<LinkName>) -> String {
+/// The name of an interface in a command.
+pub(crate) fn named(link: Option<LinkName>) -> String {
     link.map_or("INTERFACE".to_owned(), |link| {
         Quoted(link.to_string()).to_string()
     })
-}
-
-/// A command before and after ten seconds: it prints totals.
-fn twice(command: &str) -> String {
-    format!("{command}; sleep 10; {command}")
 }
 
 /// Whether TCP never looks for a smaller size by itself.

@@ -11,6 +11,7 @@ use crate::path::unknown::Unknown;
 use netkeel_core::finding::{Finding, Severity};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::{Counter, RuleKey};
+use netkeel_host::counters::reading::PathMtus;
 use netkeel_host::counters::unread::Source;
 
 /// From this share of the packets on, a loss is no accident.
@@ -28,6 +29,11 @@ pub struct Diagnosis {
     pub also: Vec<Growth>,
     /// The length of the window, milliseconds; none if no counters were read.
     pub window_ms: Option<u64>,
+    /// Rules and policies that drop or reject without a count of their own: what they drop is unknown.
+    pub uncounted: BTreeSet<RuleKey>,
+    /// The number of interfaces that appeared, vanished or changed their name within the window: their growth is
+    /// unknown.
+    pub changed: usize,
     /// Sources of counters that could not be read. Those that the kernel does not have are left out.
     pub unread: BTreeSet<Source>,
     /// The number of parts of the host that were not read.
@@ -95,6 +101,10 @@ pub enum Kind {
     RemoteBlackHole,
     /// Neighbours do not answer.
     NeighbourSilent,
+    /// A path MTU that the kernel learned is far too small: packets are sent in tiny pieces.
+    PathMtuTiny,
+    /// Frames with another MAC address than the interface's arrive, and are dropped.
+    OtherHost,
 }
 
 /// A place of a fault.
@@ -183,6 +193,8 @@ pub enum Evidence {
         /// `nf_conntrack_max`.
         most: u64,
     },
+    /// The path MTUs that the kernel learned.
+    Learned(PathMtus),
     /// An address that did not answer on an interface.
     Silent {
         /// The interface.
@@ -256,7 +268,47 @@ impl Diagnosis {
     }
 }
 
+impl Kind {
+    /// The word of it in JSON and in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::RpFilter => "rp-filter",
+            Kind::GatewaySilent => "gateway-silent",
+            Kind::ForwardingOff => "forwarding-off",
+            Kind::DeviceDown => "device-down",
+            Kind::NoRoute => "no-route",
+            Kind::VethEnds => "veth-ends",
+            Kind::BridgePort => "bridge-port",
+            Kind::TooLarge => "too-large",
+            Kind::DiscoveryOff => "discovery-off",
+            Kind::ConntrackFull => "conntrack-full",
+            Kind::ConntrackRace => "conntrack-race",
+            Kind::NeighboursFull => "neighbours-full",
+            Kind::Firewall => "firewall",
+            Kind::Checksums => "checksums",
+            Kind::QdiscFull => "qdisc-full",
+            Kind::BacklogFull => "backlog-full",
+            Kind::ReceiveBuffer => "receive-buffer",
+            Kind::RemoteBlackHole => "remote-black-hole",
+            Kind::NeighbourSilent => "neighbour-silent",
+            Kind::PathMtuTiny => "path-mtu-tiny",
+            Kind::OtherHost => "other-host",
+        }
+    }
+}
+
 impl Grounds {
+    /// The word of it in JSON and in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Grounds::ConfiguredAndCounted => "configured-and-counted",
+            Grounds::LosesEverything => "loses-everything",
+            Grounds::Counted => "counted",
+            Grounds::LosesLarge => "loses-large",
+            Grounds::Possible => "possible",
+        }
+    }
+
     /// A cause that is certain is an error, and one that is possible a warning.
     pub fn severity(self) -> Severity {
         match self {
@@ -280,6 +332,7 @@ impl Cause {
             | Evidence::Limited { .. }
             | Evidence::RpFilter { .. }
             | Evidence::Connections { .. }
+            | Evidence::Learned(_)
             | Evidence::Silent { .. } => None,
         });
         growths.max().unwrap_or(0)
@@ -330,6 +383,25 @@ mod tests {
                 fix: Vec::new(),
             });
             assert_eq!(found.worst(), Some(worst));
+        }
+    }
+
+    #[test]
+    fn words_are_those_of_json() {
+        for kind in [
+            Kind::RpFilter,
+            Kind::PathMtuTiny,
+            Kind::ConntrackRace,
+            Kind::OtherHost,
+        ] {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
+        }
+        for grounds in [
+            Grounds::ConfiguredAndCounted,
+            Grounds::LosesLarge,
+            Grounds::Possible,
+        ] {
+            assert_eq!(serde_json::to_value(grounds).unwrap(), grounds.word());
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Faults that counters show by themselves, and the counters that a fault of the configuration raises.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnosis::cause::{Evidence, FEW, Growth, Kind, Subject};
+use crate::diagnosis::neighbours;
 use netkeel_core::name::link::LinkName;
-use netkeel_host::counters::counter::{Counter, CpuStat, LinkStat, QdiscStat};
+use netkeel_host::counters::counter::{Counter, CpuStat, LinkStat, QdiscStat, RuleKey};
 use netkeel_host::counters::deltas::Deltas;
-use netkeel_host::counters::reading::Gauge;
+use netkeel_host::counters::reading::{Gauge, Rule};
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::forwarding::NeighbourState;
 
 /// A fault that counters show.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +40,10 @@ fn decides(counter: &Counter, deltas: &Deltas, host: &Snapshot) -> bool {
         Counter::Protocol(_, name) if matches!(name.as_ref(), "FragFails" | "TCPMTUPFail") => false,
         // A host that forwards for nobody gets packets for an address that it had.
         Counter::Protocol(_, name) if **name == *"InAddrErrors" => forwards_for_others(host),
+        // An interface that takes all frames, such as one on which a program captures, counts what a switch floods.
+        Counter::Link(_, LinkStat::RxOtherhostDropped) => false,
+        // It is counted over all namespaces.
+        Counter::DropReason(_) => false,
         // Other qdiscs drop to slow a sender down, or have queues of their own.
         Counter::Qdisc(link, _) => is_plain_queue(*link, deltas),
         _ => true,
@@ -64,18 +69,27 @@ pub(crate) fn causes(deltas: &Deltas, host: &Snapshot) -> BTreeMap<Kind, Counted
         let Some((kind, subject)) = meaning(counter, deltas) else {
             continue;
         };
+        // A switch floods a few frames whenever it forgets an address. A firewall drops a few packets of scans.
+        if matches!(kind, Kind::OtherHost | Kind::Firewall) && *by < FEW {
+            continue;
+        }
         found
             .entry(kind)
             .or_default()
             .add(growth(counter, *by, deltas), subject, deltas, host);
     }
     full_table(deltas, host, &mut found);
-    silent(deltas, &mut found);
-    // A policy or a rule drops what its writer wants to drop: a firewall is a cause only where nothing else is.
-    for kind in [Kind::Firewall, Kind::NeighbourSilent] {
-        if let Some(counted) = found.get_mut(&kind) {
-            counted.is_decisive = kind == Kind::Firewall && forwards_by_policy(&counted.subjects);
-        }
+    for neighbour in neighbours::silent(deltas, host) {
+        let counted = found.entry(Kind::NeighbourSilent).or_default();
+        counted.subjects.insert(Subject::Address(neighbour.address));
+        counted.evidence.push(Evidence::Silent {
+            link: neighbour.link,
+            address: neighbour.address,
+        });
+    }
+    tiny_paths(deltas, &mut found);
+    if let Some(counted) = found.get_mut(&Kind::Firewall) {
+        firewall(counted, deltas);
     }
     race(deltas, &mut found);
     found
@@ -88,14 +102,18 @@ fn meaning(counter: &Counter, deltas: &Deltas) -> Option<(Kind, Option<Subject>)
         Counter::Link(link, LinkStat::TxErrors) if is_ovs_tunnel(*link, deltas) => {
             return Some((Kind::TooLarge, Some(Subject::Link(*link))));
         }
+        Counter::Link(link, LinkStat::RxOtherhostDropped) => {
+            return Some((Kind::OtherHost, Some(Subject::Link(*link))));
+        }
         Counter::Cpu(cpu, CpuStat::Dropped) => {
             return Some((Kind::BacklogFull, Some(Subject::Cpu(*cpu))));
         }
         Counter::Qdisc(link, QdiscStat::Drops) => {
             return Some((Kind::QdiscFull, Some(Subject::Link(*link))));
         }
-        Counter::Rule(key) => return Some((Kind::Firewall, Some(Subject::Rule(key.clone())))),
+        Counter::Rule(key) => return Some((Kind::Firewall, Some(Subject::Rule(key.as_ref().clone())))),
         Counter::Neighbours(_, name) if **name == *"table_fulls" => Kind::NeighboursFull,
+        Counter::DropReason(reason) => reason_for(reason)?,
         // A lost race counts as a drop too.
         Counter::Conntrack(name) if matches!(name.as_ref(), "insert_failed" | "drop") => Kind::ConntrackRace,
         Counter::Link(..)
@@ -105,10 +123,24 @@ fn meaning(counter: &Counter, deltas: &Deltas) -> Option<(Kind, Option<Subject>)
         | Counter::Neighbours(..)
         | Counter::RouteLookup(_)
         | Counter::NetlinkDrops(_)
-        | Counter::QueueDrops(_)
-        | Counter::DropReason(_) => return None,
+        | Counter::QueueDrops(_) => return None,
     };
     Some((kind, None))
+}
+
+/// The fault that a drop reason of the kernel shows.
+fn reason_for(reason: &str) -> Option<Kind> {
+    Some(match reason {
+        "IP_RPFILTER" => Kind::RpFilter,
+        "NETFILTER_DROP" => Kind::Firewall,
+        "PKT_TOO_BIG" => Kind::TooLarge,
+        "QDISC_DROP" | "QDISC_OVERLIMIT" | "QDISC_CONGESTED" => Kind::QdiscFull,
+        "CPU_BACKLOG" => Kind::BacklogFull,
+        "IP_CSUM" | "TCP_CSUM" | "UDP_CSUM" | "ICMP_CSUM" | "SKB_CSUM" => Kind::Checksums,
+        "NEIGH_FAILED" | "NEIGH_QUEUEFULL" => Kind::NeighbourSilent,
+        "OTHERHOST" => Kind::OtherHost,
+        _ => return None,
+    })
 }
 
 fn protocol(group: &str, name: &str, deltas: &Deltas) -> Option<Kind> {
@@ -140,8 +172,6 @@ pub(crate) fn support(kind: Kind, subjects: &BTreeSet<Subject>, deltas: &Deltas)
                 (group.as_ref(), name.as_ref()),
                 ("Icmp6", "OutPktTooBigs") | ("Ip" | "Ip6", "FragCreates")
             ),
-            (Kind::RpFilter, Counter::DropReason(reason)) => **reason == *"IP_RPFILTER",
-            (Kind::TooLarge, Counter::DropReason(reason)) => **reason == *"PKT_TOO_BIG",
             (Kind::VethEnds, Counter::DropReason(reason)) => **reason == *"PKT_TOO_BIG",
             _ => false,
         };
@@ -178,8 +208,13 @@ pub(crate) fn growth(counter: &Counter, by: u64, deltas: &Deltas) -> Growth {
         Counter::Link(link, LinkStat::TxErrors | LinkStat::TxDropped) => {
             deltas.link(*link, LinkStat::TxPackets)
         }
-        Counter::Link(link, LinkStat::RxErrors | LinkStat::RxDropped) => {
+        Counter::Link(link, LinkStat::RxErrors | LinkStat::RxDropped | LinkStat::RxMissedErrors) => {
             deltas.link(*link, LinkStat::RxPackets)
+        }
+        // The driver counted them as received.
+        Counter::Link(link, LinkStat::RxOtherhostDropped) => {
+            let all = deltas.link(*link, LinkStat::RxPackets);
+            all.map(|all| all.saturating_sub(by))
         }
         Counter::Qdisc(link, QdiscStat::Drops) => deltas.qdisc(*link, QdiscStat::Packets),
         Counter::Cpu(cpu, CpuStat::Dropped) => deltas.of(&Counter::Cpu(*cpu, CpuStat::Processed)),
@@ -212,7 +247,12 @@ pub(crate) fn is_loss(counter: &Counter) -> bool {
     match counter {
         Counter::Link(_, stat) => matches!(
             stat,
-            LinkStat::RxErrors | LinkStat::TxErrors | LinkStat::RxDropped | LinkStat::TxDropped
+            LinkStat::RxErrors
+                | LinkStat::TxErrors
+                | LinkStat::RxDropped
+                | LinkStat::TxDropped
+                | LinkStat::RxMissedErrors
+                | LinkStat::RxOtherhostDropped
         ),
         Counter::Qdisc(_, stat) => *stat == QdiscStat::Drops,
         Counter::Cpu(_, stat) => matches!(stat, CpuStat::Dropped | CpuStat::Squeezed),
@@ -228,8 +268,8 @@ pub(crate) fn is_loss(counter: &Counter) -> bool {
         ),
         Counter::Conntrack(name) => matches!(name.as_ref(), "insert_failed" | "drop" | "early_drop"),
         Counter::Neighbours(_, name) => **name == *"table_fulls",
-        Counter::NetlinkDrops(_) | Counter::QueueDrops(_) | Counter::Rule(_) => true,
-        Counter::RouteLookup(_) | Counter::DropReason(_) => false,
+        Counter::NetlinkDrops(_) | Counter::QueueDrops(_) | Counter::Rule(_) | Counter::DropReason(_) => true,
+        Counter::RouteLookup(_) => false,
     }
 }
 
@@ -280,28 +320,53 @@ fn full_table(deltas: &Deltas, host: &Snapshot, found: &mut BTreeMap<Kind, Count
     counted.evidence.push(Evidence::Connections { now, most });
 }
 
-fn silent(deltas: &Deltas, found: &mut BTreeMap<Kind, Counted>) {
-    let failed = deltas
-        .after
-        .neighbours
+/// Path MTUs below what any link of the internet has. A forged or broken packet-too-big makes them.
+fn tiny_paths(deltas: &Deltas, found: &mut BTreeMap<Kind, Counted>) {
+    let Some(paths) = deltas.after.path_mtus.as_ref().filter(|paths| paths.tiny > 0) else {
+        return;
+    };
+    let smallest = paths
+        .smallest
         .iter()
-        .filter(|neighbour| neighbour.state == NeighbourState::Failed);
-    for neighbour in failed {
-        let counted = found.entry(Kind::NeighbourSilent).or_default();
-        counted.subjects.insert(Subject::Address(neighbour.address));
-        counted.evidence.push(Evidence::Silent {
-            link: neighbour.link,
-            address: neighbour.address,
-        });
-    }
+        .map(|path| Subject::Address(path.destination));
+    let counted = Counted {
+        subjects: smallest.collect(),
+        evidence: vec![Evidence::Learned(paths.clone())],
+        is_decisive: false,
+    };
+    found.insert(Kind::PathMtuTiny, counted);
 }
 
-/// Whether the policy of a chain of forwarded packets is among the places.
-fn forwards_by_policy(subjects: &BTreeSet<Subject>) -> bool {
-    subjects.iter().any(|subject| match subject {
-        Subject::Rule(key) => key.handle.is_none() && key.chain.eq_ignore_ascii_case("forward"),
+/// A policy or a rule drops what its writer wants to drop. Only the policy of a chain that forwards is a likely
+/// mistake. Where the kernel says that the firewall drops, policies that do not count are suspects.
+fn firewall(counted: &mut Counted, deltas: &Deltas) {
+    let is_of_a_rule = |subject: &Subject| matches!(subject, Subject::Rule(_));
+    counted.is_decisive &= counted.subjects.iter().any(|subject| match subject {
+        Subject::Rule(key) => forwards(deltas.after.rules.get(key)) && by(key, deltas) >= FEW,
         Subject::Link(_) | Subject::Cpu(_) | Subject::Address(_) => false,
-    })
+    });
+    if !counted.subjects.iter().any(is_of_a_rule) {
+        let policies = deltas
+            .after
+            .uncounted
+            .iter()
+            .filter(|(_, rule)| rule.hook.is_some());
+        let policies = policies.map(|(key, _)| Subject::Rule(key.clone()));
+        counted.subjects.extend(policies);
+    }
+    counted.evidence.sort_by_key(|evidence| match evidence {
+        Evidence::Grew(growth) => Reverse(growth.by),
+        _ => Reverse(0),
+    });
+}
+
+/// Whether it is the policy of a chain of forwarded packets.
+fn forwards(rule: Option<&Rule>) -> bool {
+    rule.is_some_and(|rule| rule.hook.as_deref() == Some("forward"))
+}
+
+fn by(key: &RuleKey, deltas: &Deltas) -> u64 {
+    deltas.of(&Counter::Rule(key.clone().into())).unwrap_or(0)
 }
 
 /// A device by which Open vSwitch sends encapsulated packets: it counts packets that are too large as errors

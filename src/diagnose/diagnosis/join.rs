@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnosis::advice;
-use crate::diagnosis::cause::{Cause, Diagnosis, Evidence, Grounds, Kind, Subject};
+use crate::diagnosis::cause::{Cause, Diagnosis, Evidence, Grounds, Growth, Kind, Subject};
 use crate::diagnosis::configured::{Effect, Fault};
 use crate::diagnosis::counted::{Counted, growth, is_loss, support};
+use crate::diagnosis::{advice, refute};
 use netkeel_core::rp_filter::{Verdict, effective};
 use netkeel_host::counters::counter::Counter;
 use netkeel_host::counters::deltas::Deltas;
@@ -30,9 +30,9 @@ pub(crate) fn join(
         if let Some(deltas) = window {
             evidence.extend(support(kind, &fault.subjects, deltas));
         }
-        let grew = evidence
-            .iter()
-            .any(|one| matches!(one, Evidence::Grew(growth) if growth.is_ample()));
+        let grew = evidence.iter().any(
+            |one| matches!(one, Evidence::Grew(growth) if growth.is_ample() && is_of_one_namespace(growth)),
+        );
         let grounds = match (grew, fault.effect) {
             (true, _) => Grounds::ConfiguredAndCounted,
             (false, Effect::Everything) => Grounds::LosesEverything,
@@ -40,8 +40,9 @@ pub(crate) fn join(
             (false, Effect::May) => Grounds::Possible,
         };
         evidence.extend(settings(kind, &fault.subjects, host));
+        evidence.extend(learned(kind, window));
         evidence.extend(fault.evidence.iter().cloned());
-        causes.push(cause(kind, &fault, grounds, evidence, host));
+        causes.push(cause(kind, &fault, grounds, evidence, host, window));
     }
     for (kind, counted) in counted {
         let grounds = match counted.is_decisive {
@@ -54,11 +55,12 @@ pub(crate) fn join(
         };
         let mut evidence = counted.evidence;
         evidence.extend(settings(kind, &subjects, host));
+        evidence.extend(learned(kind, window));
         let fault = Fault {
             subjects,
             ..Fault::default()
         };
-        causes.push(cause(kind, &fault, grounds, evidence, host));
+        causes.push(cause(kind, &fault, grounds, evidence, host, window));
     }
     causes.sort_by_key(|cause| (cause.grounds, Reverse(cause.lost()), cause.kind));
     let explained: BTreeSet<&Counter> = causes
@@ -76,6 +78,11 @@ pub(crate) fn join(
         also: also.collect(),
         causes,
         window_ms: window.map(|deltas| deltas.window_ms),
+        uncounted: window
+            .into_iter()
+            .flat_map(|deltas| deltas.after.uncounted.keys().cloned())
+            .collect(),
+        changed: window.map_or(0, |deltas| deltas.appeared.union(&deltas.vanished).count()),
         unread: window
             .into_iter()
             .flat_map(|deltas| &deltas.unread)
@@ -87,17 +94,39 @@ pub(crate) fn join(
     }
 }
 
+/// Whether a counter is of one network namespace: a drop reason is of all.
+fn is_of_one_namespace(growth: &Growth) -> bool {
+    !matches!(growth.counter, Counter::DropReason(_))
+}
+
+/// The path MTUs that the kernel learned, for faults that lose large packets.
+fn learned(kind: Kind, window: Option<&Deltas>) -> Option<Evidence> {
+    let is_of_size = matches!(
+        kind,
+        Kind::TooLarge | Kind::DiscoveryOff | Kind::RemoteBlackHole | Kind::VethEnds
+    );
+    let found = window?.after.path_mtus.as_ref()?;
+    (is_of_size && found.learned > 0).then(|| Evidence::Learned(found.clone()))
+}
+
 /// Whether the kernel tracks connections: it may do so without the file of the counters.
 fn tracks(window: Option<&Deltas>) -> bool {
     window.is_some_and(|deltas| deltas.gauge(&Gauge::Connections).is_some())
 }
 
-fn cause(kind: Kind, fault: &Fault, grounds: Grounds, evidence: Vec<Evidence>, host: &Snapshot) -> Cause {
+fn cause(
+    kind: Kind,
+    fault: &Fault,
+    grounds: Grounds,
+    evidence: Vec<Evidence>,
+    host: &Snapshot,
+    window: Option<&Deltas>,
+) -> Cause {
     Cause {
         kind,
         grounds,
-        refute: advice::refutation(kind, fault, host),
-        fix: advice::fixes(kind, fault, &evidence, host),
+        refute: refute::refutation(kind, fault, host),
+        fix: advice::fixes(kind, fault, &evidence, host, window),
         evidence,
         subjects: fault.subjects.clone(),
     }
@@ -145,6 +174,7 @@ fn counters(evidence: &[Evidence]) -> impl Iterator<Item = &Counter> {
         | Evidence::Limited { .. }
         | Evidence::RpFilter { .. }
         | Evidence::Connections { .. }
+        | Evidence::Learned(_)
         | Evidence::Silent { .. } => None,
     })
 }
@@ -152,7 +182,8 @@ fn counters(evidence: &[Evidence]) -> impl Iterator<Item = &Counter> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netkeel_host::counters::counter::LinkStat;
+    use crate::diagnosis::cause::Fix;
+    use netkeel_host::counters::counter::{LinkStat, QdiscStat};
     use netkeel_host::counters::reading::{LinkIdentity, Reading};
     use netkeel_host::snapshot::link::Link;
 
@@ -243,6 +274,32 @@ mod tests {
         assert_eq!(causes(&fails, &free)[0], (Kind::ConntrackRace, Grounds::Counted));
         // Without its limit, nobody knows whether the table is full.
         assert!(causes(&fails, &[]).contains(&(Kind::ConntrackRace, Grounds::Possible)));
+    }
+
+    #[test]
+    fn the_length_of_a_send_queue_helps_only_where_the_qdisc_heeds_it() {
+        let host = host();
+        let eth0 = "eth0".parse().unwrap();
+        let drops = Counter::Qdisc(eth0, QdiscStat::Drops);
+        let fix = |kind: &str| {
+            let reading = |value| Reading {
+                counters: BTreeMap::from([(drops.clone(), value)]),
+                qdiscs: BTreeMap::from([(eth0, kind.into())]),
+                links: BTreeMap::from([(eth0, identity(&host.links[&eth0]))]),
+                ..Reading::default()
+            };
+            let deltas = Deltas::between(reading(7), reading(90));
+            let found = crate::diagnosis::diagnose(&host, &[], Some(&deltas));
+            let mut causes = found.causes.into_iter();
+            let cause = causes.find(|cause| cause.kind == Kind::QdiscFull).unwrap();
+            (cause.grounds, cause.fix)
+        };
+        let (grounds, fixes) = fix("pfifo_fast");
+        assert_eq!(grounds, Grounds::Counted);
+        assert!(matches!(fixes.as_slice(), [Fix::Document(text)] if text.contains("txqueuelen")));
+        let (grounds, fixes) = fix("fq_codel");
+        assert_eq!(grounds, Grounds::Possible);
+        assert!(matches!(fixes.as_slice(), [Fix::Elsewhere(text)] if text.contains("fq_codel")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::explain::declared::Declaring;
 use crate::explain::holder::Records;
 use netkeel_core::fact::{Fact, Object};
 use netkeel_core::maybe_secret::MaybeSecret;
@@ -26,6 +27,8 @@ pub struct Inputs<'a> {
     pub evidence: &'a Evidence,
     /// The records of earlier runs.
     pub kept: Records<'a>,
+    /// The documents of the host, if there are any.
+    pub declaring: Option<Declaring<'a>>,
     /// Whether this is the host's own network namespace, in which sysctl.d is applied; `None` if unknown.
     pub initial: Option<bool>,
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::explain::combine::{Combined, Rule};
+use crate::explain::declared::Declared;
 use crate::explain::holder::{Held, held};
 use crate::explain::inputs::{Inputs, Live, live};
 use crate::explain::writer::Writer;
@@ -33,6 +34,9 @@ pub struct KeyExplained {
     /// For a key of an interface or of `default`: the live value of `default`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
+    /// The line of the document that wants it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub declared: Option<Declared>,
     /// Its owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
@@ -79,6 +83,7 @@ pub fn key(host: &Inputs<'_>, key: &SysctlKey) -> KeyExplained {
     let default = key
         .in_slot("default")
         .map(|default| inputs::live(host.snapshot, &default));
+    let fact = Fact::sysctl(&host.snapshot.netns, key);
     KeyExplained {
         default: match default {
             Some(Live::Value { value }) if !value.is_secret() => Some(value.to_string()),
@@ -87,7 +92,8 @@ pub fn key(host: &Inputs<'_>, key: &SysctlKey) -> KeyExplained {
         combined: combine::combined(host, key),
         rule: of_slot.and_then(|_| combine::rule(key)).map(|(rule, _)| rule),
         decides_on: combine::decided_by_all(host, key),
-        held: held(&host.kept, &Fact::sysctl(&host.snapshot.netns, key)),
+        declared: host.declaring.and_then(|documents| documents.of(&fact)),
+        held: held(&host.kept, &fact),
         writers: writer::writers(key, host.evidence, host.snapshot),
         notes,
         key: key.clone(),

@@ -3,10 +3,11 @@
 use ipnet::IpNet;
 use serde::Serialize;
 
+use crate::explain::declared::Declared;
 use crate::explain::holder::{Held, held};
 use crate::explain::inputs::Inputs;
 use crate::explain::key::{KeyExplained, key};
-use netkeel_core::fact::Object;
+use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::device_owner;
@@ -20,6 +21,9 @@ pub struct LinkExplained {
     pub link: LinkName,
     /// Its properties.
     pub device: Device,
+    /// The line of the document that wants its MTU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub declared_mtu: Option<Declared>,
     /// Its owned facts other than sysctls.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<Held>,
@@ -94,6 +98,9 @@ pub fn link(host: &Inputs<'_>, name: LinkName) -> Option<LinkExplained> {
     let settings = keys_of(name).iter().map(|of| key(host, of)).collect();
     Some(LinkExplained {
         notes: notes(name, &device),
+        declared_mtu: host
+            .declaring
+            .and_then(|documents| documents.of(&Fact::link(&host.snapshot.netns, name, Field::Mtu))),
         held: of_device(host, name),
         link: name,
         device,

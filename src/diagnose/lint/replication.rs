@@ -124,10 +124,11 @@ fn misconfigured(wanted: &Replication, found: &Replicating) -> Option<(String, &
     Some((message, "netkeel status shows each peer"))
 }
 
-/// The names of the settings that differ from the document. A peer file may add peers.
+/// The names of the settings that differ from the document. A peer file and a cluster may add peers.
 fn differ(wanted: &Replication, found: &Settings) -> Vec<String> {
     let mut found = found.clone();
-    if wanted.peers_file.is_some() && found.peers.starts_with(&wanted.settings.peers) {
+    let adds = wanted.peers_file.is_some() || wanted.cluster.is_some();
+    if adds && found.peers.starts_with(&wanted.settings.peers) {
         found.peers.clone_from(&wanted.settings.peers);
     }
     let object = |settings: &Settings| match serde_json::to_value(settings) {

@@ -20,13 +20,14 @@ const PREFIX: &str = "netkeel::";
 const KNOCKOUT: &str = "--";
 
 /// The sections from which the class removes knock-outs.
-const KNOCKED_OUT: [&str; 8] = [
+const KNOCKED_OUT: [&str; 9] = [
     "limits",
     "link",
     "tunnel",
     "route",
     "nflog",
     "replicate",
+    "probes",
     "cni",
     "wireguard",
 ];

@@ -51,7 +51,7 @@ impl<'a> Options<'a> {
 fn of_the_module(key: &str) -> Option<Strategy> {
     match key {
         "sysctl" | "allow" => Some(Strategy::Hash),
-        "limits" | "link" | "tunnel" | "route" | "nflog" | "replicate" | "cni" | "wireguard" => {
+        "limits" | "link" | "tunnel" | "route" | "nflog" | "replicate" | "probes" | "cni" | "wireguard" => {
             Some(Strategy::Deep(Deep {
                 knockout: Some(KNOCKOUT.to_owned()),
                 ..Deep::default()
@@ -151,7 +151,7 @@ mod tests {
     fn the_module_says_the_same() {
         let module = include_str!("../../../puppet/data/common.yaml");
         let keys = yaml(module).get(OPTIONS).unwrap().entries().to_vec();
-        assert_eq!(keys.len(), 10);
+        assert_eq!(keys.len(), 11);
         for key in keys {
             let key = key.key.strip_prefix("netkeel::").unwrap();
             assert_eq!(

@@ -41,13 +41,14 @@ pub(crate) fn check_required(node: &Node, shape: &Shape, path: &KeyPath<'_>, dia
 pub(crate) fn missing(node: &Node, fields: &[Field], path: &KeyPath<'_>, diagnostics: &mut Diagnostics) {
     for field in fields.iter().filter(|field| field.required) {
         if node.get(field.name).is_none() {
+            let message = format!("the key `{}` is missing", field.name);
+            let hint = match field.name {
+                "version" => "begin the file with: version: 1",
+                _ => field.doc,
+            };
             diagnostics
-                .add(
-                    node.span,
-                    path.key(field.name),
-                    format!("the key `{}` is missing", field.name),
-                )
-                .hint(field.doc);
+                .add(node.span, path.key(field.name), message)
+                .hint(hint);
         }
     }
 }

@@ -105,7 +105,7 @@ sysctl:
     1 | owner: 42
       | ^^^^^^^^^ version
       |
-      = help: The version of the document's format: 1.
+      = help: begin the file with: version: 1
 
     error: expected a name, found the number 42
      --> desired.yaml:1:8
@@ -294,6 +294,8 @@ sysctl:
        |
     12 |   eth8: 1500
        |         ^^^^ link.eth8
+       |
+       = help: write { mtu: 1500 } if its MTU is meant
 
     error: `interface-too-long` has 18 bytes; an interface name has at most 15
       --> desired.yaml:13:3

@@ -8,9 +8,9 @@ use ipnet::IpNet;
 
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::nflog::kind;
-use crate::shape::{Field, Shape};
+use crate::shape::{Field, Shape, field, wrong};
 use crate::want::wants::Wants;
-use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::error::Error;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::replication::limits::{Floor, Limits, Rate};
@@ -21,19 +21,12 @@ use netkeel_core::text::suggest::suggest;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::node::Node;
 use netkeel_source::node::path::KeyPath;
+use netkeel_source::node::{Data, Node};
+
+mod cluster;
 
 pub(crate) struct Kind;
-
-pub(crate) const fn field(name: &'static str, shape: Shape, doc: &'static str) -> Field {
-    Field {
-        name,
-        shape,
-        required: false,
-        doc,
-    }
-}
 
 const fn count(unit: &'static str) -> Shape {
     Shape::Integer {
@@ -128,11 +121,14 @@ const FIELDS: &[Field] = &[
     },
     field(
         "peers",
-        Shape::List(&Shape::Text {
-            check: address,
-            what: "an address",
-        }),
-        "The nodes that get a copy, one address each. This node may be listed and is skipped.",
+        Shape::Either(&[
+            Shape::List(&Shape::Text {
+                check: address,
+                what: "an address",
+            }),
+            Shape::Map(cluster::FIELDS),
+        ]),
+        "The nodes that get a copy, one address each. This node may be listed and is skipped. Or the objects of a Kubernetes cluster that name them.",
     ),
     field(
         "peers_file",
@@ -203,11 +199,7 @@ fn any(_: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn wrong(text: &str, what: &str) -> Error {
-    Error::new(ErrorKind::Input, format!("{} is not {what}", quoted(text)))
-}
-
-fn address(text: &str) -> Result<(), Error> {
+pub(crate) fn address(text: &str) -> Result<(), Error> {
     let parsed = text.parse::<IpAddr>().map(|_| ());
     parsed.map_err(|_| wrong(text, "an address").hint("as 192.0.2.1 or 2001:db8::1; names are not looked up"))
 }
@@ -260,6 +252,10 @@ pub(crate) fn replication(whole: &Node, diagnostics: &mut Diagnostics) -> Option
         return None;
     };
     let networks = |key| items(key).filter_map(|item| parse_network(item.text()?));
+    let cluster = section
+        .get("peers")
+        .filter(|peers| matches!(peers.data, Data::Map(_)))
+        .and_then(|peers| cluster::read(peers, diagnostics));
     let peers: Vec<IpAddr> = items("peers")
         .filter_map(|item| item.text()?.parse().ok())
         .collect();
@@ -287,6 +283,7 @@ pub(crate) fn replication(whole: &Node, diagnostics: &mut Diagnostics) -> Option
     let least = Floor::default();
     Some(Replication {
         peers_file,
+        cluster,
         settings: Settings {
             group: entry.group,
             peers,

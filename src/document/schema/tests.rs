@@ -255,6 +255,10 @@ fn is_a_valid_schema_and_the_same_every_time() {
               "type": "null"
             }
           ]
+        },
+        "$schema": {
+          "type": "string",
+          "description": "The place of this schema, for editors. netkeel does not read it."
         }
       },
       "additionalProperties": false,

@@ -34,7 +34,7 @@ pub enum Counter {
     /// Packets that an NFQUEUE lost, by its number (/proc/net/netfilter/nfnetlink_queue).
     QueueDrops(u16),
     /// Packets that a rule with a `counter` matched, or that met the policy of a base chain.
-    Rule(RuleKey),
+    Rule(Box<RuleKey>),
     /// Packets that the kernel dropped for a reason (tracepoint `skb:kfree_skb`). Of the whole machine.
     DropReason(Arc<str>),
 }
@@ -101,6 +101,21 @@ impl LinkStat {
         LinkStat::RxNohandler,
         LinkStat::RxOtherhostDropped,
     ];
+
+    /// It is a detail of another counter, or no loss: a reading has it only once it counted something.
+    pub fn is_detail(self) -> bool {
+        !matches!(
+            self,
+            LinkStat::RxPackets
+                | LinkStat::TxPackets
+                | LinkStat::RxErrors
+                | LinkStat::TxErrors
+                | LinkStat::RxDropped
+                | LinkStat::TxDropped
+                | LinkStat::RxMissedErrors
+                | LinkStat::RxOtherhostDropped
+        )
+    }
 
     /// The kernel's name.
     pub fn name(self) -> &'static str {

@@ -22,7 +22,8 @@ pub struct Deltas {
     pub grown: BTreeMap<Counter, u64>,
     /// Counters that went back: their growth is unknown.
     pub reset: BTreeSet<Counter>,
-    /// Interfaces of the end that the beginning did not have. Their counters began within the window.
+    /// Interfaces of the end that the beginning did not have under this name and index. They may have been
+    /// renamed, or moved from another namespace with all that they counted there: their growth is unknown.
     pub appeared: BTreeSet<LinkName>,
     /// Interfaces of the beginning that the end did not have. Their growth is unknown.
     pub vanished: BTreeSet<LinkName>,
@@ -38,7 +39,7 @@ impl Deltas {
     /// The growth from one reading to a later one.
     pub fn between(mut before: Reading, mut after: Reading) -> Self {
         let same = |name: &LinkName| match (before.links.get(name), after.links.get(name)) {
-            (Some(old), Some(new)) => old.index == new.index,
+            (Some(old), Some(new)) => (old.index, &old.kind) == (new.index, &new.kind),
             _ => false,
         };
         let without = |these: &Reading| {
@@ -53,7 +54,9 @@ impl Deltas {
         };
         for (counter, now) in std::mem::take(&mut after.counters) {
             let was = match counter.link() {
-                Some(link) if appeared.contains(&link) => Some(0),
+                Some(link) if appeared.contains(&link) => None,
+                // A qdisc that was replaced began again.
+                Some(link) if is_of_another_qdisc(&counter, link, &before, &after) => None,
                 _ => before
                     .counters
                     .get(&counter)
@@ -108,8 +111,14 @@ impl Deltas {
     }
 }
 
+/// Whether a counter is of a qdisc, and the interface had one of another kind before.
+fn is_of_another_qdisc(counter: &Counter, link: LinkName, before: &Reading, after: &Reading) -> bool {
+    matches!(counter, Counter::Qdisc(..)) && before.qdiscs.get(&link) != after.qdiscs.get(&link)
+}
+
 /// The kernel shows a drop reason and an ICMP type only once it counted one, and a socket or a rule begins at
-/// 0: where the source was read and lacked the counter, it was 0.
+/// 0: where the source was read and lacked the counter, it was 0. So are details of an interface, which a reading
+/// leaves out.
 fn zero_before(counter: &Counter, before: &Reading) -> Option<u64> {
     let source = match counter {
         Counter::DropReason(_) => Source::DropReasons,
@@ -119,6 +128,7 @@ fn zero_before(counter: &Counter, before: &Reading) -> Option<u64> {
         Counter::QueueDrops(_) => Source::Queues,
         Counter::Rule(key) if key.is_legacy() => Source::Iptables,
         Counter::Rule(_) => Source::Nftables,
+        Counter::Link(link, stat) if stat.is_detail() && before.links.contains_key(link) => Source::Links,
         Counter::Protocol(..)
         | Counter::Link(..)
         | Counter::Cpu(..)
@@ -197,20 +207,49 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_that_came_or_went_are_told_from_those_that_stayed() {
+    fn the_growth_of_an_interface_that_came_or_was_renamed_or_moved_is_unknown() {
         let before = reading(
             0,
-            &[(rx("stay"), 5), (rx("new"), 900), (rx("gone"), 1)],
-            &[("stay", 1), ("new", 2), ("gone", 3)],
+            &[
+                (rx("stay"), 5),
+                (rx("new"), 900),
+                (rx("old"), 70),
+                (rx("gone"), 1),
+            ],
+            &[("stay", 1), ("new", 2), ("old", 4), ("gone", 3)],
         );
-        let after = reading(1, &[(rx("stay"), 6), (rx("new"), 4)], &[("stay", 1), ("new", 9)]);
+        // `old` became `ext`, and `moved` brings what it counted in another namespace.
+        let after = reading(
+            1,
+            &[
+                (rx("stay"), 6),
+                (rx("new"), 4),
+                (rx("ext"), 80),
+                (rx("moved"), 5000),
+            ],
+            &[("stay", 1), ("new", 9), ("ext", 4), ("moved", 12)],
+        );
         let deltas = Deltas::between(before, after);
-        assert_eq!(deltas.of(&rx("stay")), Some(1));
-        assert_eq!(deltas.of(&rx("new")), Some(4));
-        assert_eq!(deltas.of(&rx("gone")), None);
+        assert_eq!(deltas.grown, BTreeMap::from([(rx("stay"), 1)]));
+        assert_eq!(deltas.reset, BTreeSet::new());
         let names = |set: &BTreeSet<LinkName>| set.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(names(&deltas.appeared), ["new"]);
-        assert_eq!(names(&deltas.vanished), ["gone", "new"]);
+        assert_eq!(names(&deltas.appeared), ["ext", "moved", "new"]);
+        assert_eq!(names(&deltas.vanished), ["gone", "new", "old"]);
+    }
+
+    #[test]
+    fn a_qdisc_that_was_replaced_began_again() {
+        let drops = Counter::Qdisc("a".parse().unwrap(), QdiscStat::Drops);
+        let with = |kind: &str, drops: &(Counter, u64)| {
+            let mut reading = reading(0, std::slice::from_ref(drops), &[("a", 1)]);
+            reading.qdiscs.insert("a".parse().unwrap(), kind.into());
+            reading
+        };
+        let grown = |kind| {
+            let (before, after) = (with("fq", &(drops.clone(), 4)), with(kind, &(drops.clone(), 9)));
+            Deltas::between(before, after).of(&drops)
+        };
+        assert_eq!((grown("fq"), grown("tbf")), (Some(5), None));
     }
 
     #[test]

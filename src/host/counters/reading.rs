@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::counters::counter::{Counter, RuleKey};
 use crate::counters::entries;
 use crate::counters::unread::{Source, Unread};
-use crate::snapshot::forwarding::Neighbour;
+use crate::snapshot::forwarding::NeighbourState;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 
@@ -36,16 +36,18 @@ pub struct Reading {
     pub gauges: BTreeMap<Gauge, u64>,
     /// The kind of each root qdisc (`fq_codel`).
     pub qdiscs: BTreeMap<LinkName, Arc<str>>,
-    /// The rules that count, and the policies.
+    /// The rules and policies that drop or reject, and that count.
     #[serde(with = "entries")]
     #[schemars(with = "Vec<(RuleKey, Rule)>")]
     pub rules: BTreeMap<RuleKey, Rule>,
-    /// Rules and policies that drop or reject but do not count: what they drop is unknown.
-    pub uncounted: BTreeSet<RuleKey>,
+    /// Rules and policies that drop or reject but do not count by themselves: what they drop is unknown.
+    #[serde(with = "entries")]
+    #[schemars(with = "Vec<(RuleKey, Rule)>")]
+    pub uncounted: BTreeMap<RuleKey, Rule>,
     /// Neighbours that did not answer, or have not answered yet.
-    pub neighbours: BTreeSet<Neighbour>,
-    /// Path MTUs that the kernel learned.
-    pub path_mtus: BTreeSet<PathMtu>,
+    pub neighbours: BTreeSet<SilentNeighbour>,
+    /// Path MTUs that the kernel learned; null if they were not read.
+    pub path_mtus: Option<PathMtus>,
     /// The sources that were not read.
     pub unread: BTreeSet<Unread>,
 }
@@ -91,13 +93,13 @@ pub enum Gauge {
     BridgeCallsIp6tables,
 }
 
-/// A rule that counts, or the policy of a base chain.
+/// A rule that drops or rejects, or the policy of a base chain.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Rule {
     /// The fate of a packet that it matches.
     pub verdict: RuleVerdict,
-    /// The comment of its writer.
-    pub comment: Option<Arc<str>>,
+    /// The hook of the chain whose policy it is, as nft names it: `forward`. None for a rule.
+    pub hook: Option<Arc<str>>,
 }
 
 /// The fate of a packet that a rule matches.
@@ -110,13 +112,41 @@ pub enum RuleVerdict {
     Reject,
 }
 
+/// A neighbour without an answer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct SilentNeighbour {
+    /// The interface.
+    pub link: LinkName,
+    /// The neighbour's address.
+    pub address: IpAddr,
+    /// It failed, or is waited for.
+    pub state: NeighbourState,
+    /// Milliseconds since a packet was to be sent to it, or since its state changed.
+    pub idle_ms: u64,
+}
+
+/// The path MTUs that the kernel learned from ICMP errors, of both families.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct PathMtus {
+    /// Destinations with one.
+    pub learned: u64,
+    /// Those below 576 bytes (IPv4) or 1280 bytes (IPv6): no link of the internet is that small.
+    pub tiny: u64,
+    /// Those that are locked.
+    pub locked: u64,
+    /// Those that the kernel forgets within a minute.
+    pub expiring: u64,
+    /// The smallest.
+    pub smallest: Option<PathMtu>,
+}
+
 /// A path MTU that the kernel learned from an ICMP error.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct PathMtu {
-    /// The address that packets go to.
-    pub destination: IpAddr,
     /// Bytes.
     pub mtu: u32,
+    /// The address that packets go to.
+    pub destination: IpAddr,
     /// The interface by which they leave.
     pub link: Option<LinkName>,
     /// The `mtu` is locked: the kernel no longer sets DF on packets to it, as their MTU fell below

@@ -124,6 +124,20 @@ pub(crate) fn is_initial() -> Option<bool> {
     Some(mine == *initial)
 }
 
+/// Whether the calling thread is in the first network namespace of the machine; none when that cannot be told.
+/// Process 1 of another PID namespace may be anywhere.
+pub(crate) fn is_first_of_the_machine() -> Option<bool> {
+    // NET_NS_INIT_INO since Linux 6.18; before it the number was none of the reserved ones, which end at 0xefffffff.
+    const NETWORK: &str = "net:[4026531833]";
+    // PID_NS_INIT_INO (include/uapi/linux/nsfs.h).
+    const PROCESSES: &str = "pid:[4026531836]";
+    let is = |link: &str, first: &str| fs::read_link(link).is_ok_and(|found| found.as_os_str() == first);
+    if is("/proc/thread-self/ns/net", NETWORK) {
+        return Some(true);
+    }
+    is("/proc/self/ns/pid", PROCESSES).then(is_initial)?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

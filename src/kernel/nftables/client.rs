@@ -108,7 +108,7 @@ impl Nftables {
 }
 
 /// nfnetlink does not know nftables, or the kernel does not know nfnetlink.
-fn is_unknown(refusal: &Refusal) -> bool {
+pub(crate) fn is_unknown(refusal: &Refusal) -> bool {
     matches!(
         refusal.errno,
         Errno::EINVAL | Errno::EOPNOTSUPP | Errno::EPROTONOSUPPORT | Errno::EAFNOSUPPORT

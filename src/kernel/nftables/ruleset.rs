@@ -195,12 +195,12 @@ fn dump(
     socket.exchange(request, each).map(|dump| dump == Dump::Whole)
 }
 
-fn message_family(message: &Message<'_>) -> u8 {
+pub(super) fn message_family(message: &Message<'_>) -> u8 {
     message.payload.first().copied().unwrap_or_default()
 }
 
 /// The attributes after `struct nfgenmsg`.
-fn attributes<'a>(message: &Message<'a>) -> Result<Attributes<'a>, Malformed> {
+pub(super) fn attributes<'a>(message: &Message<'a>) -> Result<Attributes<'a>, Malformed> {
     Attributes::after(message.payload, 4)
 }
 

@@ -1,6 +1,5 @@
 //! Sends a TCP SYN inside an IP packet, as a load balancer does, and waits for the answer of the service.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -17,6 +16,7 @@ use crate::probe::error_queue::{self, Fault};
 use crate::probe::packet::payload;
 use crate::probe::segment::{Segment, Syn};
 use crate::probe::socket::{only_to_port, reserved, set_option};
+use crate::probe::too_big::random;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_mtu::probe::encapsulated::{Answer, Encapsulated, Encapsulation};
 
@@ -147,7 +147,7 @@ impl<'a> Asker<'a> {
             syn: Syn {
                 from,
                 to: packet.port,
-                sequence: sequence(),
+                sequence: random() as u32,
             },
             outer,
             inner,
@@ -270,9 +270,4 @@ fn local(to: IpAddr) -> Result<IpAddr, Error> {
     found
         .map(|address| address.ip())
         .map_err(|cause| Error::from(Refusal::from(cause)).context(format_args!("the route to {to}")))
-}
-
-/// A sequence number that nobody else knows: std keys its hashes with the kernel's random numbers.
-fn sequence() -> u32 {
-    RandomState::new().build_hasher().finish() as u32
 }

@@ -244,7 +244,7 @@ fn open(target: IpAddr, method: Method, ttl: Option<u8>) -> nix::Result<OwnedFd>
 }
 
 /// The address from which a connected socket sends.
-fn local_address(socket: &OwnedFd, target: IpAddr) -> IpAddr {
+pub(super) fn local_address(socket: &OwnedFd, target: IpAddr) -> IpAddr {
     let unspecified: IpAddr = match target {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),

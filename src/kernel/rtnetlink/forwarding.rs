@@ -1,8 +1,8 @@
 //! State that decides the way of packets through the host, over rtnetlink.
 
-mod links;
+pub(crate) mod links;
 mod named;
-mod neighbours;
+pub(crate) mod neighbours;
 mod pods;
 mod routes;
 pub(crate) mod rules;

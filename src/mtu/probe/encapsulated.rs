@@ -5,10 +5,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The packet that is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Encapsulated {
     /// The source of the outer header. The answer does not come back to it.
     pub outer_src: IpAddr,
@@ -82,7 +83,7 @@ impl fmt::Display for Encapsulation {
 }
 
 /// The answer to the SYN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Answer {
     /// A SYN-ACK of the service: the SYN was decapsulated and delivered.
@@ -91,6 +92,7 @@ pub enum Answer {
         mss: Option<u16>,
         /// Time between the first packet and the answer.
         #[serde(rename = "micros", serialize_with = "super::reply::as_micros")]
+        #[schemars(with = "u64")]
         after: Duration,
     },
     /// A TCP reset from the service's address: the SYN was decapsulated, and nobody listens or a firewall rejects.

@@ -6,6 +6,15 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use netkeel_core::probe::Protocol;
+
+/// The destination port of UDP: traceroute's first, on which usually nobody listens. The host then answers that the
+/// port is unreachable, which proves that the datagram arrived.
+pub const UDP_PORT: u16 = 33_434;
+
+/// The destination port of TCP: HTTPS.
+pub const TCP_PORT: u16 = 443;
+
 /// How a path is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "protocol", rename_all = "lowercase")]
@@ -22,6 +31,25 @@ pub enum Method {
         /// The destination port.
         port: u16,
     },
+}
+
+impl Method {
+    /// The methods to try in turn: one for a protocol, else all. Without a protocol, a port is that of TCP, because UDP
+    /// is asked on one where nobody listens.
+    pub fn all(protocol: Option<Protocol>, port: Option<u16>) -> Vec<Self> {
+        let udp = |port: Option<u16>| Method::Udp {
+            port: port.unwrap_or(UDP_PORT),
+        };
+        let tcp = Method::Tcp {
+            port: port.unwrap_or(TCP_PORT),
+        };
+        match protocol {
+            Some(Protocol::Icmp) => vec![Method::Icmp],
+            Some(Protocol::Udp) => vec![udp(port)],
+            Some(Protocol::Tcp) => vec![tcp],
+            None => vec![Method::Icmp, udp(None), tcp],
+        }
+    }
 }
 
 impl fmt::Display for Method {

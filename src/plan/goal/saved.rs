@@ -195,7 +195,7 @@ impl Goal for Exactly<'_> {
                 .add(
                     None,
                     "",
-                    "the host has changed since the plan was saved; nothing was written",
+                    "the host has changed since the plan was made; nothing was written",
                 )
                 .hint("plan again");
             return Err(Box::new(stale));

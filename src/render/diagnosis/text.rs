@@ -5,6 +5,7 @@ use crate::paint::Paint;
 use crate::wording::count;
 use crate::wording::utc::utc;
 use netkeel_core::text::escape::{one_line, printable};
+use netkeel_core::text::list::some;
 use netkeel_diagnose::bundle::Bundle;
 use netkeel_diagnose::diagnosis::cause::{Cause, Diagnosis, Fix, Grounds};
 
@@ -19,6 +20,9 @@ const EVIDENCE: usize = 6;
 
 /// Causes after the first that are shown whole.
 const WHOLE: usize = 2;
+
+/// Rules without a count that are named.
+const UNCOUNTED: usize = 2;
 
 /// Other losses that are shown.
 const OTHERS: usize = 8;
@@ -95,6 +99,20 @@ fn last(diagnosis: &Diagnosis) -> String {
         text.push_str(&format!(
             " Not read: {}. A cause there stays unseen.",
             names.join(", ")
+        ));
+    }
+    if !diagnosis.uncounted.is_empty() {
+        let (number, keys) = (diagnosis.uncounted.len(), diagnosis.uncounted.iter());
+        text.push_str(&format!(
+            " The firewall drops without a count at {} ({}).",
+            count(number, "place"),
+            some(keys.map(ToString::to_string), UNCOUNTED, ", ")
+        ));
+    }
+    if diagnosis.changed > 0 {
+        text.push_str(&format!(
+            " {} came, went or changed the name within the window: what was counted there is unknown.",
+            count(diagnosis.changed, "interface")
         ));
     }
     if diagnosis.problems > 0 {

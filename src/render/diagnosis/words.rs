@@ -5,6 +5,7 @@ use netkeel_core::text::list::some;
 use netkeel_diagnose::diagnosis::cause::{Cause, Evidence, Fix, Grounds, Growth, Kind, Subject};
 use netkeel_diagnose::path::hop::Cause as Hole;
 use netkeel_host::counters::counter::{Counter, CpuStat};
+use netkeel_host::counters::reading::PathMtus;
 
 /// Subjects that a title names.
 const NAMED: usize = 3;
@@ -36,6 +37,8 @@ pub(super) fn title(cause: &Cause) -> String {
         Kind::ReceiveBuffer => with("UDP sockets have full receive buffers", ": "),
         Kind::RemoteBlackHole => with("a router beyond this host drops large packets", ": "),
         Kind::NeighbourSilent => with("neighbours do not answer", ": "),
+        Kind::PathMtuTiny => with("a learned path MTU is far too small", ": "),
+        Kind::OtherHost => with("frames for the MAC address of another host are dropped", ": "),
     }
 }
 
@@ -85,6 +88,12 @@ pub(super) fn not_this(cause: &Cause) -> Option<&'static str> {
         | Kind::ReceiveBuffer
         | Kind::RemoteBlackHole
         | Kind::NeighbourSilent => None,
+        Kind::PathMtuTiny => {
+            Some("the MTU of the interface is not at fault: the kernel sends less than that")
+        }
+        Kind::OtherHost => {
+            Some("the sender has the wrong MAC address, so no route or rule of this host is at fault")
+        }
     }
 }
 
@@ -125,6 +134,7 @@ pub(super) fn evidence(evidence: &Evidence, window_ms: Option<u64>) -> String {
             )
         }
         Evidence::Connections { now, most } => format!("{now} of at most {most} connections"),
+        Evidence::Learned(found) => learned(found),
         Evidence::Silent { link, address } => {
             let link = link.as_text();
             format!("{address} did not answer on {}", printable(&link))
@@ -132,10 +142,39 @@ pub(super) fn evidence(evidence: &Evidence, window_ms: Option<u64>) -> String {
     }
 }
 
+/// `2 path MTUs learned, the smallest 552 for 192.0.2.9 by eth0, locked; 1 below 576 (IPv4) or 1280 (IPv6)`.
+fn learned(found: &PathMtus) -> String {
+    let plural = if found.learned == 1 { "" } else { "s" };
+    let mut text = format!("{} path MTU{plural} learned", found.learned);
+    if let Some(path) = &found.smallest {
+        text.push_str(&format!(", the smallest {} for {}", path.mtu, path.destination));
+        if let Some(link) = path.link {
+            text.push_str(&format!(" by {}", printable(&link.as_text())));
+        }
+        if path.locked {
+            text.push_str(", locked");
+        }
+    }
+    let parts = [
+        (found.tiny, "below 576 (IPv4) or 1280 (IPv6)"),
+        (found.locked, "locked"),
+        (found.expiring, "forgotten within a minute"),
+    ];
+    for (number, what) in parts {
+        if number > 0 {
+            text.push_str(&format!("; {number} {what}"));
+        }
+    }
+    text
+}
+
 /// `tx_errors of genev_sys_6081 +5190 in 10 s (0.519 %)`.
 pub(super) fn growth(found: &Growth, window_ms: Option<u64>) -> String {
     let name = found.counter.to_string();
-    let window = window_ms.map_or(String::new(), |window| format!(" in {}", seconds(window)));
+    let mut window = window_ms.map_or(String::new(), |window| format!(" in {}", seconds(window)));
+    if matches!(found.counter, Counter::DropReason(_)) {
+        window.push_str(" in all namespaces");
+    }
     let share = found
         .share()
         .filter(|_| found.of.is_some_and(|of| of > 0))

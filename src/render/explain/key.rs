@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::explain::declared::declared;
 use crate::explain::device;
 use crate::explain::row::row;
 use crate::paint::Paint;
@@ -34,6 +35,9 @@ pub fn key(explained: &KeyExplained, paint: Paint) -> String {
 pub fn link(explained: &LinkExplained, paint: Paint) -> String {
     let mut out = format!("{}\n", paint.bold(format_args!("interface {}", explained.link)));
     device::device(&mut out, &explained.device);
+    if let Some(of_mtu) = &explained.declared_mtu {
+        declared(&mut out, of_mtu);
+    }
     for held in &explained.held {
         holder(&mut out, held, true);
     }
@@ -88,6 +92,9 @@ fn values(out: &mut String, explained: &KeyExplained, paint: Paint) {
         let names: Vec<String> = explained.decides_on.iter().map(ToString::to_string).collect();
         row(out, "decides on", shortened(&names));
     }
+    if let Some(line) = &explained.declared {
+        declared(out, line);
+    }
     if let Some(held) = &explained.held {
         holder(out, held, false);
     }
@@ -103,7 +110,7 @@ fn values(out: &mut String, explained: &KeyExplained, paint: Paint) {
 }
 
 /// The owner of a fact. `names` adds the name of the fact.
-fn holder(out: &mut String, held: &Held, names: bool) {
+pub(crate) fn holder(out: &mut String, held: &Held, names: bool) {
     let Held {
         fact,
         owner,

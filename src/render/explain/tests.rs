@@ -133,6 +133,7 @@ fn explained(what: &str) -> String {
             ledger: Some(&ledger),
             acts: &acts,
         },
+        declaring: None,
         initial: Some(true),
     };
     match link::link(&host, what.parse().unwrap_or_else(|_| "no-link".parse().unwrap())) {

@@ -4,6 +4,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::json::diagnostics::Diagnostic;
+use crate::json::place::Place;
 use netkeel_core::fact::Value;
 use netkeel_core::finding::{Code, Severity};
 use netkeel_core::name::link::LinkName;
@@ -37,6 +39,10 @@ pub(crate) struct Plan<'a> {
     pub wanted: usize,
     /// Facts that differ from the document.
     pub drift: Vec<Drift<'a>>,
+    /// The objects of the drift: those with identical changes are one group. Rare changes come first.
+    pub groups: Vec<Group<'a>>,
+    /// The numbers of `drift`.
+    pub counts: Counts,
     /// Writes, in their order.
     pub steps: Vec<Step<'a>>,
     /// Facts that the owner no longer holds after this plan.
@@ -64,19 +70,105 @@ pub(crate) struct Drift<'a> {
     pub(crate) derivation: Option<&'a str>,
     /// The place in the document.
     pub source: Place,
+    /// Which side changed since netkeel wrote the fact last; null if the ledger does not have the fact.
+    pub cause: Option<Cause>,
 }
 
-/// A place in a file of the document.
+/// Which side of a difference changed since netkeel wrote the fact last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Cause {
+    /// The side that changed.
+    pub changed: Side,
+    /// When netkeel wrote the fact last: Unix seconds; null if the ledger does not have the time.
+    pub written: Option<u64>,
+}
+
+/// The side of a difference that changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Side {
+    /// The document wants another value than netkeel wrote last.
+    Document,
+    /// Another program changed the value that netkeel wrote last.
+    Host,
+    /// Both.
+    Both,
+}
+
+/// Objects of one kind with identical changes.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Place {
-    /// The file.
-    pub file: String,
-    /// The line, from 1.
-    #[schemars(range(min = 1))]
-    pub line: usize,
-    /// The column in characters, from 1.
-    #[schemars(range(min = 1))]
-    pub column: usize,
+pub(crate) struct Group<'a> {
+    /// The kind of the objects.
+    pub object: Object,
+    /// The names of the objects, in order.
+    #[schemars(length(min = 1))]
+    pub names: Vec<String>,
+    /// A pattern that the names have in common, as `cali*`; null for one object, and where names do not begin
+    /// alike.
+    pub pattern: Option<String>,
+    /// The document names the objects; they were not found by a match.
+    pub named: bool,
+    /// The values on the host differ between the objects: too many have values of their own to be groups of
+    /// their own.
+    pub varies: bool,
+    /// The effect of the plan on each object.
+    pub action: Action,
+    /// The changes of each object.
+    pub changes: Vec<Change<'a>>,
+    /// The fields in which the changes differ from those of a larger group for which the document has the same
+    /// rules; null without such a group.
+    pub differs: Option<Differs>,
+}
+
+/// The effect of a plan.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Action {
+    /// It does not exist.
+    Create,
+    /// It has another value.
+    Change,
+    /// It is removed.
+    Destroy,
+}
+
+/// A change of each object of a group.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Change<'a> {
+    /// The field of the object.
+    pub field: String,
+    /// The effect of the plan on the field.
+    pub action: Action,
+    /// The value on the host; null if it does not exist, and if the objects have different values.
+    pub observed: Option<&'a Value>,
+    /// The value in the document; null if the plan removes it.
+    pub desired: Option<&'a Value>,
+    /// The side that changed, and the earliest time at which netkeel wrote the fact of an object last.
+    pub cause: Option<Cause>,
+}
+
+/// The difference of an outlier to its group.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Differs {
+    /// Fields that the objects of the group change from or to another value.
+    pub other_values: Vec<String>,
+    /// Fields that the objects of the group do not change.
+    pub added: Vec<String>,
+    /// Fields that only the objects of the group change.
+    pub missing: Vec<String>,
+}
+
+/// The numbers of a plan.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Counts {
+    /// Facts to create.
+    pub create: usize,
+    /// Facts to change.
+    pub change: usize,
+    /// Facts to destroy. A device that is deleted and made again counts here and as created.
+    pub destroy: usize,
+    /// The objects of all these facts.
+    pub objects: usize,
 }
 
 /// One write of a plan.
@@ -170,6 +262,8 @@ pub(crate) struct Applied<'a> {
     pub result: Outcome,
     /// The errors because of which nothing was applied.
     pub errors: Vec<Reason<'a>>,
+    /// The errors of the documents, with their places; they are among `errors` too.
+    pub(crate) diagnostics: Vec<Diagnostic<'a>>,
     /// The number of writes that were done and verified.
     pub writes: usize,
     /// Interfaces that a match had found and that were deleted during the apply.

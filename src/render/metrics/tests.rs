@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use crate::metrics::text;
 use crate::templates::TEMPLATES;
+use netkeel_core::probe::{Outcome, ProbeResult};
 use netkeel_core::replication::refusal::Refusal;
 use netkeel_core::replication::statistics::{PeerState, PeerStatistics, Statistics};
 use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
+use netkeel_reconcile::status::doctor::{CauseStatus, Window};
 use netkeel_reconcile::status::handshake::HandshakeStatus;
 use netkeel_reconcile::status::mtus::MtuStatus;
+use netkeel_reconcile::status::probes::ProbeStatus;
 use netkeel_reconcile::status::{FindingStatus, Status};
 
 /// A status with a value for every metric.
@@ -45,6 +48,27 @@ fn filled() -> Status {
         interface: "wg0".into(),
         last: None,
         stale: None,
+    });
+    let window = Window {
+        ms: 300_000,
+        causes: vec![(
+            CauseStatus {
+                cause: "qdisc-full",
+                grounds: "counted",
+            },
+            40,
+        )],
+        unexplained: 3,
+        unread: 1,
+    };
+    status.doctor.add(&window, 900);
+    status.probes.push(ProbeStatus {
+        name: "database".parse().unwrap(),
+        at: Some(7),
+        result: Some(ProbeResult {
+            outcome: Outcome::BlackHole { mtu: 1400 },
+            as_expected: Some(false),
+        }),
     });
     let peer = |address: &str, state| PeerStatistics {
         address: address.parse().unwrap(),
@@ -108,6 +132,10 @@ fn every_sample_has_a_description_and_labels_are_escaped() {
         "netkeel_interfaces{class=\"veth\",rule=\"link.pods\",mtu=\"1500\",desired=\"1400\"} 1",
         "netkeel_interfaces_differing{class=\"veth\",rule=\"link.pods\"} 1",
         "netkeel_stale_pods 0",
+        "netkeel_probe_state{probe=\"database\",state=\"failed\"} 1",
+        "netkeel_probe_state{probe=\"database\",state=\"ok\"} 0",
+        "netkeel_probe_measured_bytes{probe=\"database\"} 1400",
+        "netkeel_probe_last_timestamp_seconds{probe=\"database\"} 7",
         "netkeel_unreachable_pods 0",
         "netkeel_pass_duration_seconds_bucket{le=\"0.0025\"} 1",
         "netkeel_pass_duration_seconds_bucket{le=\"10\"} 1",
@@ -117,6 +145,10 @@ fn every_sample_has_a_description_and_labels_are_escaped() {
         "netkeel_drift_facts{kind=\"link\"} 0",
         "netkeel_suspended_facts{reason=\"flaps\"} 0",
         "netkeel_healthy 0",
+        "netkeel_doctor_cause{cause=\"qdisc-full\",grounds=\"counted\"} 1",
+        "netkeel_doctor_lost_total{cause=\"qdisc-full\"} 40",
+        "netkeel_doctor_unexplained_total 3",
+        "netkeel_doctor_window_seconds 300.0",
         "netkeel_replication_health{health=\"degraded\"} 1",
         "netkeel_replication_health{health=\"ok\"} 0",
         "netkeel_replication_peers{state=\"reachable\"} 2",

@@ -3,10 +3,65 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::paint::Paint;
 use netkeel_core::rp_filter::RpFilter;
 use netkeel_diagnose::decapsulation::{Explanation, Reason, Unchecked};
 use netkeel_mtu::probe::encapsulated::{Answer, Encapsulated, Encapsulation};
+
+/// The JSON output.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Encapsulated SYN")]
+pub struct EncapsulatedSyn {
+    /// The name of the format.
+    pub format: &'static str,
+    /// The version of the format.
+    pub version: u32,
+    /// The value of `--expect-mss`, bytes.
+    pub expected_mss: Option<u16>,
+    /// The results, in the order of the targets.
+    pub results: Vec<Row>,
+}
+
+impl EncapsulatedSyn {
+    /// The name of the format.
+    pub const FORMAT: &'static str = "netkeel/encapsulated-syn";
+
+    /// The version of the format.
+    pub const VERSION: u32 = 1;
+}
+
+/// The result for one service of one realserver.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Row {
+    /// The realserver.
+    pub realserver: IpAddr,
+    /// The service, ADDRESS:PORT.
+    #[schemars(with = "String")]
+    pub service: SocketAddr,
+    /// Null where there is no verdict.
+    pub as_expected: Option<bool>,
+    /// The packet and the answer; none of their keys after an error.
+    #[serde(flatten)]
+    pub sent: Option<Sent>,
+    /// Why the packet could not be sent.
+    pub error: Option<String>,
+    /// Why there was no answer, from the snapshot of the realserver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+}
+
+/// A packet and its answer.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+pub struct Sent {
+    /// The packet.
+    pub packet: Encapsulated,
+    /// The answer.
+    #[serde(flatten)]
+    pub answer: Answer,
+}
 
 /// One answer, with the explanation of a failure if there is a snapshot.
 pub fn answer(

@@ -60,7 +60,7 @@ impl PeersFile {
     }
 
     /// Why the current version cannot be used.
-    pub(crate) fn error(&self) -> Option<&str> {
+    pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }
 

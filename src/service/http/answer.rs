@@ -1,6 +1,12 @@
 //! The questions that a client may ask, and the form of the answers.
 
+use std::net::IpAddr;
+
 use hyper::{Method, StatusCode};
+use serde::Serialize;
+
+use netkeel_core::replication::node_report::MOST_PEERS;
+use netkeel_core::replication::probe::Token;
 
 /// The transport of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +18,7 @@ pub(crate) enum Transport {
 }
 
 /// A client's question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     /// The metrics.
     Metrics,
@@ -22,6 +28,8 @@ pub(crate) enum Question {
     Ready,
     /// Whether the service works.
     Health,
+    /// What became of the packets of a probe, and the state of these peers.
+    Probe { token: Token, peers: Vec<IpAddr> },
     /// The status as JSON.
     Status,
     /// Whether the service is paused: its file may have changed.
@@ -46,11 +54,31 @@ impl Answer {
             body: body.into(),
         }
     }
+
+    /// An answer in JSON.
+    pub(crate) fn json(value: &impl Serialize) -> Self {
+        match serde_json::to_string(value) {
+            Ok(body) => Answer {
+                code: StatusCode::OK,
+                kind: "application/json",
+                body,
+            },
+            Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        }
+    }
 }
 
 /// The question of a request, or the answer to one that asks for nothing that is served.
-pub(crate) fn question(method: &Method, path: &str, transport: Transport) -> Result<Question, Answer> {
+pub(crate) fn question(
+    method: &Method,
+    path: &str,
+    query: Option<&str>,
+    transport: Transport,
+) -> Result<Question, Answer> {
     let reads = matches!(*method, Method::GET | Method::HEAD);
+    if let (true, Some(token)) = (reads, path.strip_prefix("/probes/")) {
+        return probe(token, query.unwrap_or_default());
+    }
     match (path, transport) {
         ("/metrics", _) if reads => Ok(Question::Metrics),
         ("/livez", _) if reads => Ok(Question::Alive),
@@ -69,13 +97,50 @@ pub(crate) fn question(method: &Method, path: &str, transport: Transport) -> Res
     }
 }
 
+/// The question about a probe; the query is `peer=ADDRESS&peer=ADDRESS`.
+fn probe(token: &str, query: &str) -> Result<Question, Answer> {
+    let bad = |why: &str| Err(Answer::text(StatusCode::BAD_REQUEST, format!("{why}\n")));
+    let Ok(token) = token.parse() else {
+        return bad("expected /probes/TOKEN with 16 hexadecimal digits");
+    };
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let peers = pairs.map(|pair| pair.strip_prefix("peer=")?.parse().ok());
+    match peers.collect::<Option<Vec<IpAddr>>>() {
+        Some(peers) if peers.len() <= MOST_PEERS => Ok(Question::Probe { token, peers }),
+        Some(_) => bad("too many peers"),
+        None => bad("expected ?peer=ADDRESS&peer=ADDRESS"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn a_probe_has_a_token_and_peers() {
+        let asked =
+            |path, query| question(&Method::GET, path, query, Transport::Tcp).map_err(|no| no.code.as_u16());
+        let (token, path) = (Token(0xab), "/probes/00000000000000ab");
+        let peers = |list: &[&str]| list.iter().map(|one| one.parse().unwrap()).collect();
+        let found = |list| {
+            Ok(Question::Probe {
+                token,
+                peers: peers(list),
+            })
+        };
+        assert_eq!(asked(path, None), found(&[]));
+        let two = Some("peer=192.0.2.1&peer=2001:db8::1");
+        assert_eq!(asked(path, two), found(&["192.0.2.1", "2001:db8::1"]));
+        assert_eq!(asked("/probes/ab", None), Err(400));
+        assert_eq!(asked(path, Some("peer=potato")), Err(400));
+        let many = "peer=192.0.2.1&".repeat(MOST_PEERS + 1);
+        assert_eq!(asked(path, Some(&many)), Err(400));
+        assert_eq!(asked("/probes", None), Err(404));
+    }
+
+    #[test]
     fn each_transport_has_its_questions() {
-        let asked = |method, path, transport| question(&method, path, transport).map_err(|no| no.code);
+        let asked = |method, path, transport| question(&method, path, None, transport).map_err(|no| no.code);
         for transport in [Transport::Tcp, Transport::Unix] {
             assert_eq!(asked(Method::GET, "/metrics", transport), Ok(Question::Metrics));
             assert_eq!(asked(Method::HEAD, "/healthz", transport), Ok(Question::Health));

@@ -180,7 +180,8 @@ where
 
 /// The loop's answer to a request.
 async fn ask(request: &Request<Incoming>, transport: Transport, inbox: &Sender<Message>) -> Answer {
-    let question = match question(request.method(), request.uri().path(), transport) {
+    let uri = request.uri();
+    let question = match question(request.method(), uri.path(), uri.query(), transport) {
         Ok(question) => question,
         Err(answer) => return answer,
     };

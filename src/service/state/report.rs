@@ -257,6 +257,7 @@ mod tests {
             observed: Some(Value::Number(1500)),
             desired: Some(Value::Number(1460)),
             origin: Origin::default().into(),
+            cause: None,
         };
         let mut report = |differs: bool, unread: bool| {
             let mut passed = looked(Outcome::Looked);

@@ -14,11 +14,8 @@ use netkeel_core::text::escape::printable;
 pub fn render(diagnostics: &Diagnostics, sources: &Sources, colour: bool) -> String {
     let paint = Paint::new(colour);
     let mut locator = Locator::new(sources);
-    let mut list: Vec<&Diagnostic> = diagnostics.list.iter().collect();
-    // Top to bottom: the order in which errors were found means nothing to a reader.
-    list.sort_by_key(|diagnostic| diagnostic.span.map(|span| (span.file, span.start)));
     let mut out = String::new();
-    for diagnostic in list {
+    for diagnostic in diagnostics.sorted() {
         render_one(diagnostic, &mut locator, &paint, &mut out);
         out.push('\n');
     }

@@ -1,133 +1,7 @@
 //! Incidents that this kernel can rebuild: the fault is made in network namespaces, packets are lost, and the
 //! program names the cause. After the fix it names it no more. Needs root, iproute2 and python3.
 
-use std::process::Command;
-
-use serde_json::Value;
-
-use super::namespace::Namespace;
-
-/// The address of the pod.
-const POD: &str = "10.65.0.2";
-
-/// The address of another host.
-const PEER: &str = "192.0.2.2";
-
-/// A pod behind a host, and a peer that the host reaches by `up0`.
-struct Net {
-    pod: Namespace,
-    host: Namespace,
-    peer: Namespace,
-}
-
-impl Net {
-    fn new() -> Self {
-        let net = Net {
-            pod: Namespace::new(),
-            host: Namespace::new(),
-            peer: Namespace::new(),
-        };
-        net.host.sh(&format!(
-            "ip link set lo up
-             ip link add cali1 type veth peer name eth0 netns {}
-             ip link add up0 type veth peer name x0 netns {}",
-            net.pod.name, net.peer.name
-        ));
-        net
-    }
-
-    /// As Calico wires a pod: routed, with a gateway that only proxy_arp answers for.
-    fn routed() -> Self {
-        let net = Net::new();
-        net.host.sh(&format!(
-            "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.cali1.proxy_arp=1
-             ip link set cali1 up; ip link set up0 up
-             ip addr add 192.0.2.1/24 dev up0; ip route add default via {PEER}
-             ip route add {POD} dev cali1"
-        ));
-        net.pod.sh(&format!(
-            "ip link set eth0 up; ip addr add {POD}/32 dev eth0
-             ip route add 169.254.1.1 dev eth0; ip route add default via 169.254.1.1 dev eth0"
-        ));
-        net.peer.sh(&format!(
-            "ip link set lo up; ip link set x0 up; ip addr add {PEER}/24 dev x0; ip route add default via 192.0.2.1"
-        ));
-        net
-    }
-
-    /// A pod and the uplink as ports of a bridge, the uplink smaller.
-    fn switched() -> Self {
-        let net = Net::new();
-        net.host.sh("ip link add br0 type bridge; ip link set br0 up
-             ip link set cali1 master br0 up; ip link set up0 mtu 1400 master br0 up");
-        net.pod.sh(&format!(
-            "ip link set eth0 up; ip addr add 192.0.2.9/24 dev eth0; ip route add default via {PEER}"
-        ));
-        net.peer.sh(&format!(
-            "ip link set x0 mtu 1400 up; ip addr add {PEER}/24 dev x0"
-        ));
-        net
-    }
-
-    /// The kinds and the grounds of the causes that the program names while a place sends 40 packets of a size
-    /// from an address to another.
-    fn causes(&self, sender: Option<(&Namespace, &str, &str, u32)>) -> Vec<(String, String)> {
-        let traffic = sender.map(|(place, from, to, bytes)| {
-            let payload = bytes - 28;
-            let script = format!(
-                "import socket, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.IPPROTO_IP, 10, 2)
-s.bind(('{from}', 0))
-time.sleep(0.4)
-for _ in range(40):
-    try:
-        s.sendto(b'x' * {payload}, ('{to}', 9))
-    except OSError:
-        pass
-    time.sleep(0.01)
-"
-            );
-            Command::new("ip")
-                .args(["netns", "exec", &place.name, "python3", "-c", &script])
-                .spawn()
-                .unwrap()
-        });
-        let done = Command::new(env!("CARGO_BIN_EXE_netkeel"))
-            .args([
-                "doctor",
-                "--window",
-                "2s",
-                "--output",
-                "json",
-                "--netns",
-                &self.host.name,
-            ])
-            .output()
-            .unwrap();
-        if let Some(mut traffic) = traffic {
-            assert!(traffic.wait().unwrap().success());
-        }
-        let text = String::from_utf8_lossy(&done.stdout);
-        let found: Value = serde_json::from_str(&text)
-            .unwrap_or_else(|error| panic!("{error}: {text}{}", String::from_utf8_lossy(&done.stderr)));
-        let causes = found["causes"].as_array().unwrap().iter();
-        let word = |cause: &Value, key: &str| cause[key].as_str().unwrap().to_owned();
-        causes
-            .map(|cause| (word(cause, "kind"), word(cause, "grounds")))
-            .collect()
-    }
-}
-
-/// Whether this cause comes first, on these grounds.
-#[track_caller]
-fn first(causes: &[(String, String)], kind: &str, grounds: &str) {
-    assert_eq!(
-        causes.first(),
-        Some(&(kind.to_owned(), grounds.to_owned())),
-        "{causes:?}"
-    );
-}
+use super::net::{Net, PEER, POD, first};
 
 #[test]
 fn a_host_that_loses_nothing_has_no_cause() {
@@ -223,5 +97,17 @@ fn a_send_queue_that_is_too_short() {
     let send = || Some((&net.host, "192.0.2.1", PEER, 1400));
     first(&net.causes(send()), "qdisc-full", "counted");
     net.host.sh("tc qdisc del dev up0 root");
+    assert_eq!(net.causes(send()), []);
+}
+
+#[test]
+fn frames_for_the_mac_address_of_another_host() {
+    let net = Net::routed();
+    // The peer kept the address of an interface that was replaced.
+    net.peer
+        .sh("ip neigh replace 192.0.2.1 lladdr 02:00:00:00:00:99 dev x0 nud permanent");
+    let send = || Some((&net.peer, PEER, "192.0.2.1", 200));
+    first(&net.causes(send()), "other-host", "possible");
+    net.peer.sh("ip neigh del 192.0.2.1 dev x0");
     assert_eq!(net.causes(send()), []);
 }

@@ -1,6 +1,5 @@
 //! A bundle has no secret, wherever on a host one is planted.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -12,8 +11,7 @@ use netkeel_core::finding::Code;
 use netkeel_core::maybe_secret::MaybeSecret;
 use netkeel_diagnose::bundle::{Bundle, BundledApply, Origin};
 use netkeel_host::cni::configuration::Contents;
-use netkeel_host::counters::counter::RuleKey;
-use netkeel_host::counters::reading::{Reading, Rule, RuleVerdict};
+use netkeel_host::counters::reading::Reading;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::reading::{File, SysctlD, SysctlReading, UfwFile};
 use netkeel_host::sysctl_d::file::{Content, File as SysctlFile, Files};
@@ -76,21 +74,7 @@ fn planted(secret: &str) -> (Snapshot, Reading) {
             }
         }
     }
-    let key = RuleKey {
-        family: "ip".into(),
-        table: "t".into(),
-        chain: "c".into(),
-        handle: Some(1),
-    };
-    let rule = Rule {
-        verdict: RuleVerdict::Drop,
-        comment: Some(secret.into()),
-    };
-    let reading = Reading {
-        rules: BTreeMap::from([(key, rule)]),
-        ..Reading::default()
-    };
-    (snapshot, reading)
+    (snapshot, Reading::default())
 }
 
 proptest! {

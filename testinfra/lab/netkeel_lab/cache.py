@@ -71,7 +71,7 @@ def _drop_leftovers():
     """Removes what an interrupted build left, and entries that no `up` has used for a week. The lock is held."""
     for path in cache_dir().iterdir():
         old = time.time() - path.stat().st_mtime > UNUSED_DAYS * 86400
-        if path.name.startswith("unfinished-") or (path.name.startswith(("image-", "state-")) and old):
+        if path.name.startswith("unfinished-") or (path.name.startswith(("image-", "root-", "state-")) and old):
             shutil.rmtree(path, ignore_errors=True)
 
 

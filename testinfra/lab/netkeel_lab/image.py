@@ -44,7 +44,7 @@ def _build(kernel, directory):
     print(f"lab: building the image with kernel {kernel}, a minute or two", flush=True)
     sources = directory / "sources.list"
     sources.write_text(debian_sources(), encoding="utf-8")
-    (directory / "apt.conf").write_text(_apt_settings(), encoding="utf-8")
+    (directory / "apt.conf").write_text(apt_settings(), encoding="utf-8")
     log = directory / "build.log"
     key = directory / "id_ed25519"
     run_logged(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "netkeel-lab", "-f", key], log, BUILD_LIMIT)
@@ -66,6 +66,7 @@ def _add_journal(kernel, directory):
     run_logged([tune2fs, "-O", "has_journal", root], log, BUILD_LIMIT)
 
 
-def _apt_settings():
+def apt_settings():
+    """What apt on this host was told about reaching the archive."""
     dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, timeout=60, check=True).stdout
     return "".join(line + "\n" for line in dump.splitlines() if line.startswith(APT_SETTINGS))

@@ -1,4 +1,4 @@
-"""The apt sources of the guest: the host's own entries for Debian 12 at debian.org, in either of apt's two formats."""
+"""The apt sources of a guest or a root: the host's own entries for a Debian release at debian.org, in either of apt's two formats."""
 
 import re
 from pathlib import Path
@@ -6,15 +6,18 @@ from urllib.parse import urlsplit
 
 SUITE = "bookworm"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-# For hosts that name no debian.org archive, such as Debian's cloud images with their mirror+file: lists.
-STANDARD = [
-    ("http://deb.debian.org/debian", SUITE, "main"),
-    ("http://deb.debian.org/debian", f"{SUITE}-updates", "main"),
-    ("http://deb.debian.org/debian-security", f"{SUITE}-security", "main"),
-]
 
 
-def debian_sources(etc_apt=Path("/etc/apt")):
+def standard(suite):
+    """For hosts that name no archive of the release at debian.org, such as Debian's cloud images with their mirror+file: lists."""
+    return [
+        ("http://deb.debian.org/debian", suite, "main"),
+        ("http://deb.debian.org/debian", f"{suite}-updates", "main"),
+        ("http://deb.debian.org/debian-security", f"{suite}-security", "main"),
+    ]
+
+
+def debian_sources(etc_apt=Path("/etc/apt"), suite=SUITE):
     """The sources as lines of a sources.list."""
     entries = []
     parts = etc_apt / "sources.list.d"
@@ -22,16 +25,16 @@ def debian_sources(etc_apt=Path("/etc/apt")):
         if path.is_file():
             read = _deb822 if path.suffix == ".sources" else _one_line
             entries += read(path.read_text(encoding="utf-8"))
-    usable = [entry for entry in dict.fromkeys(entries) if _usable(*entry)]
-    if SUITE not in [suite for _, suite, _ in usable]:
-        usable = STANDARD
-    return "".join(f"deb [signed-by={KEYRING}] {uri} {suite} {components}\n" for uri, suite, components in usable)
+    usable = [entry for entry in dict.fromkeys(entries) if _usable(suite, *entry)]
+    if suite not in [found for _, found, _ in usable]:
+        usable = standard(suite)
+    return "".join(f"deb [signed-by={KEYRING}] {uri} {found} {components}\n" for uri, found, components in usable)
 
 
-def _usable(uri, suite, components):
+def _usable(wanted, uri, suite, components):
     host = urlsplit(uri).hostname or ""
     ours = host == "debian.org" or host.endswith(".debian.org")
-    return ours and (suite == SUITE or suite.startswith(f"{SUITE}-")) and "main" in components.split()
+    return ours and (suite == wanted or suite.startswith(f"{wanted}-")) and "main" in components.split()
 
 
 def _one_line(text):

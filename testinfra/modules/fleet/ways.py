@@ -17,7 +17,7 @@ METRICS = "127.0.0.1:9440"
 # Puppet and Ansible take their time on an emulated processor.
 LIMIT = 900
 # What the difference of a fresh host has, of every kind.
-DRIFT = ("rmem_max", "212992 -> 134217728", "link cali0", "1500 -> 1460", "link ipip60", "nflog packet-too-big", "cni", "Drift:")
+DRIFT = ("rmem_max", "212992 -> 134217728", "cali0", "1500 -> 1460", "link ipip60", "nflog packet-too-big", "cni", "Drift:")
 
 
 def tools():
@@ -50,7 +50,7 @@ class Way:
             changed = host.changes_since(before)
             wet, again = self.timed(self.change), self.timed(self.change)
             missing = [words for words in DRIFT if words not in dry.output]
-            self.check("a look ends as it should", dry.code == self.codes[0], dry, dry.line_with("Drift:"))
+            self.check("a look ends as it should", dry.code == self.codes[0], dry, dry.line_with("Plan:"))
             self.check("it shows the difference, of every kind", not missing, f"missing {missing} in {dry}", DRIFT)
             self.check("it changes nothing", not changed, changed, "interfaces, sysctls, modules and files are as they were")
             self.check("a run changes the host", wet.code == self.codes[1] and self.has_changed(wet), wet, f"exit {wet.code}")
@@ -142,7 +142,7 @@ class Ansible(Way):
 
     def prepare(self):
         """A play for the guest, without the program on it."""
-        self.host.sh("rm /usr/local/bin/netkeel")
+        self.host.sh("rm /usr/bin/netkeel")
         play = {
             "hosts": "all",
             # Facts are slow on an emulated processor, and the role needs but one.

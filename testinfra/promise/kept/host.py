@@ -38,9 +38,9 @@ class PromisingHost:
 
     def install(self):
         """Puts in place what a package and a configuration manager would; nothing is started."""
-        units = [f"netkeel render {unit} | sed 's,/usr/local/bin/,/usr/bin/,' > /etc/systemd/system/{unit}" for unit in RENDERED]
+        units = [f"netkeel render {unit} > /etc/systemd/system/{unit}" for unit in RENDERED]
         self.sh(
-            f"mv /usr/local/bin/netkeel /usr/bin/netkeel && mkdir -p {DESIRED.rpartition('/')[0]} && {' && '.join(units)}"
+            f"mkdir -p {DESIRED.rpartition('/')[0]} && {' && '.join(units)}"
             f" && cp {DOCUMENTS}/before.yaml {DESIRED} && cp {GUEST}/guest/lab-network.service /etc/systemd/system/"
             f" && systemctl daemon-reload && systemctl enable -q {' '.join(UNITS)} lab-network.service"
         )

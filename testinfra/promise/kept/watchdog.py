@@ -10,6 +10,8 @@ from .host import DOCUMENTS
 WITHIN = 40
 LINKS = 299
 FIRST = 100
+# The undo takes milliseconds: on a busy host the signal may come after it.
+ATTEMPTS = 4
 
 
 def run(report, host):
@@ -21,15 +23,19 @@ def run(report, host):
         " && ip -batch /tmp/many && udevadm settle"
     )
     before = links(host)
-    begun = time.monotonic()
-    outcome = host.call(f"netkeel apply --retry-rejected -f {DOCUMENTS}/many.yaml --confirm-within {WITHIN}s")
-    report.check("apply exits 0", outcome.code == 0, outcome.output[-300:])
-    report.check("it changes the host", links(host) != before, f"{time.monotonic() - begun:.1f} s")
-    units = host.watchdogs()
-    report.check("one watchdog watches it", len(units) == 1, units)
-    undone = int(host.sh(f"{GUEST}/guest/kill-undoing {units[0]} {LINKS}"))
     count = LINKS - FIRST + 1
-    report.check("it is killed after some of its writes", 0 < undone < count, f"{undone} of {count} undone")
+    for attempt in range(1, ATTEMPTS + 1):
+        begun = time.monotonic()
+        outcome = host.call(f"netkeel apply --retry-rejected -f {DOCUMENTS}/many.yaml --confirm-within {WITHIN}s")
+        report.check("apply exits 0", outcome.code == 0, outcome.output[-300:])
+        report.check("it changes the host", links(host) != before, f"{time.monotonic() - begun:.1f} s")
+        units = host.watchdogs()
+        report.check("one watchdog watches it", len(units) == 1, units)
+        undone = int(host.sh(f"{GUEST}/guest/kill-undoing {units[0]} {LINKS}"))
+        if 0 < undone < count or attempt == ATTEMPTS:
+            break
+        host.unwatched()
+    report.check("it is killed after some of its writes", 0 < undone < count, f"{undone} of {count} undone, attempt {attempt}")
     host.unwatched()
     difference = changes(before, links(host))
     report.check("the host is as before", not difference, difference or "the same state")

@@ -77,7 +77,7 @@ class Host:
                 shutil.copy(part, parcel)
             shutil.copy(netkeel, Path(parcel) / "netkeel")
             self._machine.put(parcel, GUEST)
-        self.sh(f"install -m 755 {GUEST}/netkeel /usr/local/bin/netkeel")
+        self.sh(f"install -m 755 {GUEST}/netkeel /usr/bin/netkeel")
 
     @property
     def machine(self):

@@ -1,5 +1,7 @@
 """netkeel's verbs with their exit codes, as checks shared by the cases."""
 
+import re
+
 DROP_IN = "/etc/sysctl.d/90-netkeel.conf"
 
 
@@ -45,7 +47,8 @@ def check_refused(report, host, when, mentions, document="tunnels.yaml"):
 
 
 def check_plan_says(report, host, when, document, *words):
-    """A line of `plan` has all the words; of a sysctl key, either spelling."""
+    """A line of `plan` has all the words; of a sysctl key, either spelling. A finding counts as one line."""
     outcome = host.netkeel("plan", document)
-    lines = [line for line in outcome.output.splitlines() if all(word in line.replace("/", ".") for word in words)]
+    unwrapped = re.sub(r"\n  (?=\w)", " ", outcome.output)
+    lines = [line for line in unwrapped.splitlines() if all(word in line.replace("/", ".") for word in words)]
     report.check(f"{when}, plan with {document} says {' and '.join(words)}", lines, lines[0] if lines else outcome)

@@ -47,7 +47,7 @@ Puppet::Type.newtype(:netkeel_host) do
   end
 
   newparam(:binary) do
-    desc 'The absolute path of the program; by default /usr/local/bin/netkeel, or where it is in `PATH`.'
+    desc 'The absolute path of the program; by default /usr/bin/netkeel, or where it is in `PATH`.'
     defaultto { Puppet::Type.type(:netkeel_host).installed || Puppet::Type.type(:netkeel_host).usual_binary }
   end
 
@@ -121,7 +121,7 @@ Puppet::Type.newtype(:netkeel_host) do
 
   # Where the class installs the program. (A constant in this block would be one of every class.)
   def self.usual_binary
-    '/usr/local/bin/netkeel'
+    '/usr/bin/netkeel'
   end
 
   # Where the class keeps the documents.

@@ -36,7 +36,7 @@ struct Divided {
 const FILE: &str = "desired.d/talos.yaml";
 
 /// Sections that only netkeel understands.
-const OWN: [&str; 5] = ["tunnel", "route", "nflog", "replicate", "cni"];
+const OWN: [&str; 6] = ["tunnel", "route", "nflog", "replicate", "probes", "cni"];
 
 /// A section for files that no Talos machine has: there is no wg-quick to use them.
 const NOWHERE: &str = "wireguard";

@@ -218,7 +218,7 @@ fn outer_df(attribute: &Attribute<'_>) -> Option<OuterDf> {
 }
 
 /// An address that is not the unspecified one.
-pub(super) fn address(bytes: &[u8]) -> Option<IpAddr> {
+pub(crate) fn address(bytes: &[u8]) -> Option<IpAddr> {
     let address = match bytes.len() {
         4 => IpAddr::from(*bytes.first_chunk::<4>()?),
         16 => IpAddr::from(*bytes.first_chunk::<16>()?),

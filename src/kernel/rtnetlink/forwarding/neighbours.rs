@@ -14,7 +14,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::forwarding::{Neighbour, NeighbourState, Routes};
 
 /// `struct ndmsg`, bytes (include/uapi/linux/neighbour.h).
-const FIXED: usize = 12;
+pub(crate) const FIXED: usize = 12;
 
 /// NDA_DST.
 const DESTINATION: u16 = 1;
@@ -41,7 +41,11 @@ pub(super) fn gateways(
     Ok(found)
 }
 
-fn one(message: &Message<'_>, named: Named<'_>) -> Result<Option<Neighbour>, Malformed> {
+/// Reads an entry; none where it has no address or its interface has no name.
+pub(crate) fn one(
+    message: &Message<'_>,
+    named: &dyn Fn(u32) -> Option<LinkName>,
+) -> Result<Option<Neighbour>, Malformed> {
     const WHAT: Malformed = Malformed("neighbour");
     if message.kind != libc::RTM_NEWNEIGH {
         return Ok(None);

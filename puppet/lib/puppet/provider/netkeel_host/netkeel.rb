@@ -23,7 +23,7 @@ Puppet::Type.type(:netkeel_host).provide(:netkeel) do
 
     @compared = resource.documents
     look = plan
-    @summary = look[:text].lines.map(&:chomp).reverse.find { |line| line.start_with?('Drift:') } || 'the host differs'
+    @summary = look[:text].lines.map(&:chomp).reverse.find { |line| line.start_with?('Plan:') } || 'the host differs'
     if look[:differs]
       resource.property(:settings).send_log(:notice, "\n#{look[:text]}") if resource.shows_diff? && !look[:text].empty?
       # An apply may mend what the plan found.
@@ -52,9 +52,7 @@ Puppet::Type.type(:netkeel_host).provide(:netkeel) do
 
   # Under noop a program that this catalog installs is missing. That is a difference without a plan to show.
   def not_installed
-    unless resource[:installing] && resource.noop?
-      raise Puppet::Error, "#{resource[:binary]} is missing or not executable: netkeel is not installed"
-    end
+    raise Puppet::Error, "#{resource[:binary]} is missing or not executable: netkeel is not installed" unless resource[:installing] && resource.noop?
 
     @summary = 'netkeel is not installed yet: the state of the host is not known'
     :differs
@@ -144,7 +142,8 @@ Puppet::Type.type(:netkeel_host).provide(:netkeel) do
     # The output of timeout(1) when it ends a program.
     what = if done.to_s.include?('timeout: sending signal') then "took longer than #{resource[:timeout]} s"
            elsif done.exitstatus then "exited with #{done.exitstatus}"
-           else 'was ended by a signal'
+           else
+             'was ended by a signal'
            end
     "netkeel #{verb} #{what}:\n#{done.to_s.strip}"
   end

@@ -19,7 +19,7 @@ describe Puppet::Type.type(:netkeel_host) do
   # finding.
   define_method(:program) do |*lines|
     path = File.join(scratch, 'netkeel')
-    notes = ["echo \"$@\" >>#{said}", 'for word; do [ -d "$word" ] && tail -n +1 "$word"/* >>' + said + ' 2>&1; done']
+    notes = ["echo \"$@\" >>#{said}", "for word; do [ -d \"$word\" ] && tail -n +1 \"$word\"/* >>#{said} 2>&1; done"]
     findings = "case \"$*\" in *json*) echo '#{JSON.generate('findings' => [finding])}'; exit 0 ;; esac"
     File.write(path, ['#!/bin/sh', findings, *notes, *lines].join("\n"))
     File.chmod(0o755, path)
@@ -142,11 +142,11 @@ describe Puppet::Type.type(:netkeel_host) do
     it 'shows the plan once, its last line in the event, and places where the documents belong' do
       Puppet[:show_diff] = true
       File.write(File.join(desired, '50-hiera.yaml'), 'new')
-      host(binary: program('shift 2', 'echo "~ mtu 1500 -> 1460  $1/50-hiera.yaml:3:9"', 'echo "Drift: 1 of 1 declared facts"', 'exit 2'))
+      host(binary: program('shift 2', 'echo "~ mtu 1500 -> 1460  $1/50-hiera.yaml:3:9"', 'echo "Plan: 0 to create, 1 to change, 0 to destroy (1 object)."', 'exit 2'))
       expect(provider.settings).to eq(:differs)
       3.times { expect(host.property(:settings).insync?(:differs)).to be(false) }
-      expect(shown).to eq([[:notice, "\n~ mtu 1500 -> 1460  #{desired}/50-hiera.yaml:3:9\nDrift: 1 of 1 declared facts\n"]])
-      expect(provider.summary).to eq('Drift: 1 of 1 declared facts')
+      expect(shown).to eq([[:notice, "\n~ mtu 1500 -> 1460  #{desired}/50-hiera.yaml:3:9\nPlan: 0 to create, 1 to change, 0 to destroy (1 object).\n"]])
+      expect(provider.summary).to eq('Plan: 0 to create, 1 to change, 0 to destroy (1 object).')
       expect(File.read(said)).to match(/\Aplan -f .* --detailed-exitcode\n.*new/m)
     end
 
@@ -259,7 +259,7 @@ describe Puppet::Type.type(:netkeel_host) do
       host(binary: program('exit 0'), verify_reach: ['192.0.2.1:22'], allow_lossy: true, allow_management: true, netns: 'blue')
       provider.settings
       provider.settings = :as_declared
-      expect(File.read(said).lines.grep(/^(apply|plan)/).map { |line| line.sub(%r{-f (?!#{desired})\S+}, '-f COPY') }).to eq(
+      expect(File.read(said).lines.grep(/^(apply|plan)/).map { |line| line.sub(/-f (?!#{desired})\S+/, '-f COPY') }).to eq(
         [
           "plan -f COPY --netns blue --detailed-exitcode\n",
           "apply --lock-timeout 30s --allow-management --allow-lossy --verify-reach 192.0.2.1:22 -f #{desired} --netns blue\n",

@@ -182,7 +182,7 @@ summary:
   description: The last line of the plan.
   returned: success
   type: str
-  sample: "Drift: 4 of 5 declared facts, on 3 objects (this host); 4 writes, all with exact undo."
+  sample: "Plan: 1 to create, 3 to change, 0 to destroy (3 objects); 2 warnings."
 dest:
   description: The path of the document.
   returned: with O(dest)

@@ -1,0 +1,4 @@
+//! What was good last, for a time without something better.
+
+mod cluster_peers;
+mod last_good;

@@ -1,0 +1,145 @@
+//! The counters of root qdiscs over rtnetlink.
+
+use std::collections::BTreeMap;
+
+use netlink_packet_route::tc::TcMessage;
+
+use crate::counters::not_read::NotRead;
+use crate::netlink::message::{Attributes, Malformed, Message, u32_at};
+use crate::netlink::refusal::Refusal;
+use crate::netlink::socket::Socket;
+use netkeel_host::counters::counter::{Counter, QdiscStat};
+use netkeel_host::counters::reading::Reading;
+
+/// Size of `struct tcmsg` (include/uapi/linux/rtnetlink.h).
+const FIXED: usize = 20;
+
+/// The parent of a root qdisc (`TC_H_ROOT`).
+const ROOT: u32 = 0xffff_ffff;
+
+/// `TCA_KIND` and `TCA_STATS2` (include/uapi/linux/rtnetlink.h).
+const KIND: u16 = 1;
+const STATS2: u16 = 7;
+
+/// `TCA_STATS_BASIC` and `TCA_STATS_QUEUE` (include/uapi/linux/gen_stats.h).
+const BASIC: u16 = 1;
+const QUEUE: u16 = 3;
+
+/// The root qdisc of an interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Qdisc {
+    /// Its kind: `fq_codel`.
+    kind: String,
+    /// Packets that were sent; 32 bits.
+    packets: Option<u32>,
+    /// Packets that were dropped; 32 bits.
+    drops: Option<u32>,
+    /// Times that a packet waited for its turn; 32 bits.
+    overlimits: Option<u32>,
+}
+
+/// Adds the counters of the root qdiscs of interfaces that were read.
+pub(super) fn read(reading: &mut Reading) -> Result<(), NotRead> {
+    for (index, qdisc) in dump(&mut Socket::open()?)? {
+        let Some((link, _)) = reading.by_index(index) else {
+            continue;
+        };
+        // It has no queue and counts nothing.
+        if qdisc.kind == "noqueue" {
+            continue;
+        }
+        let counters = [
+            (QdiscStat::Packets, qdisc.packets),
+            (QdiscStat::Drops, qdisc.drops),
+            (QdiscStat::Overlimits, qdisc.overlimits),
+        ];
+        for (stat, value) in counters {
+            if let Some(value) = value {
+                reading.counters.insert(Counter::Qdisc(link, stat), value.into());
+            }
+        }
+        reading.qdiscs.insert(link, qdisc.kind.into());
+    }
+    Ok(())
+}
+
+/// Reads the root qdiscs of the socket's namespace, by the index of their interface.
+fn dump(socket: &mut Socket) -> Result<BTreeMap<u32, Qdisc>, Refusal> {
+    let mut found = BTreeMap::new();
+    let message = TcMessage::default();
+    socket.dump(libc::RTM_GETQDISC, &message, |message| one(message, &mut found))?;
+    Ok(found)
+}
+
+fn one(message: &Message<'_>, found: &mut BTreeMap<u32, Qdisc>) -> Result<(), Malformed> {
+    if message.kind != libc::RTM_NEWQDISC || u32_at(message.payload, 12) != Some(ROOT) {
+        return Ok(());
+    }
+    let index = u32_at(message.payload, 4).ok_or(Malformed("interface"))?;
+    let mut qdisc = Qdisc::default();
+    for attribute in Attributes::after(message.payload, FIXED)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            KIND => qdisc.kind = attribute.text(),
+            STATS2 => {
+                for stats in attribute.nested() {
+                    let stats = stats?;
+                    match stats.kind {
+                        BASIC => qdisc.packets = u32_at(stats.value, 8),
+                        QUEUE => {
+                            qdisc.drops = u32_at(stats.value, 8);
+                            qdisc.overlimits = u32_at(stats.value, 16);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    found.insert(index, qdisc);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::message::Request;
+
+    #[test]
+    fn reads_the_root_and_no_other() {
+        let read_with = |parent: u32| {
+            let mut head = [0; FIXED];
+            head[4] = 7;
+            head[12..16].copy_from_slice(&parent.to_ne_bytes());
+            let mut basic = [0; 16];
+            basic[8] = 5;
+            let mut queue = [0; 20];
+            (queue[8], queue[16]) = (3, 4);
+            let message = Request::new(libc::RTM_NEWQDISC, 0, &head)
+                .attribute(KIND, b"fq\0")
+                .nest(STATS2, |stats| {
+                    stats.attribute(BASIC, &basic).attribute(QUEUE, &queue)
+                })
+                .finish(1)
+                .to_vec();
+            let message = Message {
+                kind: libc::RTM_NEWQDISC,
+                flags: 0,
+                sequence: 1,
+                payload: &message[16..],
+            };
+            let mut found = BTreeMap::new();
+            one(&message, &mut found).unwrap();
+            found
+        };
+        let qdisc = Qdisc {
+            kind: "fq".to_owned(),
+            packets: Some(5),
+            drops: Some(3),
+            overlimits: Some(4),
+        };
+        assert_eq!(read_with(ROOT), BTreeMap::from([(7, qdisc)]));
+        assert!(read_with(1).is_empty());
+    }
+}

@@ -1,0 +1,355 @@
+//! The policies of base chains and the rules that drop or reject packets, with their counts.
+//! Those of iptables-nft are in the same tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::netlink::message::{Attribute, Attributes, Malformed, Message};
+use crate::netlink::refusal::Refusal;
+use crate::netlink::socket::{ATTEMPTS, Dump, Socket};
+use crate::nftables::protocol::*;
+use crate::nftables::ruleset::{attributes, generation, hook, message_family, request, table};
+use netkeel_host::counters::counter::RuleKey;
+use netkeel_host::counters::reading::{Rule, RuleVerdict};
+
+/// The table is switched off (NFT_TABLE_F_DORMANT, include/uapi/linux/netfilter/nf_tables.h).
+const DORMANT: u32 = 1;
+
+/// The bits of a verdict without the error that goes with it (NF_VERDICT_MASK).
+const VERDICT_MASK: u32 = 0xff;
+
+/// The policies and rules that drop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Drops {
+    /// Those that count, with their packets.
+    pub(crate) counted: BTreeMap<RuleKey, (Rule, u64)>,
+    /// Those that do not: what they drop is unknown.
+    pub(crate) uncounted: BTreeMap<RuleKey, Rule>,
+}
+
+/// Reads them in all tables that are switched on. Where the rules change all the time, the last attempt counts.
+pub(crate) fn read(socket: &mut Socket) -> Result<Drops, Refusal> {
+    let mut attempt = 1;
+    loop {
+        let before = generation(socket)?;
+        let (drops, whole) = attempt_to_read(socket)?;
+        if (whole && generation(socket)? == before) || attempt == ATTEMPTS {
+            return Ok(drops);
+        }
+        attempt += 1;
+    }
+}
+
+fn attempt_to_read(socket: &mut Socket) -> Result<(Drops, bool), Refusal> {
+    let mut drops = Drops::default();
+    let mut dormant = BTreeSet::new();
+    let mut whole = true;
+    let mut dump = |verb, each: &mut dyn FnMut(&Message<'_>) -> Result<(), Malformed>| {
+        let request = request(verb, 0, libc::NLM_F_DUMP);
+        let done = socket.exchange(request, |message| each(&message))?;
+        whole &= done == Dump::Whole;
+        Ok::<(), Refusal>(())
+    };
+    dump(NFT_MSG_GETTABLE, &mut |message| {
+        let (name, flags) = table(message)?;
+        if flags & DORMANT != 0 {
+            dormant.insert((message_family(message), name));
+        }
+        Ok(())
+    })?;
+    let is_on = |message: &Message<'_>, key: &RuleKey| {
+        !dormant.contains(&(message_family(message), key.table.to_string()))
+    };
+    for (verb, read) in [(NFT_MSG_GETCHAIN, policy as Reader), (NFT_MSG_GETRULE, rule)] {
+        dump(verb, &mut |message| {
+            match read(message)? {
+                Some((key, rule, Some(packets))) if is_on(message, &key) => {
+                    drops.counted.insert(key, (rule, packets));
+                }
+                Some((key, rule, None)) if is_on(message, &key) => {
+                    drops.uncounted.insert(key, rule);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+    }
+    Ok((drops, whole))
+}
+
+/// Reads what drops, and its count.
+type Reader = fn(&Message<'_>) -> Result<Option<(RuleKey, Rule, Option<u64>)>, Malformed>;
+
+/// A chain whose policy drops. The kernel counts for a chain that was made with a count (as iptables-restore does).
+fn policy(message: &Message<'_>) -> Result<Option<(RuleKey, Rule, Option<u64>)>, Malformed> {
+    let family = message_family(message);
+    let (mut table, mut chain) = (String::new(), String::new());
+    let (mut number, mut policy, mut packets) = (None, None, None);
+    for attribute in attributes(message)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            NFTA_CHAIN_TABLE => table = attribute.text(),
+            NFTA_CHAIN_NAME => chain = attribute.text(),
+            NFTA_CHAIN_HOOK => number = hook(attribute)?.map(|(number, _)| number),
+            NFTA_CHAIN_POLICY => policy = Some(attribute.be32()?),
+            NFTA_CHAIN_COUNTERS => packets = count(attribute)?,
+            _ => {}
+        }
+    }
+    let (Some(number), Some(NF_DROP)) = (number, policy) else {
+        return Ok(None);
+    };
+    let rule = Rule {
+        verdict: RuleVerdict::Drop,
+        hook: Some(hook_word(family, number).into()),
+    };
+    Ok(Some((key(family, &table, &chain, None), rule, packets)))
+}
+
+/// A rule that ends in drop or reject.
+fn rule(message: &Message<'_>) -> Result<Option<(RuleKey, Rule, Option<u64>)>, Malformed> {
+    let family = message_family(message);
+    let (mut table, mut chain, mut handle) = (String::new(), String::new(), None);
+    let mut end = None;
+    for attribute in attributes(message)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            NFTA_RULE_TABLE => table = attribute.text(),
+            NFTA_RULE_CHAIN => chain = attribute.text(),
+            NFTA_RULE_HANDLE => handle = Some(attribute.be64()?),
+            NFTA_RULE_EXPRESSIONS => end = verdict(attribute.nested())?,
+            _ => {}
+        }
+    }
+    let (Some((verdict, packets)), Some(handle)) = (end, handle) else {
+        return Ok(None);
+    };
+    let rule = Rule { verdict, hook: None };
+    Ok(Some((key(family, &table, &chain, Some(handle)), rule, packets)))
+}
+
+/// The verdict of a rule that drops, and the packets that it counted. A counter counts what reaches it: one before
+/// a condition counts other packets too, and a named one may count for other rules.
+fn verdict(list: Attributes<'_>) -> Result<Option<(RuleVerdict, Option<u64>)>, Malformed> {
+    let mut packets = None;
+    for element in list {
+        let (mut name, mut data) = (Vec::new(), None);
+        for attribute in element?.nested() {
+            let attribute = attribute?;
+            match attribute.kind {
+                NFTA_EXPR_NAME => name = attribute.string().to_vec(),
+                NFTA_EXPR_DATA => data = Some(attribute),
+                _ => {}
+            }
+        }
+        match (name.as_slice(), data) {
+            (b"counter", Some(data)) => packets = count(data)?,
+            (b"log", _) => {}
+            (b"reject", _) => return Ok(Some((RuleVerdict::Reject, packets))),
+            (b"target", Some(data)) if is_reject(data)? => {
+                return Ok(Some((RuleVerdict::Reject, packets)));
+            }
+            (b"immediate", Some(data)) => match immediate(data)? {
+                Some(code) if code & VERDICT_MASK == NF_DROP => {
+                    return Ok(Some((RuleVerdict::Drop, packets)));
+                }
+                // The packet is accepted, or goes on elsewhere.
+                Some(_) => return Ok(None),
+                // A number for a later expression.
+                None => {}
+            },
+            _ => packets = None,
+        }
+    }
+    Ok(None)
+}
+
+/// The packets of a counter. Bytes and packets have the same numbers in a chain and in a rule.
+fn count(counter: Attribute<'_>) -> Result<Option<u64>, Malformed> {
+    for attribute in counter.nested() {
+        let attribute = attribute?;
+        if attribute.kind == NFTA_COUNTER_PACKETS {
+            return attribute.be64().map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// The code of a verdict; none of another value.
+fn immediate(data: Attribute<'_>) -> Result<Option<u32>, Malformed> {
+    for value in data.nested() {
+        let value = value?;
+        if value.kind != NFTA_IMMEDIATE_DATA {
+            continue;
+        }
+        for inner in value.nested() {
+            let inner = inner?;
+            if inner.kind != NFTA_DATA_VERDICT {
+                continue;
+            }
+            for part in inner.nested() {
+                let part = part?;
+                if part.kind == NFTA_VERDICT_CODE {
+                    return part.be32().map(Some);
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a target of iptables answers and drops.
+fn is_reject(target: Attribute<'_>) -> Result<bool, Malformed> {
+    for attribute in target.nested() {
+        let attribute = attribute?;
+        if attribute.kind == NFTA_MATCH_NAME {
+            return Ok(attribute.string() == b"REJECT");
+        }
+    }
+    Ok(false)
+}
+
+fn key(family: u8, table: &str, chain: &str, handle: Option<u64>) -> RuleKey {
+    RuleKey {
+        family: family_word(family).into(),
+        table: table.into(),
+        chain: chain.into(),
+        handle,
+    }
+}
+
+/// The family as nft names it.
+fn family_word(family: u8) -> &'static str {
+    match libc::c_int::from(family) {
+        libc::NFPROTO_INET => "inet",
+        libc::NFPROTO_IPV4 => "ip",
+        libc::NFPROTO_IPV6 => "ip6",
+        libc::NFPROTO_ARP => "arp",
+        libc::NFPROTO_BRIDGE => "bridge",
+        libc::NFPROTO_NETDEV => "netdev",
+        _ => "unknown",
+    }
+}
+
+/// The hook as nft names it.
+fn hook_word(family: u8, number: u32) -> &'static str {
+    let words: &[&str] = match libc::c_int::from(family) {
+        libc::NFPROTO_ARP => &["input", "output", "forward"],
+        libc::NFPROTO_NETDEV => &["ingress", "egress"],
+        _ => &[
+            "prerouting",
+            "input",
+            "forward",
+            "output",
+            "postrouting",
+            "ingress",
+        ],
+    };
+    let word = usize::try_from(number).ok().and_then(|number| words.get(number));
+    word.copied().unwrap_or("unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::message::Request;
+    use proptest::prelude::*;
+
+    /// A rule with these expressions.
+    fn message(fill: impl FnOnce(Request) -> Request) -> Vec<u8> {
+        let request = request(NFT_MSG_NEWRULE, 2, 0)
+            .text(NFTA_RULE_TABLE, "filter")
+            .text(NFTA_RULE_CHAIN, "FORWARD")
+            .attribute(NFTA_RULE_HANDLE, &7u64.to_be_bytes())
+            .nest(NFTA_RULE_EXPRESSIONS, fill);
+        let mut request = request;
+        request.finish(1)[16..].to_vec()
+    }
+
+    fn expression(list: Request, name: &str, fill: impl FnOnce(Request) -> Request) -> Request {
+        list.nest(NFTA_LIST_ELEM, |one| {
+            one.text(NFTA_EXPR_NAME, name).nest(NFTA_EXPR_DATA, fill)
+        })
+    }
+
+    fn counter(list: Request, packets: u64) -> Request {
+        let bytes = packets.to_be_bytes();
+        expression(list, "counter", |data| {
+            data.attribute(NFTA_COUNTER_PACKETS, &bytes)
+        })
+    }
+
+    fn jump(list: Request, code: u32) -> Request {
+        expression(list, "immediate", |data| {
+            data.nest(NFTA_IMMEDIATE_DATA, |value| {
+                value.nest(NFTA_DATA_VERDICT, |verdict| verdict.be32(NFTA_VERDICT_CODE, code))
+            })
+        })
+    }
+
+    fn read(bytes: &[u8]) -> Option<(RuleVerdict, Option<u64>)> {
+        let message = Message {
+            kind: 0,
+            flags: 0,
+            sequence: 1,
+            payload: bytes,
+        };
+        let (key, rule, packets) = rule(&message).unwrap()?;
+        assert_eq!(key.to_string(), "rule 7 of ip filter FORWARD");
+        Some((rule.verdict, packets))
+    }
+
+    #[test]
+    fn counts_only_what_the_verdict_meets() {
+        let plain = |list: Request, name: &str| expression(list, name, |data| data);
+        let drop = Some((RuleVerdict::Drop, Some(5)));
+        assert_eq!(read(&message(|list| jump(counter(list, 5), NF_DROP))), drop);
+        assert_eq!(
+            read(&message(|list| jump(plain(counter(list, 5), "log"), NF_DROP))),
+            drop
+        );
+        // The counter stands before the condition.
+        assert_eq!(
+            read(&message(|list| jump(plain(counter(list, 5), "cmp"), NF_DROP))),
+            Some((RuleVerdict::Drop, None))
+        );
+        assert_eq!(
+            read(&message(|list| jump(plain(list, "objref"), NF_DROP))),
+            Some((RuleVerdict::Drop, None))
+        );
+        assert_eq!(read(&message(|list| jump(counter(list, 5), NF_ACCEPT))), None);
+        // NFT_JUMP.
+        assert_eq!(
+            read(&message(|list| jump(counter(list, 5), (-3i32).cast_unsigned()))),
+            None
+        );
+        assert_eq!(read(&message(|list| counter(list, 5))), None);
+        let reject = Some((RuleVerdict::Reject, Some(9)));
+        assert_eq!(read(&message(|list| plain(counter(list, 9), "reject"))), reject);
+        let target = |name: &'static str| {
+            message(move |list| {
+                expression(counter(list, 9), "target", |data| {
+                    data.text(NFTA_MATCH_NAME, name)
+                })
+            })
+        };
+        assert_eq!(read(&target("REJECT")), reject);
+        assert_eq!(read(&target("LOG")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            let message = Message { kind: 0, flags: 0, sequence: 0, payload: &bytes };
+            let _ = (policy(&message), rule(&message));
+        }
+
+        #[test]
+        fn no_changed_byte_makes_it_panic(at in any::<proptest::sample::Index>(), byte: u8) {
+            let mut bytes = message(|list| jump(counter(list, 5), NF_DROP));
+            let length = bytes.len();
+            bytes[at.index(length)] = byte;
+            let message = Message { kind: 0, flags: 0, sequence: 0, payload: &bytes };
+            let _ = rule(&message);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Follows the objects that name the peers.
+
+use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::core::ApiResource;
+use kube::runtime::watcher::{self, watcher};
+use kube::{Api, Client, Config, ResourceExt};
+use tokio::sync::mpsc::Sender;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::node;
+use crate::peer_set::{Change, Named, PeerSet};
+use crate::slice;
+use crate::trouble::{self, Trouble};
+use netkeel_core::replication::cluster_peers::{ClusterPeers, NotReady, PeerNews, PeerObjects};
+
+/// The pause after the first failure, and the longest one.
+const PAUSE: Duration = Duration::from_millis(250);
+
+const PAUSE_LONGEST: Duration = Duration::from_secs(5);
+
+/// The whole list is read again after so long: a watch stays silent when the server's data went back to an older
+/// state.
+const LIST_AGAIN: Duration = Duration::from_secs(600);
+
+/// A watch has at least a bookmark a minute. After so long without a byte, its connection is lost.
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// The label by which an EndpointSlice names its Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// Where the API server and the credentials come from.
+#[derive(Clone, Debug)]
+pub enum Connection {
+    /// `$KUBECONFIG`, `~/.kube/config`, or the pod's own account.
+    Inferred,
+    /// A file.
+    Kubeconfig(PathBuf),
+}
+
+/// Follows the objects until the caller drops the future or the receiver of the news, and reports each change of the
+/// list. `spread` is from 0 to 1: it spreads the requests of many agents over time.
+///
+/// The token's file is read again each minute, and when the server refuses the token.
+pub async fn follow(connection: Connection, wanted: ClusterPeers, spread: f64, news: Sender<PeerNews>) {
+    let wanted = &wanted;
+    let mut set = PeerSet::default();
+    let mut reported: Option<PeerNews> = None;
+    let mut pause = PAUSE;
+    while !news.is_closed() {
+        let changes = match changes(&connection, wanted).await {
+            Ok(changes) => changes,
+            Err(why) => {
+                tell(PeerNews::Trouble(why), &mut reported, &news).await;
+                wait(&mut pause, spread).await;
+                continue;
+            }
+        };
+        let mut changes = pin!(changes);
+        let end = Instant::now() + LIST_AGAIN.mul_f64(1.0 + spread.clamp(0.0, 1.0) / 2.0);
+        loop {
+            let change = tokio::select! {
+                change = changes.next() => change,
+                () = sleep_until(end) => None,
+                () = news.closed() => None,
+            };
+            match change {
+                None => break,
+                Some(Ok(change)) => {
+                    pause = PAUSE;
+                    let within = matches!(change, Change::ListBegins | Change::Listed(_));
+                    set.take(change);
+                    if let (false, Some(addresses)) = (within, set.addresses()) {
+                        let objects = set.len();
+                        tell(PeerNews::Peers { addresses, objects }, &mut reported, &news).await;
+                    }
+                }
+                Some(Err(Trouble { text, refused })) => {
+                    tell(PeerNews::Trouble(text), &mut reported, &news).await;
+                    wait(&mut pause, spread).await;
+                    // A client keeps a token for a minute, and this one is no longer good.
+                    if refused {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Reports what differs from the last report.
+async fn tell(one: PeerNews, reported: &mut Option<PeerNews>, news: &Sender<PeerNews>) {
+    if reported.as_ref() != Some(&one) {
+        *reported = Some(one.clone());
+        // Without a receiver the loops end.
+        let _ = news.send(one).await;
+    }
+}
+
+async fn wait(pause: &mut Duration, spread: f64) {
+    sleep(pause.mul_f64(1.0 + spread.clamp(0.0, 1.0))).await;
+    *pause = pause.saturating_mul(2).min(PAUSE_LONGEST);
+}
+
+type Changes<'a> = std::pin::Pin<Box<dyn Stream<Item = Result<Change, Trouble>> + Send + 'a>>;
+
+/// Connects, and gives the changes of the objects.
+async fn changes<'a>(connection: &Connection, wanted: &'a ClusterPeers) -> Result<Changes<'a>, String> {
+    let client = client(connection).await?;
+    Ok(match &wanted.objects {
+        PeerObjects::Endpoints { namespace, service } => {
+            let slices: Api<EndpointSlice> = Api::namespaced(client, namespace);
+            let config = watcher::Config::default().labels(&format!("{SERVICE_NAME}={service}"));
+            let named = |slice: &EndpointSlice| Named {
+                object: slice.name_any(),
+                addresses: slice::addresses(slice, wanted),
+            };
+            Box::pin(
+                watcher(slices, config)
+                    .map_ok(move |event| change(event, named))
+                    .map_err(|error| trouble::describe(&error, wanted)),
+            )
+        }
+        PeerObjects::Nodes { selector, not_ready } => {
+            let not_ready: NotReady = *not_ready;
+            let nodes: Api<node::SlimNode> = Api::all_with(client, &ApiResource::erase::<Node>(&()));
+            let labels: Vec<String> = selector
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            let config = watcher::Config::default().labels(&labels.join(","));
+            let named = move |node: &node::SlimNode| Named {
+                object: node.name_any(),
+                addresses: node::addresses(node, wanted, not_ready),
+            };
+            Box::pin(
+                watcher(nodes, config)
+                    .map_ok(move |event| change(event, named))
+                    .map_err(|error| trouble::describe(&error, wanted)),
+            )
+        }
+    })
+}
+
+async fn client(connection: &Connection) -> Result<Client, String> {
+    let mut config = match connection {
+        Connection::Inferred => Config::infer().await.map_err(|error| error.to_string())?,
+        Connection::Kubeconfig(path) => {
+            let failed = |error: KubeconfigError| error.to_string();
+            let read = Kubeconfig::read_from(path).map_err(failed)?;
+            let options = KubeConfigOptions::default();
+            Config::from_custom_kubeconfig(read, &options)
+                .await
+                .map_err(failed)?
+        }
+    };
+    config.read_timeout = Some(SILENCE);
+    Client::try_from(config).map_err(|error| error.to_string())
+}
+
+fn change<K: ResourceExt>(event: watcher::Event<K>, named: impl Fn(&K) -> Named) -> Change {
+    match event {
+        watcher::Event::Init => Change::ListBegins,
+        watcher::Event::InitApply(object) => Change::Listed(named(&object)),
+        watcher::Event::InitDone => Change::ListEnds,
+        watcher::Event::Apply(object) => Change::Applied(named(&object)),
+        watcher::Event::Delete(object) => Change::Deleted(object.name_any()),
+    }
+}

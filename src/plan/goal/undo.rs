@@ -1,0 +1,463 @@
+//! The undo of one apply that succeeded: its facts get the values from before it, and the ledger its records.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::goal::planned::Planned;
+use crate::goal::{Goal, release, scope_of};
+use crate::ledger::{Ledger, OwnershipRecord};
+use crate::make::{ToDo, finish};
+use crate::ownership::{can_be_made, cannot_come_back};
+use crate::plan::{Drift, Plan, Step};
+use netkeel_core::fact::{Fact, Field, Value};
+use netkeel_core::finding::Findings;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::netns::Netns;
+use netkeel_document::want::wants::Wants;
+use netkeel_host::model::Change;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::lookup::Lookup;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_source::diagnostic::Diagnostics;
+
+/// The values of one apply, before and after it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppliedValues {
+    /// The name of the apply in the ledger and in the history.
+    pub apply: String,
+    /// The owner of the document.
+    pub owner: String,
+    /// The facts that the apply changed: `found` is the value before the apply, `wrote` the one after it.
+    pub changes: Vec<OwnershipRecord>,
+    /// Other facts that changed with these. The kernel restores them by itself, or nothing does.
+    pub beside: BTreeSet<Fact>,
+    /// The records of these facts in the ledger before the apply.
+    pub held: Vec<OwnershipRecord>,
+}
+
+impl AppliedValues {
+    /// The values of an apply that executed these plans, one after the other. `before` is the ledger before it.
+    pub fn new(apply: &str, owner: &str, plans: &[&Plan], before: &Ledger) -> Self {
+        // Of several changes of a fact, the first value and the last one count.
+        let changes: Ledger = plans.iter().flat_map(|plan| changes_of(plan, owner)).collect();
+        let changes: Vec<OwnershipRecord> = changes.claims().cloned().collect();
+        let released: Vec<&Fact> = plans.iter().flat_map(|plan| &plan.released).collect();
+        let facts: BTreeSet<&Fact> = changes
+            .iter()
+            .map(|change| &change.fact)
+            .chain(released)
+            .collect();
+        let held = facts.into_iter().filter_map(|fact| before.get(fact)).cloned();
+        AppliedValues {
+            apply: apply.to_owned(),
+            owner: owner.to_owned(),
+            held: held.collect(),
+            beside: plans.iter().flat_map(|plan| beside_of(plan, &changes)).collect(),
+            changes,
+        }
+    }
+}
+
+/// The facts that a plan writes, and those that change with them.
+fn changes_of(plan: &Plan, owner: &str) -> Vec<OwnershipRecord> {
+    let record =
+        |fact: &Fact, found: Option<&Value>, wrote: Option<&Value>, with: Option<&Fact>| OwnershipRecord {
+            fact: fact.clone(),
+            owner: owner.to_owned(),
+            found: found.cloned(),
+            wrote: wrote.cloned(),
+            caused_by: with.cloned().map(Box::new),
+        };
+    let written: BTreeSet<&Fact> = plan.drift.iter().map(|drift| &drift.fact).collect();
+    let mut changes: Vec<OwnershipRecord> = plan
+        .drift
+        .iter()
+        .map(|drift| record(&drift.fact, drift.observed.as_ref(), drift.desired.as_ref(), None))
+        .collect();
+    let mut beside: BTreeMap<&Fact, (&Change, &Change, &Fact)> = BTreeMap::new();
+    for step in &plan.steps {
+        for change in step
+            .changes
+            .iter()
+            .filter(|change| !written.contains(&change.fact))
+        {
+            let known = beside.entry(&change.fact).or_insert((change, change, &step.fact));
+            known.1 = change;
+        }
+    }
+    for (fact, (first, last, with)) in beside {
+        if first.from != last.to && can_be_restored(fact, first.from.as_ref()) {
+            changes.push(record(fact, first.from.as_ref(), last.to.as_ref(), Some(with)));
+        }
+    }
+    changes
+}
+
+/// The facts that the steps of a plan change beside `changes`.
+fn beside_of(plan: &Plan, changes: &[OwnershipRecord]) -> BTreeSet<Fact> {
+    let known: BTreeSet<&Fact> = changes.iter().map(|change| &change.fact).collect();
+    let facts = plan.steps.iter().flat_map(|step| &step.changes);
+    let facts = facts.map(|change| &change.fact);
+    facts.filter(|fact| !known.contains(fact)).cloned().collect()
+}
+
+/// Whether a write can bring a value back that changed with another one: a setting, or an address that the kernel
+/// does not add by itself.
+fn can_be_restored(fact: &Fact, value: Option<&Value>) -> bool {
+    match fact.field {
+        Field::Kind | Field::Content | Field::Rules => false,
+        Field::Address(IpNet::V6(net)) | Field::PodAddress(IpNet::V6(net))
+            if net.addr().is_unicast_link_local() =>
+        {
+            false
+        }
+        Field::Address(_) | Field::PodAddress(_) => value == Some(&Value::Switch(true)),
+        Field::Value
+        | Field::RpFilter
+        | Field::Forwarding
+        | Field::Forwarding6
+        | Field::DisableIpv6
+        | Field::Mtu
+        | Field::PodMtu
+        | Field::PodRouteMtu(_)
+        | Field::RouteMetric(..)
+        | Field::Up
+        | Field::TxQueueLength
+        | Field::Alias => value.is_some(),
+    }
+}
+
+fn is_address(fact: &Fact) -> bool {
+    matches!(fact.field, Field::Address(_) | Field::PodAddress(_))
+}
+
+/// The undo of an apply.
+#[derive(Debug)]
+pub struct UndoApply<'a> {
+    /// The values of the apply.
+    pub values: &'a AppliedValues,
+    /// The namespace of the host.
+    pub netns: &'a Netns,
+    /// Values that were changed since the apply are replaced too.
+    pub force: bool,
+}
+
+impl Goal for UndoApply<'_> {
+    fn scope(&self) -> Scope {
+        scope_of(self.values.changes.iter())
+    }
+
+    fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
+        let since = self.changed_since(host);
+        if !self.force && !since.is_empty() {
+            return Err(Box::new(refused(&since)));
+        }
+        let changes: Vec<OwnershipRecord> = self
+            .values
+            .changes
+            .iter()
+            .map(|change| match since.get(&change.fact) {
+                // Its value now counts as the one that the apply wrote.
+                Some(Since::Now(now)) => OwnershipRecord {
+                    wrote: now.clone(),
+                    ..change.clone()
+                },
+                _ => change.clone(),
+            })
+            .collect();
+        let owner = &self.values.owner;
+        // Addresses wait until the settings allow them.
+        let first = changes
+            .iter()
+            .filter(|change| !(change.caused_by.is_some() && is_address(&change.fact)));
+        let mut planned = release(first, owner, self.netns, host)?;
+        for addresses in [false, true] {
+            self.restore(&mut planned, &changes, host, addresses)?;
+        }
+        planned.plan.drift.sort_by(|one, other| one.fact.cmp(&other.fact));
+        let mut released: Vec<Fact> = changes.iter().map(|change| change.fact.clone()).collect();
+        released.sort();
+        planned.plan.released = released;
+        let held: BTreeSet<&Fact> = self.values.held.iter().map(|claim| &claim.fact).collect();
+        planned.plan.released.retain(|fact| !held.contains(fact));
+        // They come after the claims of this plan, so the ledger is as before the apply.
+        planned.plan.beside.extend(self.values.held.iter().cloned());
+        Ok(planned)
+    }
+}
+
+/// The state of a fact that is not as the apply left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Since {
+    /// It has another value; `None` if it is absent.
+    Now(Option<Value>),
+    /// It could not be read.
+    Unread,
+    /// It has the value, and what was there before cannot be made again.
+    Lost,
+}
+
+impl UndoApply<'_> {
+    /// Adds the writes for what changed with the facts of the apply, and for what the writes of its undo change
+    /// beside: addresses, or settings.
+    fn restore(
+        &self,
+        planned: &mut Planned,
+        changes: &[OwnershipRecord],
+        host: &Snapshot,
+        addresses: bool,
+    ) -> Result<(), Box<Diagnostics>> {
+        let of_apply: BTreeMap<&Fact, &OwnershipRecord> =
+            changes.iter().map(|change| (&change.fact, change)).collect();
+        let steps = planned.plan.steps.iter();
+        let touched: BTreeSet<&Fact> = steps
+            .flat_map(|step| &step.changes)
+            .map(|change| &change.fact)
+            .collect();
+        let now = planned.after.as_ref().unwrap_or(host);
+        let mut drift = Vec::new();
+        for fact in touched.iter().chain(of_apply.keys()).collect::<BTreeSet<_>>() {
+            let fact: &Fact = fact;
+            let before = host.get(fact).value();
+            let target = match of_apply.get(fact) {
+                Some(change) if change.caused_by.is_none() => continue,
+                None if self.values.beside.contains(fact) => continue,
+                // Another program changed it since.
+                Some(change) if before != change.wrote && !touched.contains(fact) => continue,
+                Some(change) => change.found.clone(),
+                None => before,
+            };
+            let is_there = fact.link_name().is_none_or(|name| now.links.contains_key(&name));
+            let observed = now.get(fact).value();
+            if is_there
+                && is_address(fact) == addresses
+                && observed != target
+                && can_be_restored(fact, target.as_ref())
+            {
+                drift.push(Drift {
+                    cause: None,
+                    fact: fact.clone(),
+                    observed,
+                    desired: target,
+                    origin: Arc::default(),
+                });
+            }
+        }
+        if drift.is_empty() {
+            return Ok(());
+        }
+        let to_do = ToDo {
+            drift: drift.clone(),
+            ..ToDo::default()
+        };
+        let wants = Wants::default();
+        let (more, after) = finish(
+            &self.values.owner,
+            self.netns,
+            now,
+            &wants,
+            to_do,
+            Findings::default(),
+        )?;
+        drift.retain(|drift| of_apply.contains_key(&drift.fact));
+        planned.plan.drift.extend(drift);
+        let steps = more.steps.into_iter().map(|step| Step {
+            restores: !of_apply.contains_key(&step.fact),
+            ..step
+        });
+        planned.plan.steps.extend(steps);
+        planned.after = after;
+        Ok(())
+    }
+
+    /// The facts that the undo cannot restore, or only over a value that another program or another apply wrote.
+    fn changed_since(&self, host: &Snapshot) -> BTreeMap<Fact, Since> {
+        let changes = &self.values.changes;
+        // These devices go, with all that was written on them.
+        let made: BTreeSet<LinkName> = changes
+            .iter()
+            .filter(|change| change.fact.field == Field::Kind && !can_be_made(change.found.as_ref()))
+            .filter_map(|change| change.fact.link_name())
+            .collect();
+        let mut since = BTreeMap::new();
+        for change in changes.iter().filter(|change| change.caused_by.is_none()) {
+            let of = change.fact.link_name();
+            let is_kind = change.fact.field == Field::Kind;
+            if !is_kind && of.is_some_and(|name| made.contains(&name) || !host.links.contains_key(&name)) {
+                // An interface that was deleted has nothing to restore.
+                continue;
+            }
+            let found = match host.get(&change.fact) {
+                Lookup::Value(value) => Some(value),
+                Lookup::Absent => None,
+                Lookup::Unread => {
+                    since.insert(change.fact.clone(), Since::Unread);
+                    continue;
+                }
+            };
+            // Without the tunnel that replaced it, nothing is left to do for a device that cannot be made again.
+            let replaced = is_kind && change.found.is_some() && !can_be_made(change.found.as_ref());
+            if found == change.found || (replaced && found.is_none()) {
+                continue;
+            }
+            if found != change.wrote {
+                since.insert(change.fact.clone(), Since::Now(found));
+            } else if replaced || cannot_come_back(change) {
+                since.insert(change.fact.clone(), Since::Lost);
+            }
+        }
+        since
+    }
+}
+
+/// The error for each fact that keeps the undo from being made.
+fn refused(since: &BTreeMap<Fact, Since>) -> Diagnostics {
+    let mut diagnostics = Diagnostics::default();
+    for (fact, since) in since {
+        let message = match since {
+            Since::Now(now) => format!(
+                "{fact} was changed since the apply: it is {} now",
+                fact.summary(now.as_ref())
+            ),
+            Since::Unread => format!("{fact} cannot be read, so it may have been changed since the apply"),
+            Since::Lost => format!("{fact} cannot be made again as it was before the apply"),
+        };
+        diagnostics.add(None, "", message).concerns(fact);
+    }
+    let message = "the host is not as the apply left it; nothing was written";
+    diagnostics
+        .add(None, "", message)
+        .hint("--force restores the rest, and replaces values that were changed since");
+    diagnostics
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_host::model::Model;
+    use netkeel_host::snapshot::link::Link;
+
+    const NAMES: [&str; 2] = ["eth0", "eth1"];
+
+    fn host() -> Snapshot {
+        let mut host = Snapshot::empty(Netns::CURRENT);
+        for (index, name) in (2..).zip(NAMES) {
+            let link = Link {
+                index,
+                mtu: 1500,
+                max_mtu: 9000,
+                ..Link::default()
+            };
+            host.links.insert(name.parse().unwrap(), link.into());
+        }
+        host
+    }
+
+    fn set_mtu(host: &mut Snapshot, name: &str, mtu: u32) {
+        let link = host.links.remove(&name.parse().unwrap()).unwrap();
+        let link = Link {
+            mtu,
+            ..(*link).clone()
+        };
+        host.links.insert(name.parse().unwrap(), link.into());
+    }
+
+    fn record(name: &str, owner: &str, found: i64, wrote: i64) -> OwnershipRecord {
+        OwnershipRecord {
+            fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), Field::Mtu),
+            owner: owner.into(),
+            found: Some(Value::Number(found)),
+            wrote: Some(Value::Number(wrote)),
+            caused_by: None,
+        }
+    }
+
+    /// Applies a plan to the host and to the ledger.
+    fn apply(planned: &Planned, host: &Snapshot, ledger: &Ledger) -> (Snapshot, Ledger) {
+        let mut model = Model::new(host.clone());
+        for step in &planned.plan.steps {
+            model.apply(&step.op);
+        }
+        let released = &planned.plan.released;
+        let claims = ledger.claims().cloned().chain(planned.plan.claims());
+        let kept = claims.filter(|claim| !released.contains(&claim.fact));
+        (model.host, kept.collect())
+    }
+
+    fn values(changes: Vec<OwnershipRecord>, held: Vec<OwnershipRecord>) -> AppliedValues {
+        AppliedValues {
+            apply: "t2".into(),
+            owner: "b".into(),
+            changes,
+            beside: BTreeSet::new(),
+            held,
+        }
+    }
+
+    #[test]
+    fn the_ledger_is_as_before_whoever_held_the_facts() {
+        // Owner a held eth0; b took it over, and wrote eth1 for the first time.
+        let before: Ledger = [record("eth0", "a", 1500, 1400)].into_iter().collect();
+        let values = values(
+            vec![record("eth0", "b", 1400, 1300), record("eth1", "b", 1500, 1300)],
+            vec![record("eth0", "a", 1500, 1400)],
+        );
+        let mut now = host();
+        for name in NAMES {
+            set_mtu(&mut now, name, 1300);
+        }
+        let after: Ledger = before
+            .claims()
+            .cloned()
+            .chain(values.changes.iter().cloned())
+            .collect();
+        let netns = Netns::CURRENT;
+        let undo = UndoApply {
+            values: &values,
+            netns: &netns,
+            force: false,
+        };
+        let (host, ledger) = apply(&undo.plan(&now).unwrap(), &now, &after);
+        let mtus: Vec<u32> = host.links.values().map(|link| link.mtu).collect();
+        assert_eq!(mtus, [1400, 1500]);
+        assert_eq!(
+            ledger.claims().collect::<Vec<_>>(),
+            before.claims().collect::<Vec<_>>()
+        );
+        assert!(undo.plan_again(&host).unwrap().plan.drift.is_empty());
+    }
+
+    #[test]
+    fn a_value_that_was_changed_since_is_replaced_by_force_alone() {
+        let values = values(
+            vec![record("eth0", "b", 1500, 1300), record("eth1", "b", 1500, 1300)],
+            Vec::new(),
+        );
+        let mut now = host();
+        set_mtu(&mut now, "eth0", 1300);
+        set_mtu(&mut now, "eth1", 1280);
+        let netns = Netns::CURRENT;
+        let undo = |force| UndoApply {
+            values: &values,
+            netns: &netns,
+            force,
+        };
+        let refused = undo(false).plan(&now).unwrap_err();
+        let messages: Vec<&str> = refused.list.iter().map(|found| found.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            [
+                "link eth1 mtu was changed since the apply: it is 1280 now",
+                "the host is not as the apply left it; nothing was written"
+            ]
+        );
+        let forced = undo(true).plan(&now).unwrap();
+        assert_eq!(forced.plan.steps.len(), 2);
+        // A deleted interface has nothing to restore.
+        now.links.remove(&"eth1".parse().unwrap());
+        assert_eq!(undo(false).plan(&now).unwrap().plan.steps.len(), 1);
+    }
+}

@@ -1,0 +1,69 @@
+//! `edit` changes one value of a file and nothing else.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use crate::run::Scratch;
+
+const SITE: &str =
+    "# The pods of this site.\nversion: 1\nlink:\n  pods: { match: { name: \"cali*\" }, mtu: 1460 } # all\n";
+const BASE: &str = "version = 1\n[link.pods]\nmtu = 1400 # of the base\npod_mtu = 1400\n";
+
+#[test]
+fn the_last_file_with_the_value_is_changed_and_the_change_is_shown() {
+    let scratch = Scratch::new(&[("base.toml", BASE), ("site.yaml", SITE)]);
+    let site = scratch.path().join("site.yaml");
+    fs::set_permissions(&site, fs::Permissions::from_mode(0o640)).unwrap();
+    let edit = |sets: &[&str]| scratch.run(&[&["edit", "-f", "base.toml", "-f", "site.yaml"], sets].concat());
+    let dry = edit(&["link.pods.mtu=1440", "--dry-run"]);
+    assert_eq!(dry.code, 0, "{dry:?}");
+    assert_eq!(fs::read_to_string(&site).unwrap(), SITE);
+    let done = edit(&["link.pods.mtu=1440", "link.pods.pod_mtu=1440"]);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    assert!(
+        done.stdout.starts_with(&dry.stdout) || done.stdout.ends_with(&dry.stdout),
+        "{done:?}"
+    );
+    assert!(
+        done.stdout
+            .contains("+  pods: { match: { name: \"cali*\" }, mtu: 1440 } # all\n"),
+        "{done:?}"
+    );
+    assert_eq!(fs::read_to_string(&site).unwrap(), SITE.replace("1460", "1440"));
+    assert_eq!(fs::metadata(&site).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(
+        fs::read_to_string(scratch.path().join("base.toml")).unwrap(),
+        BASE.replace("pod_mtu = 1400", "pod_mtu = 1440")
+    );
+}
+
+#[test]
+fn what_would_be_invalid_or_is_not_there_is_refused() {
+    let scratch = Scratch::new(&[("site.yaml", SITE)]);
+    symlink("site.yaml", scratch.path().join("link.yaml")).unwrap();
+    for (file, set, why) in [
+        ("site.yaml", "link.pods.mtu=12", "12 is out of range"),
+        ("site.yaml", "link.pods.mtuu=1400", "did you mean `mtu`"),
+        ("site.yaml", "version=2", "nothing was written"),
+        (
+            "site.yaml",
+            "link.pods.mtu=1400, up: yes",
+            "is no value in one line of YAML",
+        ),
+        ("link.yaml", "link.pods.mtu=1400", "follows no link"),
+    ] {
+        let refused = scratch.run(&["edit", "-f", file, set]);
+        assert_eq!(
+            (refused.code, refused.stdout.as_str()),
+            (1, ""),
+            "{set}: {refused:?}"
+        );
+        assert!(refused.stderr.contains(why), "{set}: {refused:?}");
+        assert_eq!(
+            fs::read_to_string(scratch.path().join("site.yaml")).unwrap(),
+            SITE
+        );
+    }
+    let piped = scratch.run_with(&["edit", "-f", "-", "link.pods.mtu=1440"], SITE);
+    assert_eq!((piped.code, piped.stdout), (0, SITE.replace("1460", "1440")));
+}

@@ -1,0 +1,77 @@
+//! `explain` of a finding, of one setting, and with the line of the document that wants it.
+
+use serde_json::Value;
+
+use crate::pods;
+use crate::run::{Scratch, netkeel};
+
+const PODS: &str =
+    "version: 1\nlink:\n  pods:\n    match: { name: \"cali*\" }\n    mtu: 1460\n    rp_filter: strict\n";
+
+#[test]
+fn a_finding_is_explained_without_a_host() {
+    let shown = netkeel(&["explain", "nk013"]);
+    assert_eq!((shown.code, shown.stderr.as_str()), (0, ""));
+    assert!(
+        shown
+            .stdout
+            .starts_with("NK013: the ends of a veth have different MTUs\nSeverity: warning\n"),
+        "{shown:?}"
+    );
+    assert!(shown.stdout.contains("\nRemedy. "), "{shown:?}");
+    let json: Value =
+        serde_json::from_str(&netkeel(&["explain", "NK013", "--output", "json"]).stdout).unwrap();
+    assert_eq!(
+        (&json["code"], &json["severity"]),
+        (&"NK013".into(), &"warning".into())
+    );
+    let unknown = netkeel(&["explain", "NK999"]);
+    assert_eq!(unknown.code, 1);
+    assert!(
+        unknown.stderr.contains("there is no finding NK999"),
+        "{unknown:?}"
+    );
+    assert!(unknown.stderr.contains("NK001, NK002"), "{unknown:?}");
+}
+
+#[test]
+fn one_setting_is_explained_with_the_line_that_wants_it() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS), ("wrong.yaml", "version: 2\n")]);
+    let explain =
+        |what: &str, file: &str| scratch.run(&["explain", what, "-f", file, "--netns", &namespace.name]);
+    let mtu = explain("cali1.mtu", "pods.yaml");
+    assert_eq!((mtu.code, mtu.stderr.as_str()), (0, ""), "{mtu:?}");
+    assert_eq!(
+        mtu.stdout,
+        "cali1.mtu\n  live       1500\n  accepts    68 to 65535\n  declared   1460, by link.pods.mtu at pods.yaml:5:10\n"
+    );
+    // A sysctl by its key in a document, and by its own name.
+    for what in ["cali1.rp_filter", "net.ipv4.conf.cali1.rp_filter"] {
+        let shown = explain(what, "pods.yaml").stdout;
+        assert!(shown.starts_with("net.ipv4.conf.cali1.rp_filter\n"), "{shown}");
+        assert!(
+            shown.contains("  declared   1 (strict), by link.pods.rp_filter at pods.yaml:6:16\n"),
+            "{shown}"
+        );
+    }
+    let link = explain("cali1", "pods.yaml").stdout;
+    assert!(link.contains("  declared   1460, by link.pods.mtu"), "{link}");
+    // The key of the kernel with that name is not the setting of an interface.
+    let key = explain("net.ipv6.conf.cali1.mtu", "pods.yaml");
+    assert!(key.stdout.starts_with("net.ipv6.conf.cali1.mtu\n"), "{key:?}");
+    let missing = explain("calli1.mtu", "pods.yaml");
+    assert_eq!(missing.code, 1);
+    assert!(
+        missing.stderr.contains("there is no interface calli1")
+            && missing.stderr.contains("did you mean cali1?"),
+        "{missing:?}"
+    );
+    // The host is explained; the error is reported.
+    let wrong = explain("cali1.mtu", "wrong.yaml");
+    assert_eq!(wrong.code, 1);
+    assert!(
+        wrong.stdout.contains("live       1500") && wrong.stderr.contains("wrong.yaml"),
+        "{wrong:?}"
+    );
+}

@@ -1,0 +1,79 @@
+//! `owners` names who holds what, and a release of an owner that holds nothing is an error.
+
+use serde_json::Value;
+
+use crate::pods;
+use crate::run::Scratch;
+
+const DEFAULT: &str = "version: 1\nlink: { cali1: { mtu: 1400 }, cali2: { mtu: 1400 } }\n";
+const TEAM: &str = "version: 1\nowner: net-team\nlink: { cali3: { mtu: 1300 } }\n";
+
+#[test]
+fn each_owner_has_its_facts_and_their_last_write() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[
+        ("default.yaml", DEFAULT),
+        ("team.yaml", TEAM),
+        ("later.yaml", &DEFAULT.replacen("1400", "1380", 1)),
+    ]);
+    let run = |arguments: &[&str]| scratch.run(&[arguments, &["--netns", &namespace.name]].concat());
+    let none = run(&["owners"]);
+    assert_eq!(
+        (none.code, none.stdout.as_str()),
+        (0, "No owner holds anything.\n")
+    );
+    for file in ["default.yaml", "team.yaml", "later.yaml"] {
+        assert_eq!(run(&["apply", "-f", file]).code, 0, "{file}");
+    }
+    let all = run(&["owners"]).stdout;
+    // The pods' ends changed with them, since both are in this namespace.
+    for told in [
+        "owner default: 2 facts\n  last written 20",
+        "    link cali1 mtu: 1380, before 1500\n    link cali2 mtu: 1400, before 1500\n",
+        "owner net-team: 1 fact\n  last written 20",
+        "    link cali3 mtu: 1300, before 1500\n",
+        "netkeel apply -f team.yaml",
+    ] {
+        assert!(all.contains(told), "{told}: {all}");
+    }
+    let json: Value = serde_json::from_str(&run(&["owners", "default", "--output", "json"]).stdout).unwrap();
+    let [owner] = json["owners"].as_array().unwrap().as_slice() else {
+        panic!("{json:#}");
+    };
+    let last = |at: usize| owner["facts"][at]["last"]["actor"].as_str().unwrap().to_owned();
+    assert!(
+        last(0).contains("later.yaml") && last(1).contains("default.yaml"),
+        "{json:#}"
+    );
+    let one = run(&["owners", "default"]).stdout;
+    assert!(
+        one.contains("    link cali2 mtu: 1400, before 1500\n      written 20"),
+        "{one}"
+    );
+}
+
+#[test]
+fn a_release_of_an_owner_that_holds_nothing_names_those_that_do() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("team.yaml", TEAM)]);
+    let run = |arguments: &[&str]| scratch.run(&[arguments, &["--netns", &namespace.name]].concat());
+    let none = run(&["release"]);
+    assert_eq!((none.code, none.stdout.as_str()), (1, ""));
+    assert!(none.stderr.contains("no owner holds anything"), "{none:?}");
+    assert_eq!(run(&["apply", "-f", "team.yaml"]).code, 0);
+    for verb in [
+        &["release"][..],
+        &["release", "--dry-run"],
+        &["owners", "default"],
+    ] {
+        let refused = run(verb);
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(
+            refused.stderr.contains("the owner `default` holds nothing")
+                && refused.stderr.contains("these owners hold something: net-team"),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(run(&["release", "--owner", "net-team"]).code, 0);
+    assert_eq!(run(&["release", "--owner", "net-team"]).code, 1);
+}

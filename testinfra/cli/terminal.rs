@@ -1,0 +1,122 @@
+//! On a terminal, verbs that write show their plan and ask.
+
+use std::time::{Duration, Instant};
+
+use crate::run::{Done, PROGRAM, Scratch};
+use crate::{Namespace, PODS, pods};
+
+/// Runs netkeel on a terminal on which `types` types: a command of the shell.
+fn on_a_terminal(scratch: &Scratch, types: &str, arguments: &str, namespace: &Namespace) -> Done {
+    let line = format!("{PROGRAM} {arguments} --netns {}", namespace.name);
+    scratch.command(
+        "sh",
+        &[
+            "-c",
+            &format!("({types}) | TERM=dumb script -qec '{line}' /dev/null"),
+        ],
+    )
+}
+
+fn mtu(namespace: &Namespace) -> String {
+    namespace.sh("cat /sys/class/net/cali1/mtu 2>/dev/null || ip -o link show cali1 | grep -o 'mtu [0-9]*' | cut -d' ' -f2")
+}
+
+#[test]
+fn apply_shows_the_plan_and_writes_after_a_yes_alone() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let apply = |types: &str, more: &str| {
+        on_a_terminal(&scratch, types, &format!("apply -f pods.yaml {more}"), &namespace)
+    };
+    for no in ["echo n", "echo", "sleep 0.1"] {
+        let refused = apply(no, "");
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(
+            refused.stdout.contains("cali1")
+                && refused.stdout.contains("Apply these changes? [y/N]")
+                && refused.stdout.contains("nothing was written"),
+            "{refused:?}"
+        );
+        assert_eq!(mtu(&namespace), "1500\n");
+    }
+    let done = apply("echo y", "");
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(mtu(&namespace), "1460\n");
+    assert_eq!(done.stdout.matches("Plan: ").count(), 1, "shown once: {done:?}");
+    assert!(done.stdout.contains("Applied: 6 writes; verified"), "{done:?}");
+    // Nothing to write, so nothing to ask.
+    let again = apply("sleep 0.1", "");
+    assert!(again.code == 0 && !again.stdout.contains("[y/N]"), "{again:?}");
+    let undone = on_a_terminal(&scratch, "echo y", "undo", &namespace);
+    assert!(
+        undone.code == 0 && undone.stdout.contains("Undo these changes? [y/N]"),
+        "{undone:?}"
+    );
+    assert_eq!(mtu(&namespace), "1500\n");
+    // For scripts.
+    let yes = apply("sleep 0.1", "--yes");
+    assert!(yes.code == 0 && !yes.stdout.contains("[y/N]"), "{yes:?}");
+    assert_eq!(mtu(&namespace), "1460\n");
+}
+
+#[test]
+fn a_change_while_somebody_reads_the_plan_is_not_overwritten() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let types = format!(
+        "sleep 2; ip -n {} link set cali1 mtu 1300; echo y; sleep 1",
+        namespace.name
+    );
+    let refused = on_a_terminal(&scratch, &types, "apply -f pods.yaml", &namespace);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(
+        refused
+            .stdout
+            .contains("the host has changed since the plan was made; nothing was written"),
+        "{refused:?}"
+    );
+    assert_eq!(mtu(&namespace), "1300\n");
+}
+
+#[test]
+fn a_confirmation_is_waited_for_in_the_foreground() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let apply = |types: &str, within: &str| {
+        let arguments = format!("apply -f pods.yaml --confirm-within {within}");
+        on_a_terminal(&scratch, types, &arguments, &namespace)
+    };
+    let start = Instant::now();
+    let interrupted = apply("echo y; sleep 3; printf \"\\\\003\"; sleep 4", "60s");
+    assert_eq!(interrupted.code, 3, "{interrupted:?}");
+    assert!(
+        interrupted
+            .stdout
+            .contains("Enter keeps them, Ctrl-C rolls them back"),
+        "{interrupted:?}"
+    );
+    assert!(start.elapsed() < Duration::from_secs(30));
+    assert_eq!(mtu(&namespace), "1500\n");
+    let late = apply("echo y; sleep 12", "4s --retry-rejected");
+    assert_eq!(late.code, 3, "{late:?}");
+    assert!(late.stdout.contains("the time to confirm is over"), "{late:?}");
+    assert_eq!(mtu(&namespace), "1500\n");
+    let kept = apply("echo y; sleep 3; echo; sleep 4", "60s --retry-rejected");
+    assert_eq!(kept.code, 0, "{kept:?}");
+    assert!(kept.stdout.contains("Confirmed: the changes stay"), "{kept:?}");
+    assert_eq!(mtu(&namespace), "1460\n");
+}
+
+#[test]
+fn a_dry_run_of_apply_is_a_plan() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let netns = ["-f", "pods.yaml", "--netns", namespace.name.as_str()];
+    for more in [&[][..], &["--output", "json"], &["--detailed-exitcode"]] {
+        let dry = scratch.run(&[&["apply", "--dry-run"], &netns[..], more].concat());
+        let plan = scratch.run(&[&["plan"], &netns[..], more].concat());
+        assert_eq!((dry.code, &dry.stdout), (plan.code, &plan.stdout));
+        assert!(dry.stdout.contains("cali1"), "{dry:?}");
+    }
+    assert_eq!(mtu(&namespace), "1500\n");
+}

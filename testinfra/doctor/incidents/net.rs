@@ -1,0 +1,137 @@
+//! A pod, its host and a peer in network namespaces, and what `netkeel doctor` says of the host.
+
+use std::process::{Child, Command};
+
+use serde_json::Value;
+
+use super::namespace::Namespace;
+
+/// The address of the pod.
+pub const POD: &str = "10.65.0.2";
+
+/// The address of another host.
+pub const PEER: &str = "192.0.2.2";
+
+/// A pod behind a host, and a peer that the host reaches by `up0`.
+pub struct Net {
+    pub pod: Namespace,
+    pub host: Namespace,
+    pub peer: Namespace,
+}
+
+impl Net {
+    fn new() -> Self {
+        let net = Net {
+            pod: Namespace::new(),
+            host: Namespace::new(),
+            peer: Namespace::new(),
+        };
+        net.host.sh(&format!(
+            "ip link set lo up
+             ip link add cali1 type veth peer name eth0 netns {}
+             ip link add up0 type veth peer name x0 netns {}",
+            net.pod.name, net.peer.name
+        ));
+        net
+    }
+
+    /// As Calico wires a pod: routed, with a gateway that only proxy_arp answers for.
+    pub fn routed() -> Self {
+        let net = Net::new();
+        net.host.sh(&format!(
+            "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.cali1.proxy_arp=1
+             ip link set cali1 up; ip link set up0 up
+             ip addr add 192.0.2.1/24 dev up0; ip route add default via {PEER}
+             ip route add {POD} dev cali1"
+        ));
+        net.pod.sh(&format!(
+            "ip link set eth0 up; ip addr add {POD}/32 dev eth0
+             ip route add 169.254.1.1 dev eth0; ip route add default via 169.254.1.1 dev eth0"
+        ));
+        net.peer.sh(&format!(
+            "ip link set lo up; ip link set x0 up; ip addr add {PEER}/24 dev x0; ip route add default via 192.0.2.1"
+        ));
+        net
+    }
+
+    /// A pod and the uplink as ports of a bridge, the uplink smaller.
+    pub fn switched() -> Self {
+        let net = Net::new();
+        net.host.sh("ip link add br0 type bridge; ip link set br0 up
+             ip link set cali1 master br0 up; ip link set up0 mtu 1400 master br0 up");
+        net.pod.sh(&format!(
+            "ip link set eth0 up; ip addr add 192.0.2.9/24 dev eth0; ip route add default via {PEER}"
+        ));
+        net.peer.sh(&format!(
+            "ip link set x0 mtu 1400 up; ip addr add {PEER}/24 dev x0"
+        ));
+        net
+    }
+
+    /// The kinds and the grounds of the causes that the program names while a place sends 40 packets of a size
+    /// from an address to another.
+    pub fn causes(&self, sender: Option<(&Namespace, &str, &str, u32)>) -> Vec<(String, String)> {
+        let traffic = sender.map(|(place, from, to, bytes)| {
+            let payload = bytes - 28;
+            let script = format!(
+                "import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IP, 10, 2)
+s.bind(('{from}', 0))
+time.sleep(0.4)
+for _ in range(40):
+    try:
+        s.sendto(b'x' * {payload}, ('{to}', 9))
+    except OSError:
+        pass
+    time.sleep(0.01)
+"
+            );
+            (place, script)
+        });
+        causes(&self.report(traffic.as_ref().map(|(place, script)| (*place, script.as_str()))))
+    }
+
+    /// The diagnosis of a window of two seconds, in which a place runs a script of Python.
+    pub fn report(&self, traffic: Option<(&Namespace, &str)>) -> Value {
+        let traffic = traffic.map(|(place, script)| python(place, script));
+        let done = Command::new(env!("CARGO_BIN_EXE_netkeel"))
+            .args(["doctor", "--window", "2s", "--output", "json"])
+            .args(["--netns", &self.host.name])
+            .output()
+            .unwrap();
+        if let Some(mut traffic) = traffic {
+            assert!(traffic.wait().unwrap().success());
+        }
+        let text = String::from_utf8_lossy(&done.stdout);
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{error}: {text}{}", String::from_utf8_lossy(&done.stderr)))
+    }
+}
+
+/// Runs a script of Python in a namespace.
+pub fn python(place: &Namespace, script: &str) -> Child {
+    Command::new("ip")
+        .args(["netns", "exec", &place.name, "python3", "-c", script])
+        .spawn()
+        .unwrap()
+}
+
+/// The kinds and the grounds of the causes of a diagnosis.
+pub fn causes(report: &Value) -> Vec<(String, String)> {
+    let causes = report["causes"].as_array().unwrap().iter();
+    let word = |cause: &Value, key: &str| cause[key].as_str().unwrap().to_owned();
+    causes
+        .map(|cause| (word(cause, "kind"), word(cause, "grounds")))
+        .collect()
+}
+
+/// Whether this cause comes first, on these grounds.
+#[track_caller]
+pub fn first(causes: &[(String, String)], kind: &str, grounds: &str) {
+    assert_eq!(
+        causes.first(),
+        Some(&(kind.to_owned(), grounds.to_owned())),
+        "{causes:?}"
+    );
+}

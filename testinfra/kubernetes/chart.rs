@@ -1,0 +1,181 @@
+//! The Helm chart: what it renders is taken by the API server, and its document by netkeel.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use super::control_plane::{ADMIN, ControlPlane, programs};
+
+fn chart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kubernetes/chart")
+}
+
+fn helm(arguments: &[&str]) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    Command::new(programs(&["helm"]).join("helm"))
+        .args(arguments)
+        .env("HOME", home.path())
+        .output()
+        .unwrap()
+}
+
+fn rendered(values: &[&str]) -> String {
+    let chart = chart();
+    let mut arguments = vec!["template", "a", chart.to_str().unwrap(), "--namespace", "agents"];
+    for value in values {
+        arguments.extend(["--set-json", value]);
+    }
+    let output = helm(&arguments);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Values that use most of the chart, but for objects of the Prometheus operator, which a bare server does not know.
+const FULL: [&str; 6] = [
+    r#"document={"link": {"pods": {"match": {"name": "cali*"}, "mtu": 1440}}}"#,
+    r#"documents={"60-site.yaml": {"sysctl": {"net.core.rmem_max": 26214400}}}"#,
+    r#"replication={"enabled": true, "ttl": 4, "vips": ["198.51.100.0/24"], "families": ["ipv4"]}"#,
+    r#"metrics.dashboard.enabled=true"#,
+    r#"extraArgs=["--interval", "10s"]"#,
+    r#"image.digest="sha256:0000000000000000000000000000000000000000000000000000000000000000""#,
+];
+
+#[test]
+fn the_chart_has_no_fault_that_helm_knows() {
+    let chart = chart();
+    for values in [&[][..], &FULL[..]] {
+        let mut arguments = vec!["lint", "--strict", chart.to_str().unwrap()];
+        for value in values {
+            arguments.extend(["--set-json", value]);
+        }
+        let output = helm(&arguments);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+}
+
+#[test]
+fn a_wrong_value_is_refused_by_its_name() {
+    let chart = chart();
+    for (value, named) in [
+        (r#"mode="off""#, "mode"),
+        (r#"replication.ttl=1"#, "ttl"),
+        (r#"documment={}"#, "documment"),
+        (r#"document={"version": 1}"#, "document"),
+    ] {
+        let output = helm(&["template", "a", chart.to_str().unwrap(), "--set-json", value]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && said.contains(named),
+            "{value}: {said}"
+        );
+    }
+}
+
+#[test]
+fn the_server_takes_what_the_chart_renders() {
+    let plane = ControlPlane::start();
+    let (path, _) = plane.kubeconfig("admin", ADMIN);
+    let kubectl = |arguments: &[&str], input: &str| {
+        let mut child = Command::new(programs(&["kubectl"]).join("kubectl"))
+            .args(arguments)
+            .env("KUBECONFIG", &path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        // An unknown field is a warning.
+        assert!(!said.contains("Warning"), "{said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    kubectl(&["create", "namespace", "agents"], "");
+    kubectl(
+        &[
+            "label",
+            "namespace",
+            "agents",
+            "pod-security.kubernetes.io/enforce=privileged",
+        ],
+        "",
+    );
+    // A controller makes it elsewhere.
+    kubectl(&["create", "serviceaccount", "default", "-n", "agents"], "");
+    for values in [&[][..], &FULL[..]] {
+        let text = rendered(values);
+        let made = kubectl(&["apply", "--server-side", "--validate=strict", "-f", "-"], &text);
+        assert!(
+            made.contains("daemonset.apps/a-netkeel serverside-applied"),
+            "{made}"
+        );
+    }
+    // The Role is enough to follow the Service, and gives no more.
+    let may = |verb: &str, resource: &str| {
+        let account = "--as=system:serviceaccount:agents:a-netkeel";
+        let output = Command::new(programs(&["kubectl"]).join("kubectl"))
+            .args(["auth", "can-i", verb, resource, "-n", "agents", account])
+            .env("KUBECONFIG", &path)
+            .output()
+            .unwrap();
+        output.status.success()
+    };
+    for verb in ["list", "watch"] {
+        assert!(may(verb, "endpointslices.discovery.k8s.io"), "{verb}");
+    }
+    for (verb, resource) in [
+        ("list", "secrets"),
+        ("update", "endpointslices.discovery.k8s.io"),
+        ("list", "nodes"),
+        ("list", "pods"),
+    ] {
+        assert!(!may(verb, resource), "{verb} {resource}");
+    }
+}
+
+#[test]
+fn netkeel_reads_the_documents_of_the_chart() {
+    let text = rendered(&FULL);
+    let documents: Vec<&str> = text.split("\n---\n").collect();
+    let map = documents
+        .iter()
+        .find(|one| one.contains("50-chart.yaml"))
+        .unwrap();
+    // The keys of `data` are indented by two, their texts by four.
+    let mut files: Vec<(String, String)> = Vec::new();
+    for line in map.lines() {
+        if let Some(name) = line
+            .strip_prefix("  ")
+            .and_then(|line| line.strip_suffix(".yaml: |"))
+        {
+            files.push((format!("{name}.yaml"), String::new()));
+        } else if let (Some((_, text)), Some(line)) = (files.last_mut(), line.strip_prefix("    ")) {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["50-chart.yaml", "60-site.yaml"]);
+    assert!(files[0].1.contains("service: agents/a-netkeel"), "{}", files[0].1);
+    use netkeel_core::name::netns::Netns;
+    let (mut sources, mut diagnostics) = Default::default();
+    let sources: &mut netkeel_source::sources::Sources = &mut sources;
+    let mut layers = Vec::new();
+    for (name, text) in &files {
+        layers.extend(sources.load(name, text.clone().into_bytes(), None, &mut diagnostics));
+    }
+    let document = netkeel_document::document::Document::read(layers, Netns::CURRENT, &mut diagnostics);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    let cluster = document.replicate.unwrap().cluster.unwrap();
+    assert_eq!(cluster.to_string(), "endpoints of agents/a-netkeel ipv4");
+}

@@ -1,0 +1,168 @@
+//! An etcd and a kube-apiserver on loopback, for one test.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The longest start of either program.
+const START: Duration = Duration::from_secs(120);
+
+/// The token of the administrator, and the one that the follower has at first.
+pub const ADMIN: &str = "admin-token";
+pub const AGENT: &str = "agent-token";
+
+/// A running control plane; it ends with this value.
+pub struct ControlPlane {
+    programs: PathBuf,
+    place: tempfile::TempDir,
+    etcd: Child,
+    apiserver: Option<Child>,
+    etcd_port: u16,
+    port: u16,
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The directory of the named programs, which are built if they are not cached.
+pub fn programs(names: &[&str]) -> PathBuf {
+    let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testinfra/kubernetes/build");
+    let output = Command::new(build)
+        .args(names)
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "the control plane was not built");
+    String::from_utf8(output.stdout).unwrap().trim().into()
+}
+
+impl ControlPlane {
+    pub fn start() -> Self {
+        let programs = programs(&["server", "kube-apiserver"]);
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        let key = Command::new("openssl")
+            .args(["genrsa", "-out"])
+            .arg(at("sa.key"))
+            .arg("2048")
+            .stderr(Stdio::null())
+            .status();
+        assert!(key.unwrap().success());
+        let (etcd_port, peer_port, port) = (free_port(), free_port(), free_port());
+        let peers = format!("http://127.0.0.1:{peer_port}");
+        let clients = format!("http://127.0.0.1:{etcd_port}");
+        let log = fs::File::create(at("etcd.log")).unwrap();
+        let etcd = Command::new(programs.join("server"))
+            .args(["--name=a", "--unsafe-no-fsync", "--log-level=error"])
+            .arg(format!("--data-dir={}", at("etcd").display()))
+            .arg(format!("--listen-client-urls={clients}"))
+            .arg(format!("--advertise-client-urls={clients}"))
+            .arg(format!("--listen-peer-urls={peers}"))
+            .arg(format!("--initial-advertise-peer-urls={peers}"))
+            .arg(format!("--initial-cluster=a={peers}"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut plane = ControlPlane {
+            programs,
+            place,
+            etcd,
+            apiserver: None,
+            etcd_port,
+            port,
+        };
+        plane.accept(&[(ADMIN, "admin", "system:masters"), (AGENT, "agent", "agents")]);
+        plane.start_apiserver();
+        plane
+    }
+
+    /// Sets the tokens that the API server accepts from its next start on, each with a user and a group.
+    pub fn accept(&self, tokens: &[(&str, &str, &str)]) {
+        let lines: String = tokens
+            .iter()
+            .map(|(token, user, group)| format!("{token},{user},{user},{group}\n"))
+            .collect();
+        fs::write(self.place.path().join("tokens"), lines).unwrap();
+    }
+
+    /// Starts the API server, and waits until it is ready.
+    pub fn start_apiserver(&mut self) {
+        let at = |name: &str| self.place.path().join(name).display().to_string();
+        let log = fs::File::create(at("apiserver.log")).unwrap();
+        let child = Command::new(self.programs.join("kube-apiserver"))
+            .arg(format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port))
+            .arg(format!("--secure-port={}", self.port))
+            .arg("--bind-address=127.0.0.1")
+            .arg(format!("--cert-dir={}", at("certificates")))
+            .arg("--service-account-issuer=https://kubernetes.default.svc")
+            .arg(format!("--service-account-signing-key-file={}", at("sa.key")))
+            .arg(format!("--service-account-key-file={}", at("sa.key")))
+            .args([
+                "--authorization-mode=Node,RBAC",
+                "--service-cluster-ip-range=10.96.0.0/16",
+            ])
+            .args([
+                "--enable-admission-plugins=NodeRestriction",
+                "--allow-privileged=true",
+            ])
+            .arg(format!("--token-auth-file={}", at("tokens")))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.apiserver = Some(child);
+        let end = Instant::now() + START;
+        while !self.is_ready() {
+            let log = || fs::read_to_string(at("apiserver.log")).unwrap_or_default();
+            assert!(Instant::now() < end, "the API server is not ready:\n{}", log());
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        let url = format!("https://127.0.0.1:{}/readyz", self.port);
+        let header = format!("Authorization: Bearer {ADMIN}");
+        let output = Command::new("curl")
+            .args(["-sk", "--max-time", "2", "-H", &header, &url])
+            .output()
+            .unwrap();
+        output.stdout == b"ok"
+    }
+
+    /// Ends the API server at once.
+    pub fn stop_apiserver(&mut self) {
+        if let Some(mut child) = self.apiserver.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// A configuration of the client whose token is in a file, which is returned too.
+    pub fn kubeconfig(&self, name: &str, token: &str) -> (PathBuf, PathBuf) {
+        let token_file = self.place.path().join(format!("{name}.token"));
+        fs::write(&token_file, token).unwrap();
+        let path = self.place.path().join(format!("{name}.kubeconfig"));
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{{ name: c, context: {{ cluster: c, user: u }} }}]\nclusters: [{{ name: c, cluster: {{ server: 'https://127.0.0.1:{}', insecure-skip-tls-verify: true }} }}]\nusers: [{{ name: u, user: {{ tokenFile: '{}' }} }}]\n",
+            self.port,
+            token_file.display()
+        );
+        fs::write(&path, text).unwrap();
+        (path, token_file)
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        self.stop_apiserver();
+        let _ = self.etcd.kill();
+        let _ = self.etcd.wait();
+    }
+}
