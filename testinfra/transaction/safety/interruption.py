@@ -41,7 +41,7 @@ def interrupted(report, host, document):
         marks = "grep -cs '^{\"begun\"' /run/netkeel/journal || true"
         wait_until(lambda: int(host.sh(marks) or 0) >= 3, 60, lambda: "the apply never gets to its middle", 0.1)
 
-    outcome = host.session(f"NO_COLOR=1 {SLOWLY} netkeel apply -f {document}", typed="\x03", after=midway)
+    outcome = host.session(f"NO_COLOR=1 {SLOWLY} netkeel apply --yes -f {document}", typed="\x03", after=midway)
     report.check("it exits 3", outcome.code == 3, outcome)
     middle = any(f"rolled back: {count} writes undone" in outcome.output for count in range(2, 13))
     report.check("it was in the middle", middle, outcome.line_with("rolled back"))
