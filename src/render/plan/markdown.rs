@@ -23,7 +23,7 @@ use netkeel_plan::plan::groups::{Group, Grouping};
 use netkeel_source::report::location::Locator;
 use netkeel_source::sources::Sources;
 
-/// The plan, at most [`page::LIMIT`] bytes.
+/// The plan, at most 60 KiB.
 pub fn plan(plan: &Plan, sources: &Sources, of: Of) -> String {
     whole("netkeel plan", &[], plan, sources, of)
 }
