@@ -421,13 +421,9 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
     for name in vanished {
         output::say(&format!("{name} was deleted during the apply\n"));
     }
-    if let Some(error) = new_drift_error(new_drift) {
-        output::error(&error);
-        exit::NEW_DRIFT
-    } else if arguments.detailed_exitcode && *done > 0 {
-        exit::CHANGES
-    } else {
-        exit::OK
+    match new_drift_exit(new_drift) {
+        exit::OK if arguments.detailed_exitcode && *done > 0 => exit::CHANGES,
+        code => code,
     }
 }
 
@@ -443,8 +439,19 @@ fn until(netns: &Netns, within: Duration) -> String {
     }
 }
 
+/// Reports the drift that began during an apply, and returns the exit code.
+pub(crate) fn new_drift_exit(new_drift: &[NewDrift]) -> u8 {
+    match new_drift_error(new_drift) {
+        Some(error) => {
+            output::error(&error);
+            exit::NEW_DRIFT
+        }
+        None => exit::OK,
+    }
+}
+
 /// The error of an apply whose writes hold while other declared facts do not.
-pub(crate) fn new_drift_error(new_drift: &[NewDrift]) -> Option<Error> {
+fn new_drift_error(new_drift: &[NewDrift]) -> Option<Error> {
     if new_drift.is_empty() {
         return None;
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::arguments::{FullOption, LockOptions, Output, Place};
-use crate::change::apply::new_drift_error;
+use crate::change::apply::new_drift_exit;
 use crate::change::failed::failed;
 use crate::change::holds_nothing::holds_nothing;
 use crate::change::recover;
@@ -161,11 +161,5 @@ fn report(arguments: &Arguments, released: &Applied) -> Result<u8, Error> {
         "Released: the owner {} held {facts}; {writes} done.\n",
         arguments.owner
     ))?;
-    match new_drift_error(&released.new_drift) {
-        Some(error) => {
-            output::error(&error);
-            Ok(exit::NEW_DRIFT)
-        }
-        None => Ok(exit::OK),
-    }
+    Ok(new_drift_exit(&released.new_drift))
 }

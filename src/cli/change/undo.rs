@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use crate::arguments::{FullOption, LockOptions, Output, Place};
-use crate::change::apply::new_drift_error;
+use crate::change::apply::new_drift_exit;
 use crate::change::failed::failed;
 use crate::change::prompt::{Prompt, ask};
 use crate::change::recover;
@@ -268,13 +268,7 @@ fn report(undone: &Applied) -> Result<u8, Error> {
         "Undone: {}; verified. The documents are unchanged: the next apply of them writes the values again.\n",
         count(undone.done, "write")
     ))?;
-    match new_drift_error(&undone.new_drift) {
-        Some(error) => {
-            output::error(&error);
-            Ok(exit::NEW_DRIFT)
-        }
-        None => Ok(exit::OK),
-    }
+    Ok(new_drift_exit(&undone.new_drift))
 }
 
 #[cfg(test)]
