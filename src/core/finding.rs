@@ -164,7 +164,7 @@ pub enum Code {
     NK062,
     /// A change of a device's MTU resets an IPv6 MTU of its own.
     NK070,
-    /// A change of a device's MTU changes the MTU of a device above it.
+    /// A change of a device's MTU changes the MTU of a device above it, or of its port.
     NK071,
     /// A declared `all` or `default` has no effect on some interfaces.
     NK072,

@@ -1,6 +1,7 @@
 //! An MTU budget as text: its derivation line by line, and a comparison of CNIs.
 
 pub mod encapsulated;
+pub mod measured_path;
 pub mod path_mtu;
 pub mod replicas;
 

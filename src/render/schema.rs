@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::json::diagnostics::Report;
 use crate::json::output;
 use crate::mtu::encapsulated::EncapsulatedSyn;
+use crate::mtu::measured_path::MeasuredPath;
 use crate::mtu::replicas::Replicas;
 use crate::path::json;
 use netkeel_diagnose::diagnosis::cause::Diagnosis;
@@ -45,6 +46,11 @@ pub fn comparison() -> Value {
     schema::<Comparison>()
 }
 
+/// The schema of a measured path.
+pub fn path_mtu() -> Value {
+    schema::<MeasuredPath<'_>>()
+}
+
 /// The schema of answers to encapsulated SYNs.
 pub fn encapsulated_syn() -> Value {
     schema::<EncapsulatedSyn>()
@@ -75,10 +81,12 @@ struct Closed;
 impl Transform for Closed {
     fn transform(&mut self, schema: &mut Schema) {
         transform_subschemas(self, schema);
-        if !schema
-            .as_object()
-            .is_some_and(|object| object.contains_key("properties"))
-        {
+        // An object of flattened enums alone has no properties of its own.
+        let is_flat = |object: &Map<String, Value>| {
+            object.get("type").is_some_and(|of| of == "object") && object.contains_key("allOf")
+        };
+        let has_keys = |object: &Map<String, Value>| object.contains_key("properties") || is_flat(object);
+        if !schema.as_object().is_some_and(has_keys) {
             return;
         }
         let keyword = match open_branches(schema.as_object_mut()) {

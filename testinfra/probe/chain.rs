@@ -168,7 +168,7 @@ END"
         String::from_utf8(done.stdout).unwrap()
     }
 
-    /// The verdict on the target: the exit status, and `VERDICT MTU by METHOD, limit`.
+    /// The verdict on the target: the exit status, and `VERDICT MTU by METHOD, limit`. The output fits its schema.
     pub fn verdict(&self, options: &[&str]) -> (i32, String) {
         let target = self.target();
         let line = [&["probe", "pmtu", &target, "--output", "json"], options].concat();
@@ -177,6 +177,16 @@ END"
             Ok(json) => json,
             Err(_) => return (code, text),
         };
+        let schema = serde_json::from_str(&self.printed(&["schema", "path-mtu"])).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let wrong: Vec<String> = validator
+            .iter_errors(&json)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}: {json}");
+        let mut more = json.clone();
+        more["more"] = 1.into();
+        assert!(!validator.is_valid(&more), "the schema permits any key");
         let verdict = json["verdict"].as_str().unwrap_or("?");
         let Some(mtu) = json["path_mtu"].as_u64() else {
             return (code, verdict.to_owned());

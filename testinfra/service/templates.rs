@@ -1,5 +1,6 @@
 //! The files that netkeel comes with, as the programs see them that read them.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use super::daemon::netkeel;
@@ -69,12 +70,52 @@ fn the_alerts_say_what_they_should() {
     );
 }
 
-#[test]
-fn the_dashboard_is_json_with_panels() {
+/// The expressions of the dashboard, in order.
+fn expressions() -> Vec<String> {
     let dashboard = TEMPLATES
         .iter()
         .find(|template| template.name == "dashboard.json")
         .unwrap();
     let dashboard: serde_json::Value = serde_json::from_str(dashboard.text).unwrap();
-    assert!(dashboard["panels"].as_array().unwrap().len() > 5);
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
+    targets
+        .map(|target| target["expr"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_expressions_of_the_dashboard_are_promql() {
+    let rules = expressions().into_iter().enumerate().map(|(number, expression)| {
+        let expression = serde_json::Value::from(expression);
+        format!("  - {{record: panel{number}, expr: {expression}}}\n")
+    });
+    let rules: String = rules.collect();
+    let directory = rendered();
+    std::fs::write(
+        directory.path().join("panels.yaml"),
+        format!("groups:\n- name: panels\n  rules:\n{rules}"),
+    )
+    .unwrap();
+    check("promtool", &["check", "rules", "panels.yaml"], directory.path());
+}
+
+#[test]
+fn the_dashboard_and_the_alerts_name_metrics_that_the_reference_has() {
+    let reference = include_str!("../../docs/reference/service.md");
+    let alerts = TEMPLATES
+        .iter()
+        .find(|template| template.name == "alerts.yaml")
+        .unwrap();
+    let texts = expressions().join("\n") + alerts.text;
+    let names = texts.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_'));
+    let names = names.filter(|name| name.starts_with("netkeel_"));
+    let names: BTreeSet<&str> = names.map(|name| name.trim_end_matches("_bucket")).collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        let is_known = [format!("`{name}`"), format!("`{name}{{")]
+            .iter()
+            .any(|known| reference.contains(known));
+        assert!(is_known, "docs/reference/service.md has no metric {name}");
+    }
 }

@@ -4,7 +4,6 @@ mod ipip;
 mod replicate;
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde::Serialize;
 
 use crate::arguments::Format;
 use crate::load::address::{IpVersion, resolve};
@@ -22,7 +21,7 @@ use netkeel_kernel::pod::ends;
 use netkeel_kernel::pod::name::pod_names;
 use netkeel_kernel::probe::path_mtu::probe;
 use netkeel_mtu::probe::reply::Method;
-use netkeel_mtu::probe::report::{Report, Verdict};
+use netkeel_render::mtu::measured_path::MeasuredPath;
 use netkeel_render::mtu::path_mtu::path_mtu;
 use netkeel_render::paint::Paint;
 
@@ -94,20 +93,6 @@ enum Protocol {
     Tcp,
 }
 
-/// The JSON output.
-#[derive(Serialize)]
-struct Document<'a> {
-    format: &'static str,
-    version: u32,
-    verdict: &'static str,
-    /// Bytes; null where nothing was measured.
-    path_mtu: Option<u32>,
-    expected: Option<u32>,
-    as_expected: Option<bool>,
-    #[serde(flatten)]
-    report: &'a Report,
-}
-
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     match &arguments.probe {
@@ -135,7 +120,7 @@ fn pmtu(arguments: &PmtuArguments) -> Result<u8, Error> {
             arguments.expect,
             Paint(output::stdout_colour()),
         ),
-        Format::Json => json(&report, arguments.expect, well)?,
+        Format::Json => output::json(&MeasuredPath::new(&report, arguments.expect))?,
     };
     output::print(&shown)?;
     Ok(match well {
@@ -143,25 +128,6 @@ fn pmtu(arguments: &PmtuArguments) -> Result<u8, Error> {
         Some(false) => exit::CHANGES,
         None => exit::ERROR,
     })
-}
-
-fn json(report: &Report, expected: Option<u32>, as_expected: Option<bool>) -> Result<String, Error> {
-    let verdict = report.verdict();
-    let document = Document {
-        format: "netkeel/path-mtu",
-        version: 1,
-        verdict: match verdict {
-            Verdict::Carries(..) => "carries",
-            Verdict::BlackHole(..) => "black-hole",
-            Verdict::LostOnTheWayBack { .. } => "lost-on-the-way-back",
-            Verdict::Unknown => "unknown",
-        },
-        path_mtu: verdict.measurement().map(|found| found.mtu),
-        expected,
-        as_expected,
-        report,
-    };
-    output::json(&document)
 }
 
 fn methods(protocol: Option<Protocol>, port: Option<u16>) -> Result<Vec<Method>, Error> {

@@ -12,8 +12,9 @@ use netkeel_document::schema;
 /// `plan` is the output of `netkeel plan --output json`, `applied` that of
 /// `netkeel apply --output json`, `diagnostics` that of `netkeel validate --output json`, `path` that of
 /// `netkeel path --output json`, `diagnosis` that of `netkeel doctor --output json`, `comparison` that of
-/// `netkeel doctor --compare --output json`, `encapsulated-syn` that of `netkeel probe ipip --output json`, and
-/// `replicas` that of `netkeel probe replicate --output json`.
+/// `netkeel doctor --compare --output json`, `path-mtu` that of `netkeel probe pmtu --output json`,
+/// `encapsulated-syn` that of `netkeel probe ipip --output json`, and `replicas` that of
+/// `netkeel probe replicate --output json`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Format to describe
@@ -31,6 +32,7 @@ pub(crate) enum Of {
     Path,
     Diagnosis,
     Comparison,
+    PathMtu,
     EncapsulatedSyn,
     Replicas,
     Snapshot,
@@ -46,6 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Of::Path => output::pretty(&netkeel_render::schema::path()),
         Of::Diagnosis => output::pretty(&netkeel_render::schema::diagnosis()),
         Of::Comparison => output::pretty(&netkeel_render::schema::comparison()),
+        Of::PathMtu => output::pretty(&netkeel_render::schema::path_mtu()),
         Of::EncapsulatedSyn => output::pretty(&netkeel_render::schema::encapsulated_syn()),
         Of::Replicas => output::pretty(&netkeel_render::schema::replicas()),
         Of::Snapshot => output::pretty(&netkeel_render::schema::snapshot()),

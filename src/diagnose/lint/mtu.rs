@@ -178,7 +178,13 @@ fn above_ports(name: LinkName, link: &Link, ports: Option<&Ports>, findings: &mu
             "its MTU is {} and its port {port} has {mtu}: larger packets by that port are dropped",
             link.mtu
         );
-        let remedy = format!("set the MTU of {port} to {}, or lower {name}", link.mtu);
+        let remedy = match link.kind_name() {
+            "team" => format!(
+                "set the MTU of {name} to {mtu}, and then to {}: it sets that of its ports",
+                link.mtu
+            ),
+            _ => format!("set the MTU of {port} to {}, or lower {name}", link.mtu),
+        };
         findings.add(Code::NK014, name, message, remedy);
     }
 }

@@ -73,7 +73,7 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
         .filter(|(_, link)| link.kind_name() == "wireguard");
     let tunnels = tunnels.map(|(name, _)| *name).filter(|_| uses_wireguard);
     let concerned: BTreeSet<LinkName> = wanted.chain(skipped).chain(above).chain(tunnels).collect();
-    side_effect::check(&planned.plan, wants, &mut findings);
+    side_effect::check(&planned.plan, wants, host, &mut findings);
     newly_too_large(host, planned, &mut findings);
     // A plan names each device that it makes too large.
     let none = TooLarge::default();

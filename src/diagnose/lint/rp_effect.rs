@@ -41,7 +41,7 @@ pub(crate) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
                     "its effective rp_filter is {} (decided by {decider}), which drops the IPv4 packets that it decapsulates: their reverse path is another interface",
                     word(effective.value)
                 );
-                findings.add(Code::NK009, name, message, "declare rp_filter: off for the tunnel and 0 for net.ipv4.conf.all; or loose, with an address on the tunnel");
+                findings.add(Code::NK009, name, message, "declare rp_filter: off for the tunnel, 0 for net.ipv4.conf.all, and each other interface as it should be; or loose, with an address on the tunnel");
             }
             _ => {}
         }

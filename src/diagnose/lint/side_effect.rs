@@ -11,7 +11,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_plan::plan::Plan;
 
 /// Reports what the MTU of a plan changes and no document declares.
-pub(crate) fn check(plan: &Plan, wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
+pub(crate) fn check(plan: &Plan, wants: &BTreeMap<Fact, Want>, host: &Snapshot, findings: &mut Findings) {
     for step in &plan.steps {
         let Op::SetMtu { target, .. } = &step.op else {
             continue;
@@ -33,21 +33,30 @@ pub(crate) fn check(plan: &Plan, wants: &BTreeMap<Fact, Want>, findings: &mut Fi
                     );
                 }
                 (Object::Link(name), Field::Mtu) => {
+                    let (relation, remedy) = if is_port_of(*name, target.name, host) {
+                        (
+                            "of which it is a port",
+                            "a new MTU of the master always reaches its ports",
+                        )
+                    } else {
+                        ("which is below it", "declare its MTU if it should have another")
+                    };
                     let message = format!(
-                        "its MTU changes from {from} to {to} with that of {}, which is below it",
+                        "its MTU changes from {from} to {to} with that of {}, {relation}",
                         target.name
                     );
-                    findings.add(
-                        Code::NK071,
-                        name,
-                        message,
-                        "declare its MTU if it should have another",
-                    );
+                    findings.add(Code::NK071, name, message, remedy);
                 }
                 _ => {}
             }
         }
     }
+}
+
+/// Whether a device is a port of another.
+fn is_port_of(port: LinkName, master: LinkName, host: &Snapshot) -> bool {
+    let index = host.link(port).and_then(|link| link.master);
+    index.is_some() && index == host.link(master).map(|link| link.index)
 }
 
 /// The devices above the interfaces whose MTU a plan changes, directly or through another device.

@@ -127,7 +127,7 @@ impl Model {
     }
 
     /// Sets an MTU. Upper devices follow downwards but not upwards; a bridge follows its ports both
-    /// ways.
+    /// ways; ports follow a bond.
     pub fn set_mtu(&mut self, name: LinkName, mtu: u32, changes: &mut Vec<Change>) {
         let Some(before) = self.host.links.get(&name).map(|link| link.mtu) else {
             return;

@@ -153,6 +153,9 @@ impl Model {
             let largest = link.max_mtu;
             return refuse(format!("MTU {mtu} is above the maximum of {name}, {largest}"));
         }
+        if let Some(error) = self.refuses_port(name, link, mtu) {
+            return Some(error);
+        }
         // Limits from `macvlan_change_mtu`, `vlan_dev_change_mtu`, `ipvlan_adjust_mtu`,
         // `vxlan_change_mtu`.
         let headroom = match link.kind_name() {
@@ -171,6 +174,29 @@ impl Model {
                 ))
             })
             .flatten()
+    }
+
+    /// A team refuses another MTU for its port (`team_device_event`). A device that sets the MTU of its
+    /// ports fails with the first of them (`bond_change_mtu`, `team_change_mtu`).
+    fn refuses_port(&self, name: LinkName, link: &Link, mtu: u32) -> Option<Error> {
+        let master = link.master.and_then(|index| self.host.by_index(index));
+        if let Some((team, _)) = master.filter(|(_, master)| master.kind_name() == "team") {
+            return refuse(format!(
+                "{name} is a port of {team}: a team sets the MTU of its ports"
+            ))
+            .map(|error| error.hint(format!("declare the MTU of {team}")));
+        }
+        let mut ports = self.stack.ports(link);
+        ports.find_map(|port| {
+            let largest = self.host.links.get(&port)?.max_mtu;
+            (largest != 0 && mtu > largest)
+                .then(|| {
+                    refuse(format!(
+                        "MTU {mtu} is above the maximum of {port}, a port of {name}: {largest}"
+                    ))
+                })
+                .flatten()
+        })
     }
 
     /// A VLAN cannot be up while its lower device is down (`vlan_dev_open`), unless its binding is

@@ -15,6 +15,10 @@ const FOLLOW_BOTH: &[&str] = &["ipvlan", "ipvtap"];
 /// Kinds that are deleted with their lower device but keep their MTU when its MTU changes.
 const DELETED_WITH_LOWER: &[&str] = &["vxlan"];
 
+/// Kinds that give their ports their own MTU (`bond_change_mtu`, `team_change_mtu`). The physical one
+/// is hv_netvsc, the master of the interface that serves it (`netvsc_change_mtu`).
+const SET_THEIR_PORTS: &[&str] = &["bond", "team", "physical"];
+
 /// MTU of a bridge without ports in bytes: ETH_DATA_LEN (`br_mtu_min`, net/bridge/br_if.c).
 const BRIDGE_MTU: u32 = 1500;
 
@@ -22,6 +26,8 @@ const BRIDGE_MTU: u32 = 1500;
 #[derive(Clone, Debug, Default)]
 pub struct Stack {
     uppers: BTreeMap<u32, Vec<LinkName>>,
+    /// The ports that get the MTU of their master, by its index.
+    ports: BTreeMap<u32, Vec<LinkName>>,
     /// The bridges, by index.
     bridges: BTreeMap<u32, Bridge>,
 }
@@ -66,9 +72,14 @@ impl Stack {
                 stack.bridges.insert(link.index, bridge);
             }
         }
-        for link in host.links.values() {
-            if let Some(bridge) = link.master.and_then(|master| stack.bridges.get_mut(&master)) {
+        for (name, link) in &host.links {
+            let Some(index) = link.master else { continue };
+            if let Some(bridge) = stack.bridges.get_mut(&index) {
                 *bridge.ports.entry(link.mtu).or_default() += 1;
+            }
+            let master = host.by_index(index);
+            if master.is_some_and(|(_, master)| SET_THEIR_PORTS.contains(&master.kind_name())) {
+                stack.ports.entry(index).or_default().push(*name);
             }
         }
         // The kernel does not expose BROPT_MTU_SET_BY_USER. An MTU that differs from the ports' was
@@ -79,9 +90,10 @@ impl Stack {
         stack
     }
 
-    /// Whether the link has upper devices or is a bridge.
+    /// Whether the link has upper devices, is a bridge, or sets the MTU of its ports.
     pub(crate) fn carries(&self, link: &Link) -> bool {
         self.bridges.contains_key(&link.index)
+            || self.ports.contains_key(&link.index)
             || self
                 .uppers
                 .get(&link.index)
@@ -106,9 +118,13 @@ impl Stack {
     pub fn forget(&mut self, name: LinkName, host: &Snapshot) -> Option<(LinkName, u32)> {
         let link = host.links.get(&name)?;
         self.uppers.remove(&link.index);
+        self.ports.remove(&link.index);
         self.bridges.remove(&link.index);
         if let Some(uppers) = link.lower.and_then(|lower| self.uppers.get_mut(&lower)) {
             uppers.retain(|upper| *upper != name);
+        }
+        if let Some(ports) = link.master.and_then(|master| self.ports.get_mut(&master)) {
+            ports.retain(|port| *port != name);
         }
         let bridge = self.bridges.get_mut(&link.master?)?;
         take(&mut bridge.ports, link.mtu);
@@ -127,7 +143,7 @@ impl Stack {
         }
     }
 
-    /// The MTU changes that follow from one: upper devices with their new MTUs.
+    /// The MTU changes that follow from one: upper devices and ports with their new MTUs.
     pub(crate) fn mtu_changed(
         &mut self,
         name: LinkName,
@@ -135,13 +151,13 @@ impl Stack {
         to: u32,
         host: &Snapshot,
     ) -> Vec<(LinkName, u32)> {
-        if self.uppers.is_empty() && self.bridges.is_empty() {
+        if self.uppers.is_empty() && self.bridges.is_empty() && self.ports.is_empty() {
             return Vec::new();
         }
         let Some(link) = host.links.get(&name) else {
             return Vec::new();
         };
-        let mut follow = Vec::new();
+        let mut follow: Vec<(LinkName, u32)> = self.ports(link).map(|port| (port, to)).collect();
         for (upper, above) in self.above(link, host) {
             let kind = above.kind_name();
             let down = FOLLOW_DOWN.contains(&kind) && above.mtu > to;
@@ -188,6 +204,11 @@ impl Stack {
             .filter(|(_, above)| above.kind_name() == "vlan")
             .map(|(name, _)| name)
             .collect()
+    }
+
+    /// The ports that get the MTU of this device.
+    pub(crate) fn ports(&self, link: &Link) -> impl Iterator<Item = LinkName> {
+        self.ports.get(&link.index).into_iter().flatten().copied()
     }
 
     fn above<'a>(&'a self, link: &Link, host: &'a Snapshot) -> impl Iterator<Item = (LinkName, &'a Link)> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use netkeel_core::probe::Protocol;
@@ -16,7 +17,7 @@ pub const UDP_PORT: u16 = 33_434;
 pub const TCP_PORT: u16 = 443;
 
 /// How a path is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "protocol", rename_all = "lowercase")]
 pub enum Method {
     /// An ICMP echo request.
@@ -63,7 +64,7 @@ impl fmt::Display for Method {
 }
 
 /// Where a packet was found too large.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reporter {
     /// The interface of this host refused to send it.
@@ -73,13 +74,14 @@ pub enum Reporter {
 }
 
 /// The answer to one size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "reply", rename_all = "kebab-case")]
 pub enum Reply {
     /// The target answered, so the packet arrived.
     Answered {
         /// Time between the packet and its answer; `None` if several packets were on the way.
         #[serde(rename = "micros", serialize_with = "micros")]
+        #[schemars(with = "Option<u64>")]
         after: Option<Duration>,
         /// Bytes of the largest piece in which an answer of the same size came back. `None` if the answer is
         /// smaller than the packet by its nature, as that of UDP and TCP.

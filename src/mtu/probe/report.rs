@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::probe::reply::{Method, Reply};
@@ -10,7 +11,7 @@ use crate::probe::trace::Trace;
 use netkeel_core::name::link::LinkName;
 
 /// The route to the target, as the kernel has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RouteTo {
     /// The interface.
     pub interface: LinkName,
@@ -27,7 +28,7 @@ pub struct RouteTo {
 }
 
 /// The result with one method.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
     /// The path was measured.
@@ -52,7 +53,7 @@ pub enum Outcome {
 }
 
 /// One method and its result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Trial {
     /// The method.
     #[serde(flatten)]
@@ -63,7 +64,7 @@ pub struct Trial {
 }
 
 /// All that was learned of a path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Report {
     /// The target's address.
     pub target: IpAddr,

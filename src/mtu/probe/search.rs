@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::probe::reply::{Reply, Reporter};
@@ -16,7 +17,7 @@ pub const MOST: u32 = 65_535;
 const SIZES: usize = 40;
 
 /// One size that was asked, and the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Attempt {
     /// Bytes of the IP packet, its header included.
     pub size: u32,
@@ -26,7 +27,7 @@ pub struct Attempt {
 }
 
 /// Why nothing larger passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "limit", rename_all = "kebab-case")]
 pub enum Limit {
     /// The largest IP packet passes.
@@ -52,7 +53,8 @@ pub enum Limit {
 }
 
 /// A finished search.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub struct Measurement {
     /// Bytes of the largest packet that was answered.
     pub mtu: u32,

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One hop of a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Hop {
     /// The TTL with which it was reached: the first router is 1.
     pub number: u8,
@@ -14,7 +15,7 @@ pub struct Hop {
 }
 
 /// The hops that answered packets of one size.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Trace {
     /// Bytes of each packet.
     pub size: u32,

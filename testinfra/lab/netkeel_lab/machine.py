@@ -18,6 +18,8 @@ REBOOT_LIMIT = 180
 # The flag of a processor that takes interrupts.
 INTERRUPTS = 0x200
 COMMAND_LIMIT = 600
+# How often a command of a test tries to connect, 20 s each.
+CONNECTION_ATTEMPTS = 4
 STOP_LIMIT = 20
 
 SSH_CONFIG = """\
@@ -116,7 +118,7 @@ class Machine:
             if not self._pid():
                 raise LabError(f"QEMU of {self.name} ended{self.last_words()}")
             try:
-                return self.call(ready, limit=60).returncode == 0
+                return self.call(ready, limit=60, attempts=1).returncode == 0
             except LabError:
                 return False
 
@@ -136,13 +138,17 @@ class Machine:
             raise LabError(f"{self.name} is not up")
         return ["ssh", "-F", str(self.ssh_config), self.name, *command]
 
-    def call(self, command, limit=COMMAND_LIMIT, stdin=None):
+    def call(self, command, limit=COMMAND_LIMIT, stdin=None, attempts=CONNECTION_ATTEMPTS):
         """Runs a shell command in the guest and returns what subprocess.run returns, its outputs as text."""
         source = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
         try:
-            return subprocess.run(
-                self.ssh_command(command), capture_output=True, text=True, errors="replace", timeout=limit, check=False, **source
-            )
+            for left in reversed(range(attempts)):
+                done = subprocess.run(
+                    self.ssh_command(command), capture_output=True, text=True, errors="replace", timeout=limit, check=False, **source
+                )
+                # A busy machine starves the guest's sshd. The command did not begin.
+                if not left or done.returncode != 255 or "banner exchange" not in done.stderr:
+                    return done
         except subprocess.TimeoutExpired as error:
             raise LabError(f"{self.name}: no end of {command!r} after {limit} s{self.last_words()}") from error
 

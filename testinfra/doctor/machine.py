@@ -1,0 +1,70 @@
+"""Counters whose limits belong to the whole machine: each is provoked, and `netkeel doctor` names the cause and no other."""
+
+import contextlib
+import json
+
+from realserver.host import GUEST
+
+WINDOW = "6s"
+
+
+def doctor(host, traffic):
+    """The diagnosis of a window in which the guest sends."""
+    command = f"{GUEST}/guest/send {traffic} & netkeel doctor --window {WINDOW} --output json; wait"
+    return json.loads(host.sh(command))
+
+
+def causes(diagnosis):
+    """The kinds of the causes, each with its grounds."""
+    return [(cause["kind"], cause["grounds"]) for cause in diagnosis["causes"]]
+
+
+@contextlib.contextmanager
+def sysctls(host, **values):
+    """Sets sysctls, by the last part of their names, and restores them."""
+    paths = {path.rsplit("/", 1)[1]: path for path in SYSCTLS}
+    before = {name: host.sh(f"cat {paths[name]}") for name in values}
+    try:
+        for name, value in values.items():
+            host.sh(f"echo {value} >{paths[name]}")
+        yield
+    finally:
+        for name in reversed(list(before)):
+            host.sh(f"echo {before[name]} >{paths[name]}")
+
+
+SYSCTLS = [
+    "/proc/sys/net/netfilter/nf_conntrack_max",
+    "/proc/sys/net/core/netdev_max_backlog",
+    "/proc/sys/net/core/netdev_budget",
+    "/proc/sys/net/ipv4/neigh/default/gc_thresh1",
+    "/proc/sys/net/ipv4/neigh/default/gc_thresh2",
+    "/proc/sys/net/ipv4/neigh/default/gc_thresh3",
+]
+
+
+def run(report, host):
+    """Each limit: with its usual value nothing is found, with a small one its cause."""
+    host.sh(f"{GUEST}/guest/topology")
+    for traffic in ("one-flow", "many-flows", "many-neighbours", "broadcasts"):
+        found = causes(doctor(host, traffic))
+        report.check(f"{traffic}: nothing is found with the usual limits", found == [], found)
+
+    flows = int(host.sh("cat /proc/sys/net/netfilter/nf_conntrack_count"))
+    with sysctls(host, nf_conntrack_max=flows + 20):
+        expect(report, "a full connection table", doctor(host, "many-flows"), "conntrack-full")
+    with sysctls(host, netdev_max_backlog=1):
+        expect(report, "a full queue of received packets", doctor(host, "broadcasts"), "backlog-full")
+    # One of the neighbours that this session needs is there already.
+    with sysctls(host, gc_thresh1=1, gc_thresh2=4, gc_thresh3=8):
+        expect(report, "a full neighbour table", doctor(host, "many-neighbours"), "neighbours-full")
+    with sysctls(host, netdev_budget=1):
+        diagnosis = doctor(host, "one-flow")
+        squeezed = [growth for growth in diagnosis["also"] if growth["counter"].startswith("softnet time_squeeze ")]
+        report.check("a CPU that is out of budget loses nothing: it is no cause", causes(diagnosis) == [], diagnosis)
+        report.check("a CPU that is out of budget is shown", bool(squeezed), diagnosis)
+
+
+def expect(report, what, diagnosis, kind):
+    """The cause, by its counters, and no other."""
+    report.check(what, causes(diagnosis) == [(kind, "counted")], diagnosis)
