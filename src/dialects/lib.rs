@@ -3,7 +3,9 @@
 mod ansible;
 pub mod dialect;
 mod dispatch;
+pub mod go_pmtud;
 pub mod hiera;
 pub mod talos;
 mod variables;
 mod version;
+pub mod write;

@@ -79,6 +79,38 @@ fn a_wrong_value_is_refused_by_its_name() {
     }
 }
 
+/// The values that `netkeel render chart-values` prints for the example of go-pmtud, as the documentation shows them.
+fn values_from_go_pmtud() -> String {
+    let page = include_str!("../../docs/how-to/replicate.md");
+    let command = "$ netkeel render chart-values --go-pmtud examples/sources/go-pmtud.yaml\n";
+    let (_, shown) = page.split_once(command).unwrap();
+    shown.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_values_of_go_pmtud_give_the_same_replication() {
+    let directory = tempfile::tempdir().unwrap();
+    let values = directory.path().join("values.yaml");
+    std::fs::write(&values, values_from_go_pmtud()).unwrap();
+    let chart = chart();
+    let (chart, values) = (chart.to_str().unwrap(), values.to_str().unwrap());
+    let output = helm(&["template", "a", chart, "--values", values]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    for line in [
+        "group: 33",
+        "- eth0",
+        "- 192.168.100.0/24",
+        "ttl: 10",
+        "- 192.168.100.2\n",
+        "- 192.100.0.50\n",
+        "containerPort: 30040",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
 #[test]
 fn the_server_takes_what_the_chart_renders() {
     let plane = ControlPlane::start();

@@ -50,8 +50,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $nflog := merge (dict "packet-too-big" $entry) (default dict (get $document "nflog")) }}
 {{- $_ := set $document "nflog" $nflog }}
 {{- $service := printf "%s/%s" .Release.Namespace (include "netkeel.fullname" .) }}
-{{- $peers := dict "endpoints" (dict "service" $service "families" $replication.families) }}
-{{- $worker := dict "nflog" "packet-too-big" "mode" $replication.mode "peers" $peers }}
+{{- $worker := dict "nflog" "packet-too-big" "mode" $replication.mode }}
+{{- if $replication.peers }}
+{{- $_ := set $worker "peers" $replication.peers }}
+{{- else }}
+{{- $_ := set $worker "peers" (dict "endpoints" (dict "service" $service "families" $replication.families)) }}
+{{- end }}
 {{- if $replication.ttl }}{{- $_ := set $worker "ttl" (int $replication.ttl) }}{{- end }}
 {{- if $replication.vips }}{{- $_ := set $worker "vips" $replication.vips }}{{- end }}
 {{- $_ := set $document "replicate" (merge (default dict (get $document "replicate")) $worker) }}

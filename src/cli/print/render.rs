@@ -1,20 +1,24 @@
 //! `netkeel render`: prints files that ship with netkeel, and documents in other formats.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use crate::arguments::{Documents, parse_talos_version};
 use crate::load::documents::{load_configuration, load_with_configuration};
+use crate::load::file::read_file;
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_dialects::go_pmtud;
 use netkeel_dialects::talos::version::{KNOWN, Version};
 use netkeel_dialects::talos::write::{cozystack, machine, patches};
 use netkeel_render::templates::TEMPLATES;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::sources::Sources;
 
 /// Outputs that are made from a document, with their help.
-const DOCUMENTS: [(&str, &str); 3] = [
+const DOCUMENTS: [(&str, &str); 4] = [
     (TALOS, "Talos Linux: machine config patches for a document"),
     (
         "daemonset",
@@ -24,11 +28,17 @@ const DOCUMENTS: [(&str, &str); 3] = [
         COZYSTACK,
         "CozyStack: its Package or ConfigMap with the pod MTU of the document",
     ),
+    (
+        CHART_VALUES,
+        "Kubernetes: values of netkeel's Helm chart, from go-pmtud's",
+    ),
 ];
 
 pub(crate) const TALOS: &str = "talos";
 
 pub(crate) const COZYSTACK: &str = "cozystack";
+
+const CHART_VALUES: &str = "chart-values";
 
 /// Print a file that ships with netkeel, or Talos patches
 ///
@@ -52,6 +62,9 @@ pub(crate) struct Arguments {
     /// File with CozyStack's Package or ConfigMap and kube-ovn's Subnets; other values are kept
     #[arg(long, value_name = "FILE", required_if_eq("name", COZYSTACK))]
     manifests: Option<PathBuf>,
+    /// File with the values of go-pmtud's chart, for chart-values
+    #[arg(long, value_name = "FILE", required_if_eq("name", CHART_VALUES))]
+    go_pmtud: Option<PathBuf>,
     /// Container image of the DaemonSet
     #[arg(long, default_value = concat!("netkeel:", env!("CARGO_PKG_VERSION")))]
     image: String,
@@ -69,6 +82,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     if let Some(template) = template {
         output::print(template.text)?;
         return Ok(exit::OK);
+    }
+    if let (CHART_VALUES, Some(file)) = (arguments.name.as_str(), &arguments.go_pmtud) {
+        return chart_values(file);
     }
     let netns = arguments.documents.place.netns();
     let Some((document, configuration)) = load_with_configuration(&arguments.documents, netns)? else {
@@ -100,4 +116,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     output::print(&rendered)?;
     Ok(exit::OK)
+}
+
+/// The values of netkeel's chart, from those of go-pmtud's.
+fn chart_values(file: &Path) -> Result<u8, Error> {
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let name = file.display().to_string();
+    // The values of a chart may hold secrets of other programs.
+    let reads = |path: &[&str]| {
+        path.first()
+            .is_some_and(|first| go_pmtud::SECTIONS.contains(first))
+    };
+    let nodes = sources.load_foreign(&name, read_file(file)?, false, &reads, &mut diagnostics);
+    let converted = nodes
+        .first()
+        .map(|node| go_pmtud::chart_values(node, &mut diagnostics))
+        .transpose()?;
+    match converted.filter(|_| diagnostics.is_empty()) {
+        Some(values) => {
+            output::print(&values)?;
+            Ok(exit::OK)
+        }
+        None => {
+            output::diagnostics(&diagnostics, &sources);
+            Ok(exit::ERROR)
+        }
+    }
 }

@@ -2,6 +2,4 @@
 
 pub mod cozystack;
 pub mod machine;
-mod node;
 pub mod patches;
-pub mod yaml;

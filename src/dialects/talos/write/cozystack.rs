@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::talos::configuration::Configuration;
 use crate::talos::cozystack::{DAEMONSET, PODS, VALUES, argument, config_map, package, subnets_with_mtu};
-use crate::talos::write::node::{of, of_canonical, set, string, take};
-use crate::talos::write::yaml;
+use crate::write::node::{of, of_canonical, set, string, take};
+use crate::write::yaml;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_document::document::Document;
 use netkeel_source::diagnostic::Diagnostics;

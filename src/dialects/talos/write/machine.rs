@@ -8,7 +8,7 @@ use crate::talos::keys::{KUBESPAN_KIND, TUNNEL_INTERFACE};
 use crate::talos::links::Link;
 use crate::talos::version;
 use crate::talos::version::{Version, since};
-use crate::talos::write::node::{list, map, of, of_kind, string};
+use crate::write::node::{list, map, of, of_kind, string};
 use netkeel_source::node::{Data, Entry, Node};
 
 /// The document of the node.

@@ -1,0 +1,4 @@
+//! Writes trees as YAML.
+
+pub(crate) mod node;
+pub mod yaml;
