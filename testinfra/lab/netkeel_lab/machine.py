@@ -192,15 +192,17 @@ class Machine:
         self.wait_for_boot(failing)
 
     def _reset_if_stuck(self):
-        """Resets a guest whose first processor stands still with interrupts off: emulated ones, seldom, do as the kernel starts."""
+        """Resets a guest that restarts no further: its last word is that it restarts, or its first processor stands still with
+        interrupts off. Emulated ones, seldom, do so as the kernel starts."""
         monitor = Qmp(self.run / "qmp.sock")
         seen = set()
         for _ in range(5):
             registers = monitor.ask("human-monitor-command", **{"command-line": "info registers"})
             seen.update(re.findall(r"CPU#0\s.*?RIP=(\w+) RFL=(\w+)", registers, re.DOTALL))
             time.sleep(0.5)
-        if len(seen) == 1 and not any(int(flags, 16) & INTERRUPTS for _, flags in seen):
-            print(f"lab: the kernel of {self.name} stood still as it started, and is reset", file=sys.stderr, flush=True)
+        is_stuck = len(seen) == 1 and not any(int(flags, 16) & INTERRUPTS for _, flags in seen)
+        if is_stuck or self.last_words().rstrip().endswith("reboot: Restarting system"):
+            print(f"lab: the kernel of {self.name} did not start, and is reset", file=sys.stderr, flush=True)
             monitor.ask("system_reset")
         monitor.close()
 
