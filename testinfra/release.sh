@@ -1,10 +1,10 @@
 #!/bin/sh
 # release.sh: the static binaries as they are released. Builds both, and holds them to their size, to being static, and
-# the one of the other architecture to running (under qemu-user). The last line is `N passed, M failed`.
+# the one of the other architecture to running (under qemu-user); and the image of both. The last line is `N passed, M failed`.
 set -eu
 cd "$(dirname "$(readlink -f "$0")")/.."
 . testinfra/toolchain
-testinfra/install-packages qemu-user-static file
+testinfra/install-packages file qemu-user-static skopeo umoci
 largest=16000000
 passed=0 failed=0
 target=$(target_directory)
@@ -43,6 +43,42 @@ aarch64=$target/aarch64-unknown-linux-musl/release/netkeel
 check 'x86_64 tells its version' "$x86_64" --version
 check 'aarch64 tells its version' qemu-aarch64-static "$aarch64" --version
 check 'aarch64 plans what x86_64 plans' same_plan "$aarch64" "$x86_64"
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
+SOURCE_DATE_EPOCH=1767225600
+export SOURCE_DATE_EPOCH
+
+# image NAME: makes the image from scratch.
+image() {
+    talos/extension/build "$x86_64" "$scratch/amd64" >/dev/null &&
+        talos/extension/build "$aarch64" "$scratch/arm64" >/dev/null &&
+        release/image "$scratch/$1" "amd64=$scratch/amd64/netkeel-image.tar" "arm64=$scratch/arm64/netkeel-image.tar"
+}
+same_image() { image one.tar && image two.tar && cmp "$scratch/one.tar" "$scratch/two.tar"; }
+# What a registry and a runtime read of the image of one architecture.
+described() {
+    skopeo inspect --override-arch "$1" "oci-archive:$scratch/one.tar" |
+        jq --exit-status --arg architecture "$1" --arg version "$("$x86_64" --version | cut -d ' ' -f 2)" \
+            '.Architecture == $architecture and .Os == "linux" and .Labels["org.opencontainers.image.version"] == $version and (.Layers | length) == 1'
+    skopeo inspect --config --override-arch "$1" "oci-archive:$scratch/one.tar" |
+        jq --exit-status '.config.Entrypoint == ["/usr/bin/netkeel"] and .config.Cmd == ["run"]'
+}
+# The file system of the image of one architecture holds a netkeel that runs in it, and no other program.
+runs() {
+    skopeo copy --quiet --override-arch "$1" "oci-archive:$scratch/one.tar" "oci:$scratch/layout-$1:image" &&
+        umoci unpack --image "$scratch/layout-$1:image" "$scratch/root-$1" >/dev/null &&
+        [ "$(cd "$scratch/root-$1/rootfs" && find . -type f -perm -1)" = ./usr/bin/netkeel ] &&
+        cp "$(command -v qemu-aarch64-static)" "$scratch/root-$1/rootfs/" &&
+        chroot "$scratch/root-$1/rootfs" ${2+"$2"} /usr/bin/netkeel --version
+}
+check 'two builds of the image are the same' same_image
+check 'the image of amd64 is described' described amd64
+check 'the image of arm64 is described' described arm64
+check 'the image of amd64 runs' runs amd64
+check 'the image of arm64 runs' runs arm64 /qemu-aarch64-static
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
