@@ -57,6 +57,18 @@ image() {
         talos/extension/build "$aarch64" "$scratch/arm64" >/dev/null &&
         release/image "$scratch/$1" "amd64=$scratch/amd64/netkeel-image.tar" "arm64=$scratch/arm64/netkeel-image.tar"
 }
+extension() {
+    release/image --extension "$scratch/$1" "amd64=$scratch/amd64/netkeel-extension.tar" "arm64=$scratch/arm64/netkeel-extension.tar"
+}
+same_extension() { extension three.tar && extension four.tar && cmp "$scratch/three.tar" "$scratch/four.tar"; }
+# Talos's imager takes the file of the service and the manifest from the image of the architecture.
+extends() {
+    skopeo copy --quiet --override-arch "$1" "oci-archive:$scratch/three.tar" "oci:$scratch/extension-$1:image" &&
+        umoci unpack --image "$scratch/extension-$1:image" "$scratch/files-$1" >/dev/null &&
+        grep -q '^  name: netkeel$' "$scratch/files-$1/rootfs/manifest.yaml" &&
+        cmp talos/extension/netkeel.yaml "$scratch/files-$1/rootfs/rootfs/usr/local/etc/containers/netkeel.yaml"
+}
+refuses_dynamic() { ! talos/extension/build "$(command -v ls)" "$scratch/dynamic"; }
 same_image() { image one.tar && image two.tar && cmp "$scratch/one.tar" "$scratch/two.tar"; }
 # What a registry and a runtime read of the image of one architecture.
 described() {
@@ -79,6 +91,10 @@ check 'the image of amd64 is described' described amd64
 check 'the image of arm64 is described' described arm64
 check 'the image of amd64 runs' runs amd64
 check 'the image of arm64 runs' runs arm64 /qemu-aarch64-static
+check 'two builds of the extension are the same' same_extension
+check 'the extension of amd64 has its files' extends amd64
+check 'the extension of arm64 has its files' extends arm64
+check 'a dynamic program is no extension' refuses_dynamic
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
