@@ -110,7 +110,12 @@ impl Tree {
 
     /// Opens a sysctl for a write; see [`Opened`].
     pub(crate) fn open_for_write(&mut self, key: &SysctlKey) -> Result<Opened, Error> {
-        match self.file(key, OFlag::O_WRONLY) {
+        let opened = match self.file(key, OFlag::O_RDWR) {
+            // One that can only be written.
+            Err(Errno::EACCES) => self.file(key, OFlag::O_WRONLY),
+            opened => opened,
+        };
+        match opened {
             Ok(file) => Ok(Opened(file)),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Err(Error::new(
                 ErrorKind::Missing,
@@ -169,11 +174,14 @@ pub struct Opened(File);
 
 impl Opened {
     /// Writes the value, in one call: a second one would start over.
+    ///
+    /// Before Linux 6.12, a write of `net.ipv6.conf.*.ignore_routes_with_linkdown` succeeds and says that it took one
+    /// byte (`addrconf_sysctl_ignore_routes_with_linkdown`, net/ipv6/addrconf.c). The value that the file has then decides.
     pub fn write(mut self, value: &str) -> Result<(), Error> {
         let line = [value, "\n"].concat();
         loop {
             return match self.0.write(line.as_bytes()) {
-                Ok(written) if written == line.len() => Ok(()),
+                Ok(written) if written == line.len() || self.holds(value) => Ok(()),
                 Ok(written) => Err(Error::new(
                     ErrorKind::Refused,
                     format!(
@@ -188,6 +196,15 @@ impl Opened {
                 Err(cause) => Err(error(cause)),
             };
         }
+    }
+
+    /// Whether the file has this value now.
+    fn holds(&self, value: &str) -> bool {
+        // A longer value is another one.
+        let mut buffer = vec![0; value.len() + 64];
+        let read = self.0.read_at(&mut buffer, 0).ok();
+        let text = read.and_then(|length| std::str::from_utf8(buffer.get(..length)?).ok());
+        text.is_some_and(|text| fold(text) == fold(value))
     }
 }
 
