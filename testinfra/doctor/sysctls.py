@@ -9,7 +9,7 @@ ELSEWHERE = {"forwarding", "mc_forwarding", "disable_ipv6", "mtu", "rp_filter"}
 LIST = """ip netns exec sysctls sh -c 'cd /proc/sys && for family in ipv4 ipv6; do for name in v0 default; do
     for file in net/$family/conf/$name/* net/$family/neigh/$name/*; do
         value=$(cat "$file" 2>/dev/null) && case $value in 0|1) echo "$file $value";; esac
-    done; done; done'"""
+    done; done; done; true'"""
 
 
 def values(host):
