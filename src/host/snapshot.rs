@@ -242,7 +242,8 @@ mod tests {
         let start = "this is not a snapshot: field `links.eth0.mtu`: invalid type: string \"large\"";
         assert!(mtu.starts_with(start), "{mtu}");
         let sysctl = error("/sysctls/net~1core~1rmem_max", 7.into());
-        let start = "this is not a snapshot: field `sysctls.net/core/rmem_max`: expected an object with `value`";
+        let start =
+            "this is not a snapshot: field `sysctls.net/core/rmem_max`: expected an object with `value`";
         assert!(sysctl.starts_with(start), "{sysctl}");
         let newer = error("/format", 9.into());
         assert_eq!(newer, "the snapshot has format 9; this netkeel reads format 1");

@@ -11,6 +11,7 @@ use crate::json::output;
 use crate::mtu::encapsulated::EncapsulatedSyn;
 use crate::mtu::replicas::Replicas;
 use crate::path::json;
+use crate::review;
 use netkeel_diagnose::diagnosis::cause::Diagnosis;
 use netkeel_diagnose::diagnosis::compare::Comparison;
 use netkeel_host::snapshot::Snapshot;
@@ -28,6 +29,11 @@ pub fn applied() -> Value {
 /// The schema of the errors of documents.
 pub fn diagnostics() -> Value {
     schema::<Report<'_>>()
+}
+
+/// The schema of a review.
+pub fn review() -> Value {
+    schema::<review::json::Review<'_>>()
 }
 
 /// The schema of paths.
