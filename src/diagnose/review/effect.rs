@@ -131,7 +131,10 @@ impl Effect {
 
 /// The range of one value.
 pub(super) fn range(value: Option<&Value>) -> Range {
-    let number = value.and_then(Value::number)?;
+    let value = value?;
+    // A sysctl's value is text.
+    let text = value.text().filter(|text| !text.is_secret());
+    let number = value.number().or_else(|| text?.parse().ok())?;
     Some((number, number))
 }
 

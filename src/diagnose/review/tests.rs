@@ -27,7 +27,8 @@ fn host(pods: &[u32], sysctls: &[(&str, &str)]) -> Snapshot {
     let link = |index: usize, mtu: u32, kind: Option<&str>| {
         serde_json::json!({
             "index": index, "mtu": mtu, "kind": kind, "min_mtu": 68, "max_mtu": 65535, "up": true,
-            "rp_filter": 0, "forwarding": 1, "peer_netns": null
+            "rp_filter": 0, "forwarding": 1, "forwarding6": 0, "disable_ipv6": 0,
+            "addresses": ["fe80::1/64"]
         })
     };
     let mut links = BTreeMap::from([("eth0".to_owned(), link(2, 1500, None))]);
@@ -98,8 +99,8 @@ fn drift_that_both_documents_correct_is_not_shown() {
     let key = "net.core.rmem_max".parse().unwrap();
     assert_eq!(class.subject, Subject::Named(Object::Sysctl(key)));
     let one = &class.changes[0];
-    assert_eq!(one.before, Before::Value(Value::Number(212_992)));
-    assert_eq!(one.after, After::Value(Value::Number(26_214_400)));
+    assert_eq!(one.before, Before::Value(Value::Text("212992".into())));
+    assert_eq!(one.after, After::Value(Value::Text("26214400".into())));
     let line = effect.examples[0].line.as_ref().unwrap();
     assert_eq!((&*line.file, line.number, line.is_old), ("site.yaml", 4, false));
 }
@@ -146,7 +147,7 @@ fn what_the_snapshot_lacks_is_a_change_and_not_in_sync() {
     let change = changed(OLD, &with(&[("212992", "26214400")]), &bare);
     assert_eq!(
         only(&change).0.changes[0].before,
-        Before::Value(Value::Number(212_992))
+        Before::Value(Value::Text("212992".into()))
     );
     let added = with(&[("sysctl:\n", "sysctl:\n  net.core.wmem_max: 7\n")]);
     let change = changed(OLD, &added, &bare);
@@ -181,17 +182,8 @@ fn three_changes_are_three_groups_in_any_order() {
     assert_eq!(review, reviewed(OLD, &new, &hosts, 4));
     let sizes: Vec<usize> = review.groups.iter().map(|group| group.hosts.count()).collect();
     assert_eq!(sizes.iter().sum::<usize>(), 60);
-    assert_eq!(
-        sizes,
-        [1, 19, 40],
-        "{:?}",
-        review
-            .groups
-            .iter()
-            .map(|group| (group.risk(), &group.findings))
-            .collect::<Vec<_>>()
-    );
-    let pods = review.groups[2].effects.values().map(|effect| effect.on_a_host);
+    assert_eq!(sizes, [1, 40, 19]);
+    let pods = review.groups[1].effects.values().map(|effect| effect.on_a_host);
     assert!(
         pods.clone().any(|numbers| numbers == (1, 7)),
         "{:?}",

@@ -280,13 +280,15 @@ pub(super) fn decision(review: &Review) -> String {
     let loses = review.hosts_with(|group| group.effects.keys().any(|class| class.loses));
     let findings = review.hosts_with(|group| !group.findings.is_empty());
     let numbers = [
-        (destroys, "with destructive writes"),
-        (loses, "that lose state"),
-        (findings, "with new findings"),
-        (review.failed(), "not planned"),
+        (destroys, "destructive on"),
+        (loses, "lossy on"),
+        (findings, "new findings on"),
     ];
     for (number, what) in numbers.into_iter().filter(|(number, _)| *number > 0) {
-        parts.push(format!("{} {what}", hosts(number)));
+        parts.push(format!("{what} {}", hosts(number)));
+    }
+    if review.failed() > 0 {
+        parts.push(format!("{} not planned", hosts(review.failed())));
     }
     format!("Review: {}", parts.join("; "))
 }
