@@ -32,7 +32,7 @@ pub(crate) fn escaped(text: &str) -> String {
 pub(crate) fn page(title: &str, body: &str) -> String {
     let title = escaped(title);
     let policy = format!(
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
         SCRIPT_HASH.trim()
     );
     format!(

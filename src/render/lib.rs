@@ -13,5 +13,6 @@ pub mod plan;
 pub mod pods;
 pub mod review;
 pub mod schema;
+pub mod status;
 pub mod templates;
 pub mod wording;

@@ -160,7 +160,7 @@ fn fail_on_names_the_kinds_of_changes_that_fail() {
     };
     assert_eq!(
         failed("change"),
-        (1, "error: --fail-on: 54 hosts change\n".to_owned())
+        (2, "error: --fail-on: 54 hosts change\n".to_owned())
     );
     assert_eq!(failed("destructive"), (0, String::new()));
     let same = scratch.run(&[

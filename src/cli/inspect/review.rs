@@ -34,7 +34,7 @@ use netkeel_render::wording::count;
 ///
 /// The name of a snapshot is the name of the host: worker1.json is worker1.
 ///
-/// Exit status: 0 success; 1 error (bad input, a host that cannot be planned, or --fail-on).
+/// Exit status: 0 success; 1 error (bad input, or a host that cannot be planned); with --fail-on 2 on such a change.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Old documents: a file, a directory, or a path in a commit
@@ -57,7 +57,7 @@ pub(crate) struct Arguments {
     /// Number of threads; the default is the number of processors
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
-    /// Fail with status 1 on such a change; may be a list
+    /// Exit with status 2 on such a change; may be a list
     #[arg(long, value_enum, value_name = "KIND", value_delimiter = ',')]
     fail_on: Vec<FailOn>,
     /// Output format
@@ -105,11 +105,15 @@ impl FailOn {
         }
     }
 
-    fn what(self) -> &'static str {
-        match self {
-            FailOn::Change => "change",
-            FailOn::Destructive => "have destructive or lossy writes",
-            FailOn::Finding => "have new findings of severity error or warning",
+    /// The verb and its object, for so many hosts.
+    fn what(self, hosts: usize) -> &'static str {
+        match (self, hosts) {
+            (FailOn::Change, 1) => "changes",
+            (FailOn::Change, _) => "change",
+            (FailOn::Destructive, 1) => "has destructive or lossy writes",
+            (FailOn::Destructive, _) => "have destructive or lossy writes",
+            (FailOn::Finding, 1) => "has new findings of severity error or warning",
+            (FailOn::Finding, _) => "have new findings of severity error or warning",
         }
     }
 }
@@ -138,9 +142,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         ReviewOutput::Markdown => markdown::review(&review, title),
         ReviewOutput::Html => html::review(&review, title, &paths(&review, &fleet, &documents)),
     })?;
-    fail_on(&review, &arguments.fail_on)?;
-    Ok(match review.failed() {
-        0 => exit::OK,
+    let failing = failing(&review, &arguments.fail_on);
+    if let Some(why) = &failing {
+        output::error(why);
+    }
+    Ok(match (review.failed(), failing) {
+        (0, None) => exit::OK,
+        (0, Some(_)) => exit::CHANGES,
         _ => exit::ERROR,
     })
 }
@@ -155,18 +163,12 @@ fn paths(review: &Review, fleet: &Fleet, documents: &Documents) -> BTreeMap<usiz
     paths.collect()
 }
 
-/// The error for changes that `--fail-on` names.
-fn fail_on(review: &Review, kinds: &[FailOn]) -> Result<(), Error> {
+/// The error for changes that `--fail-on` names; `None` if there are none.
+fn failing(review: &Review, kinds: &[FailOn]) -> Option<Error> {
     let found = kinds.iter().filter_map(|kind| {
         let number = review.hosts_with(|group| kind.is_met(group));
-        (number > 0).then(|| format!("{} {}", count(number, "host"), kind.what()))
+        (number > 0).then(|| format!("{} {}", count(number, "host"), kind.what(number)))
     });
     let found: Vec<String> = found.collect();
-    match found.is_empty() {
-        true => Ok(()),
-        false => Err(Error::new(
-            ErrorKind::Refused,
-            format!("--fail-on: {}", found.join("; ")),
-        )),
-    }
+    (!found.is_empty()).then(|| Error::new(ErrorKind::Refused, format!("--fail-on: {}", found.join("; "))))
 }
