@@ -3,7 +3,7 @@
 pub mod diagnosis;
 pub mod explain;
 pub mod findings;
-mod html;
+pub mod html;
 pub mod json;
 pub mod metrics;
 pub mod mtu;
@@ -13,6 +13,5 @@ pub mod plan;
 pub mod pods;
 pub mod review;
 pub mod schema;
-pub mod status;
 pub mod templates;
 pub mod wording;

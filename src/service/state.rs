@@ -16,8 +16,9 @@ use netkeel_document::document::Document;
 use netkeel_reconcile::event::{Event, Now};
 use netkeel_reconcile::reconciler::Reconciler;
 use netkeel_reconcile::status::{PauseStatus, Status, SuspendedStatus};
-use netkeel_render::status::Recent;
-use netkeel_render::{metrics, status};
+use netkeel_render::html::status;
+use netkeel_render::html::status::Recent;
+use netkeel_render::metrics;
 
 /// Minimum time between purges of the ledger after full scans; just below the default `--interval`.
 const PURGE_INTERVAL: Duration = Duration::from_secs(240);

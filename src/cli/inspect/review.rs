@@ -37,11 +37,11 @@ use netkeel_render::wording::count;
 /// Exit status: 0 success; 1 error (bad input, or a host that cannot be planned); with --fail-on 2 on such a change.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Old documents: a file, a directory, or a path in a commit
-    #[arg(value_name = "OLD|git:REVISION:PATH")]
+    /// Old documents: a file, a directory, or git:REVISION:PATH
+    #[arg(value_name = "OLD")]
     old: Place,
-    /// New documents
-    #[arg(value_name = "NEW|git:REVISION:PATH")]
+    /// New documents: the same
+    #[arg(value_name = "NEW")]
     new: Place,
     /// Directory of snapshots (`netkeel observe`), one file HOST.json for each host
     #[arg(long, value_name = "DIR")]
@@ -163,7 +163,7 @@ fn paths(review: &Review, fleet: &Fleet, documents: &Documents) -> BTreeMap<usiz
     paths.collect()
 }
 
-/// The error for changes that `--fail-on` names; `None` if there are none.
+/// The error for changes that `--fail-on` names; `None` if no host has one.
 fn failing(review: &Review, kinds: &[FailOn]) -> Option<Error> {
     let found = kinds.iter().filter_map(|kind| {
         let number = review.hosts_with(|group| kind.is_met(group));

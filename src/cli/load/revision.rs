@@ -58,7 +58,7 @@ impl Place {
     /// The documents: the file, or those of the directory, sorted by name.
     ///
     /// # Errors
-    /// When there is none, or one cannot be read.
+    /// When no document exists, or one cannot be read.
     pub(crate) fn documents(&self) -> Result<Vec<Text>, Error> {
         match self {
             Place::Path(path) if path.is_dir() => {

@@ -37,7 +37,7 @@ pub type Range = Option<(i64, i64)>;
 pub struct Effect {
     /// An object's changes, in the order of the changes of the class.
     pub examples: Vec<Example>,
-    /// What the undo of the object's writes does not restore.
+    /// State that the undo of the object's writes does not restore.
     pub losses: Vec<Loss>,
     /// The old values of each change; the class has them unless they vary.
     pub(super) ranges: Vec<Range>,

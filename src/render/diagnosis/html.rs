@@ -1,7 +1,7 @@
 //! A bundle as one HTML page that needs no other file and runs no script.
 
 use crate::diagnosis::{text, words};
-use crate::html::escaped;
+use crate::html::page::escaped;
 use crate::paint::Paint;
 use crate::path::svg;
 use crate::wording::utc::utc;

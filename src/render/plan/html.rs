@@ -1,7 +1,7 @@
 //! A plan as one HTML page.
 
-use crate::html;
-use crate::html::{Figure, escaped, figures, filter, table};
+use crate::html::page as html;
+use crate::html::page::{Figure, escaped, figures, filter, table};
 use crate::path::compared::Compared;
 use crate::plan::diff;
 use crate::plan::of::Of;

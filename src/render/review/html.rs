@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::findings;
-use crate::html;
-use crate::html::{Figure, escaped, figures, filter, table};
+use crate::html::page as html;
+use crate::html::page::{Figure, escaped, figures, filter, table};
 use crate::path::compared::Compared;
 use crate::review::title::Title;
 use crate::review::words;
@@ -222,4 +222,59 @@ fn failed(why: Unplanned, failures: &Failures, title: Title<'_>) -> String {
     let mut body = table(&["host", "error"], &rows);
     body.push_str(&names(&failures.hosts, title));
     html::group(true, true, &summary, &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_core::finding::Code;
+    use netkeel_diagnose::review::fleet::Fleet;
+    use netkeel_diagnose::review::host::HostChange;
+    use proptest::prelude::*;
+
+    /// A page whose every text of others is this one.
+    fn page_of(text: &str) -> String {
+        let mut fleet = Fleet::default();
+        let finding = Finding {
+            code: Code::NK005,
+            subjects: vec![text.to_owned()],
+            message: text.to_owned(),
+            remedy: text.to_owned(),
+        };
+        let change = HostChange {
+            findings: vec![finding],
+            ..HostChange::default()
+        };
+        fleet.add(text, Some(0), change);
+        fleet.add(&format!("{text}7"), None, HostChange::default());
+        fleet.fail(&format!("{text}8"), Some(0), Unplanned::Snapshot, text.to_owned());
+        fleet.fail(&format!("{text}9"), None, Unplanned::New, text.to_owned());
+        let title = Title {
+            old: text,
+            new: text,
+            stages: &[text.to_owned()],
+        };
+        review(&fleet.review(), title, &BTreeMap::new())
+    }
+
+    /// The tags of a page, without the text between them.
+    fn tags(page: &str) -> Vec<&str> {
+        let tags = page.split('<').skip(1).filter_map(|part| part.split('>').next());
+        tags.collect()
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_changes_the_markup(text in "(<|>|\"|'|&|/|=|[a-z]| |\\PC){0,40}") {
+            let (page, plain) = (page_of(&text), page_of("plain"));
+            prop_assert_eq!(tags(&page), tags(&plain), "{}", text);
+        }
+    }
+
+    #[test]
+    fn a_script_in_a_name_is_text() {
+        let page = page_of("<script>alert(1)</script>");
+        assert_eq!(page.matches("<script").count(), 1, "{page}");
+        assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
+    }
 }

@@ -1,6 +1,6 @@
-//! What a review compares: the names of the documents and of the stages.
+//! The names of the compared documents, and of the stages.
 
-/// What a review compares.
+/// The names of the compared documents, and of the stages.
 #[derive(Clone, Copy, Debug)]
 pub struct Title<'a> {
     /// The old document, as the user named it.

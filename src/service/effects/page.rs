@@ -11,7 +11,7 @@ use netkeel_diagnose::path::select::Start;
 use netkeel_host::kernel::Kernel;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_reconcile::event::Now;
-use netkeel_render::status::Recent;
+use netkeel_render::html::status::Recent;
 
 /// Minimum time between two readings: anyone may ask for the page.
 const AGE: Duration = Duration::from_secs(30);

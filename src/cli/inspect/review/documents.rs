@@ -20,12 +20,12 @@ pub(super) struct Pair {
 
 impl Pair {
     /// The old document.
-    pub(super) fn old(&self) -> Version<'_> {
+    pub(super) fn old_version(&self) -> Version<'_> {
         version(&self.old)
     }
 
     /// The new document.
-    pub(super) fn new(&self) -> Version<'_> {
+    pub(super) fn new_version(&self) -> Version<'_> {
         version(&self.new)
     }
 }
@@ -116,7 +116,7 @@ fn layered(old: &Place, new: &Place, layers: &[String]) -> Result<(Vec<Text>, Ve
     }
     for (place, texts) in [(old, &texts.0), (new, &texts.1)] {
         if texts.is_empty() {
-            let message = format!("{place} has none of the layers {}", layers.join(", "));
+            let message = format!("{place} lacks all layers: {}", layers.join(", "));
             return Err(Error::new(ErrorKind::Missing, message));
         }
     }

@@ -108,7 +108,7 @@ impl Fleet {
         let at = self.0.binary_search_by(|one| one.name.as_str().cmp(host)).ok()?;
         let snapshot = read_snapshot(&self.0.get(at)?.file).ok()?;
         let pair = documents.of(host)?.pair;
-        let (before, after) = host::paths(pair.old(), pair.new(), &snapshot)?;
+        let (before, after) = host::paths(pair.old_version(), pair.new_version(), &snapshot)?;
         Some(Compared { before, after })
     }
 
@@ -141,14 +141,14 @@ fn plan(host: &Host, documents: &Documents, fleet: &mut fleet::Fleet) {
             return;
         }
     };
-    match change(pair.old(), pair.new(), &snapshot) {
+    match change(pair.old_version(), pair.new_version(), &snapshot) {
         Ok(change) => fleet.add(&host.name, stage, change),
         Err(Refused::Old(why)) => {
-            let error = first(&why, pair.old().sources);
+            let error = first(&why, pair.old_version().sources);
             fleet.fail(&host.name, stage, Unplanned::Old, error);
         }
         Err(Refused::New(why)) => {
-            let error = first(&why, pair.new().sources);
+            let error = first(&why, pair.new_version().sources);
             fleet.fail(&host.name, stage, Unplanned::New, error);
         }
     }

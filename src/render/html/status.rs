@@ -1,6 +1,6 @@
 //! The status of the service as one HTML page.
 
-use crate::html::{Figure, escaped, figures, group, page, table};
+use crate::html::page::{Figure, escaped, figures, group, page, table};
 use crate::path::svg;
 use crate::wording::thousands;
 use crate::wording::utc::utc;
@@ -190,7 +190,7 @@ fn worker_table(worker: &WorkerStatus) -> String {
             .refused
             .iter()
             .filter(|(_, number)| **number > 0)
-            .map(|(reason, number)| format!("{number} {reason}"))
+            .map(|(reason, number)| format!("{number} {}", reason.name()))
             .collect();
         if !refused.is_empty() {
             facts.push(("not copied", refused.join(", ")));
