@@ -16,6 +16,8 @@ mod namespace;
 mod output;
 #[path = "cli/owners.rs"]
 mod owners;
+#[path = "cli/review.rs"]
+mod review;
 #[path = "cli/routers.rs"]
 mod routers;
 #[path = "cli/routes.rs"]

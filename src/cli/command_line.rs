@@ -8,7 +8,8 @@ use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::change::{ansible_module, apply, confirm, edit, recover, release, undo, wireguard_mtu};
 use crate::inspect::{
-    check, doctor, explain, history, import, lint, mtu, observe, owners, path, plan, pods, probe, validate,
+    check, doctor, explain, history, import, lint, mtu, observe, owners, path, plan, pods, probe, review,
+    validate,
 };
 use crate::print::{completions, man, render, schema};
 use crate::serve::{pause, replicate_worker, run, status};
@@ -34,6 +35,7 @@ struct Cli {
 #[command(defer = true)]
 enum Verb {
     Plan(plan::Arguments),
+    Review(review::Arguments),
     Check(check::Arguments),
     Apply(apply::Arguments),
     Confirm(confirm::Arguments),
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
     };
     let code = match cli.verb {
         Verb::Plan(arguments) => plan::run(&arguments),
+        Verb::Review(arguments) => review::run(&arguments),
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Apply(arguments) => apply::run(&arguments),
         Verb::Confirm(arguments) => confirm::run(&arguments),

@@ -14,4 +14,5 @@ pub(crate) mod path;
 pub(crate) mod plan;
 pub(crate) mod pods;
 pub(crate) mod probe;
+pub(crate) mod review;
 pub(crate) mod validate;

@@ -11,3 +11,4 @@ pub mod owners;
 pub mod path;
 pub mod pods;
 pub mod replicas;
+pub mod review;

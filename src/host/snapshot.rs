@@ -148,28 +148,15 @@ impl Snapshot {
     /// Reads a saved snapshot.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] when the text is not a snapshot or is of a newer format.
+    /// [`ErrorKind::Input`] when the text is not a snapshot or is of another format. The error names the path of
+    /// the field that is wrong.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        #[derive(Deserialize)]
-        struct Header {
-            format: u32,
+        match serde_json::from_str::<Self>(text) {
+            Ok(snapshot) if snapshot.format == FORMAT => Ok(snapshot),
+            Ok(snapshot) => Err(of_format(snapshot.format)),
+            // Noting the path of each field takes time that only an error is worth.
+            Err(_) => Err(why_not(text)),
         }
-        let wrong = |error: serde_json::Error| {
-            Error::new(ErrorKind::Input, format!("this is not a snapshot: {error}"))
-                .hint("make one with `netkeel observe`")
-        };
-        let header: Header = serde_json::from_str(text).map_err(wrong)?;
-        if header.format > FORMAT {
-            return Err(Error::new(
-                ErrorKind::Input,
-                format!(
-                    "the snapshot has format {}; this netkeel reads up to {FORMAT}",
-                    header.format
-                ),
-            )
-            .hint("use the netkeel that wrote it, or a newer one"));
-        }
-        serde_json::from_str(text).map_err(wrong)
     }
 
     /// The interface with a name.
@@ -192,5 +179,75 @@ impl Snapshot {
     pub fn by_index(&self, index: u32) -> Option<(LinkName, &Link)> {
         let mut links = self.links.iter().map(|(name, link)| (*name, link.as_ref()));
         links.find(|(_, link)| link.index == index)
+    }
+}
+
+/// The error for a text that is not a snapshot of this format.
+fn why_not(text: &str) -> Error {
+    #[derive(Deserialize)]
+    struct Header {
+        format: u32,
+    }
+    let wrong = |why: String| {
+        Error::new(ErrorKind::Input, format!("this is not a snapshot: {why}"))
+            .hint("make one with `netkeel observe`")
+    };
+    match serde_json::from_str::<Header>(text) {
+        Ok(header) if header.format != FORMAT => return of_format(header.format),
+        Ok(_) => {}
+        Err(error) => return wrong(error.to_string()),
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    match serde_path_to_error::deserialize::<_, Snapshot>(&mut reader) {
+        Err(error) if error.path().iter().next().is_some() => {
+            wrong(format!("field `{}`: {}", error.path(), error.inner()))
+        }
+        Err(error) => wrong(error.into_inner().to_string()),
+        Ok(_) => wrong("text follows its end".to_owned()),
+    }
+}
+
+fn of_format(format: u32) -> Error {
+    Error::new(
+        ErrorKind::Input,
+        format!("the snapshot has format {format}; this netkeel reads format {FORMAT}"),
+    )
+    .hint("use the netkeel that wrote it, or make a new one with `netkeel observe`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The error of a snapshot with a value in place of another one.
+    fn error(pointer: &str, value: serde_json::Value) -> String {
+        let mut snapshot = Snapshot::empty(Netns::CURRENT);
+        let eth0 = Link {
+            index: 2,
+            mtu: 1500,
+            ..Link::default()
+        };
+        snapshot.links.insert("eth0".parse().unwrap(), Arc::new(eth0));
+        let absent = SysctlReading::Absent;
+        let key = "net.core.rmem_max".parse().unwrap();
+        snapshot.sysctls.insert(key, absent);
+        let mut json = serde_json::to_value(&snapshot).unwrap();
+        *json.pointer_mut(pointer).unwrap() = value;
+        Snapshot::from_json(&json.to_string()).unwrap_err().message
+    }
+
+    #[test]
+    fn an_error_names_the_field() {
+        let mtu = error("/links/eth0/mtu", "large".into());
+        let start = "this is not a snapshot: field `links.eth0.mtu`: invalid type: string \"large\"";
+        assert!(mtu.starts_with(start), "{mtu}");
+        let sysctl = error("/sysctls/net~1core~1rmem_max", 7.into());
+        let start =
+            "this is not a snapshot: field `sysctls.net/core/rmem_max`: expected an object with `value`";
+        assert!(sysctl.starts_with(start), "{sysctl}");
+        let newer = error("/format", 9.into());
+        assert_eq!(newer, "the snapshot has format 9; this netkeel reads format 1");
+        let other = Snapshot::from_json("[]").unwrap_err().message;
+        assert!(other.starts_with("this is not a snapshot: invalid"), "{other}");
     }
 }

@@ -2,7 +2,7 @@
 
 pub mod diagnostics;
 mod groups;
-mod names;
+pub(crate) mod names;
 pub(crate) mod output;
 pub(crate) mod place;
 pub mod sarif;
@@ -91,7 +91,7 @@ pub fn rolled_back(rollback: &Rollback) -> Json {
 }
 
 /// Serializes an output. Types whose maps have only text keys always have a JSON form.
-fn json(output: &impl Serialize) -> Json {
+pub(crate) fn json(output: &impl Serialize) -> Json {
     serde_json::to_value(output).unwrap_or_default()
 }
 
@@ -143,7 +143,7 @@ fn step(step: &Step) -> output::Step<'_> {
     }
 }
 
-fn finding(finding: &Finding) -> output::Finding<'_> {
+pub(crate) fn finding(finding: &Finding) -> output::Finding<'_> {
     output::Finding {
         code: finding.code,
         severity: finding.code.severity(),

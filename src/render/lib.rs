@@ -3,6 +3,7 @@
 pub mod diagnosis;
 pub mod explain;
 pub mod findings;
+pub mod html;
 pub mod json;
 pub mod metrics;
 pub mod mtu;
@@ -10,6 +11,7 @@ pub mod paint;
 pub mod path;
 pub mod plan;
 pub mod pods;
+pub mod review;
 pub mod schema;
 pub mod templates;
 pub mod wording;

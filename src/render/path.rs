@@ -1,5 +1,6 @@
 //! Paths of packets: as text, as a picture, and as JSON.
 
+pub mod compared;
 pub mod json;
 pub mod svg;
 pub mod text;

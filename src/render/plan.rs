@@ -1,7 +1,8 @@
 //! A plan for people: text, diff and Markdown. All show the same groups.
 
 pub mod diff;
-mod entry;
+pub(crate) mod entry;
+pub mod html;
 pub mod lossy;
 pub mod markdown;
 pub mod of;

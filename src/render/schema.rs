@@ -12,6 +12,7 @@ use crate::mtu::encapsulated::EncapsulatedSyn;
 use crate::mtu::measured_path::MeasuredPath;
 use crate::mtu::replicas::Replicas;
 use crate::path::json;
+use crate::review;
 use netkeel_diagnose::diagnosis::cause::Diagnosis;
 use netkeel_diagnose::diagnosis::compare::Comparison;
 use netkeel_host::snapshot::Snapshot;
@@ -29,6 +30,11 @@ pub fn applied() -> Value {
 /// The schema of the errors of documents.
 pub fn diagnostics() -> Value {
     schema::<Report<'_>>()
+}
+
+/// The schema of a review.
+pub fn review() -> Value {
+    schema::<review::json::Review<'_>>()
 }
 
 /// The schema of paths.

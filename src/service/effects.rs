@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod log;
 pub(crate) mod notify;
+pub(crate) mod page;
 pub(crate) mod writers;
 
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use tokio::sync::mpsc::Receiver;
 use crate::effects::cluster::ClusterFollower;
 use crate::effects::log::Log;
 use crate::effects::notify::Notify;
+use crate::effects::page::PageReader;
 use crate::inbox::Message;
 use crate::options::{Options, Source};
 use crate::pass::PassRunner;
@@ -62,6 +64,8 @@ pub(crate) struct Effects<'a> {
     pub supervisor: Supervisor,
     /// An apply that waits to be confirmed.
     pub(crate) promise: Promise,
+    /// Reads parts of the page.
+    pub(crate) page: PageReader,
 }
 
 /// The messages and event sources, which exist before the service.
@@ -104,6 +108,7 @@ impl<'a> Effects<'a> {
             cluster,
             supervisor: Supervisor::new(options.netns.clone(), None),
             promise: Promise::new(),
+            page: PageReader::default(),
         }
     }
 

@@ -91,7 +91,7 @@ impl<'a> Service<'a> {
             for _ in 0..TURNS {
                 tokio::task::yield_now().await;
                 while let Ok(message) = self.effects.inbox.try_recv() {
-                    self.receive(message);
+                    self.receive(live, message);
                 }
             }
             let more = self.listen(live);
@@ -125,7 +125,7 @@ impl<'a> Service<'a> {
                     let due = self.state.reconciler.wakes();
                     let held_back = self.state.reconciler.waits_for_its_turn(self.effects.now());
                     if let Some(message) = self.effects.wait(due, held_back).await {
-                        self.receive(message);
+                        self.receive(live, message);
                     }
                 }
                 None => {}
@@ -137,7 +137,7 @@ impl<'a> Service<'a> {
         self.effects.log.say(Level::Info, "stopped", &[]);
     }
 
-    fn receive(&mut self, message: Message) {
+    fn receive(&mut self, live: &mut Live, message: Message) {
         match message {
             Message::Reload => {
                 let now = self.effects.now();
@@ -152,6 +152,12 @@ impl<'a> Service<'a> {
                 }
                 let now = self.effects.now();
                 self.state.list_suspended(now);
+                if question == Question::Page {
+                    let Effects { page, runner, .. } = &mut self.effects;
+                    if let Some(recent) = page.read(now, &runner.store, live) {
+                        self.state.recent = recent;
+                    }
+                }
                 // The client may be gone.
                 let _ = reply.send(self.state.answer(question));
             }

@@ -16,6 +16,8 @@ use netkeel_document::document::Document;
 use netkeel_reconcile::event::{Event, Now};
 use netkeel_reconcile::reconciler::Reconciler;
 use netkeel_reconcile::status::{PauseStatus, Status, SuspendedStatus};
+use netkeel_render::html::status;
+use netkeel_render::html::status::Recent;
 use netkeel_render::metrics;
 
 /// Minimum time between purges of the ledger after full scans; just below the default `--interval`.
@@ -46,6 +48,8 @@ pub(crate) struct State {
     told: BTreeMap<Fact, String>,
     /// Whether the service was healthy at the last publication; `None` until it is ready.
     healthy: Option<bool>,
+    /// Parts of the page that the status does not have.
+    pub(crate) recent: Recent,
 }
 
 impl State {
@@ -71,6 +75,7 @@ impl State {
             status_line: String::new(),
             told: BTreeMap::new(),
             healthy: None,
+            recent: Recent::default(),
         }
     }
 
@@ -129,6 +134,11 @@ impl State {
                 code: StatusCode::OK,
                 kind: metrics::TYPE,
                 body: metrics::text(self.status.clone()),
+            },
+            Question::Page => Answer {
+                code: StatusCode::OK,
+                kind: "text/html; charset=utf-8",
+                body: status::html(&self.status.to_show(), &self.recent),
             },
             Question::Health => match self.status.healthy() {
                 Ok(()) => {

@@ -104,6 +104,7 @@ pub const PURE_DEPENDENCIES: &[&str] = &[
     "serde",
     "serde_json",
     "serde-saphyr",
+    "serde_path_to_error",
     "sha2",
     "similar",
     "strsim",

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::arguments::{Documents, FullOption, Output, OwnershipArguments};
 use crate::fail_on::FailOnArguments;
@@ -17,6 +17,9 @@ use netkeel_apply::store::Store;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::maybe_secret::reveal;
 use netkeel_diagnose::lint::plan;
+use netkeel_diagnose::path;
+use netkeel_diagnose::path::select;
+use netkeel_diagnose::path::select::Start;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
@@ -24,6 +27,8 @@ use netkeel_kernel::live::snapshot::Live;
 use netkeel_plan::goal::saved::SavedPlan;
 use netkeel_plan::goal::{Declared, Goal};
 use netkeel_plan::plan::Plan;
+use netkeel_render::path::compared::Compared;
+use netkeel_render::plan::html;
 use netkeel_render::plan::of::Of;
 use netkeel_service::client;
 use netkeel_source::diagnostic::Diagnostics;
@@ -47,7 +52,7 @@ pub(crate) struct Arguments {
     snapshot: Option<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: PlanOutput,
     /// Also show equivalent commands, with --output text
     #[arg(long)]
     commands: bool,
@@ -59,6 +64,33 @@ pub(crate) struct Arguments {
     /// Exit with status 2 when something differs
     #[arg(long)]
     detailed_exitcode: bool,
+}
+
+/// Output formats of a plan that is not applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanOutput {
+    /// For people
+    #[default]
+    Text,
+    /// Unified diff
+    Diff,
+    /// For programs; `netkeel schema` prints the schemas
+    Json,
+    /// For a review comment
+    Markdown,
+    /// One page for a browser, with the paths of packets before and after
+    Html,
+}
+
+impl From<Output> for PlanOutput {
+    fn from(output: Output) -> Self {
+        match output {
+            Output::Text => PlanOutput::Text,
+            Output::Diff => PlanOutput::Diff,
+            Output::Json => PlanOutput::Json,
+            Output::Markdown => PlanOutput::Markdown,
+        }
+    }
 }
 
 impl Arguments {
@@ -76,7 +108,7 @@ impl Arguments {
             ownership,
             fail_on,
             snapshot: None,
-            output,
+            output: output.into(),
             commands: false,
             save: None,
             full,
@@ -98,7 +130,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = saved
         .as_ref()
         .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
-    let as_json = arguments.output == Output::Json;
+    let as_json = arguments.output == PlanOutput::Json;
     let Loaded { document, sources } = match read(&arguments.documents, netns, Host::of(&saved))? {
         Ok(loaded) => loaded,
         Err(invalid) => {
@@ -110,13 +142,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Some(_) => Of::Snapshot,
         None => output::here(),
     };
+    let is_page = arguments.output == PlanOutput::Html;
+    let mut paths = Compared::default();
     let planned = match saved {
         // A snapshot has no ledger.
-        Some(host) => plan::plan(&document, &host),
+        Some(host) => plan::planned(&document, &host).map(|planned| {
+            if is_page {
+                paths = compared(&host, planned.after.as_ref());
+            }
+            planned.plan
+        }),
         None => {
             let (host, planned) = live(&document, &arguments.ownership)?;
             if let (Some(path), Ok(plan)) = (&arguments.save, &planned) {
                 save(path, &document, &host, plan)?;
+            }
+            if is_page {
+                paths = live_paths(&document)?;
             }
             planned
         }
@@ -132,13 +174,41 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         commands: arguments.commands,
         full: arguments.full,
     };
-    output::plan(&plan, &sources, arguments.output, detail, of)?;
+    let shown = |output| output::shown(&plan, &sources, output, detail, of);
+    output::print(&match arguments.output {
+        PlanOutput::Text => shown(Output::Text),
+        PlanOutput::Diff => shown(Output::Diff),
+        PlanOutput::Json => shown(Output::Json),
+        PlanOutput::Markdown => shown(Output::Markdown),
+        PlanOutput::Html => html::plan(&plan, &sources, of, &paths),
+    })?;
     output::problems(&plan.problems);
     arguments.fail_on.check(&plan.findings)?;
     Ok(match (plan.problems.is_empty(), plan.in_sync()) {
         (false, _) => exit::ERROR,
         (true, false) if arguments.detailed_exitcode => exit::CHANGES,
         (true, _) => exit::OK,
+    })
+}
+
+/// The paths of packets on a host before and after a plan.
+fn compared(host: &Snapshot, after: Option<&Snapshot>) -> Compared {
+    let all = |host: &Snapshot| select::paths(host, &Start::Everywhere, None, &|_| None);
+    Compared {
+        before: all(host),
+        after: all(after.unwrap_or(host)),
+    }
+}
+
+/// As [`compared`], for the live state of the document's namespace. The paths need more of it than a plan.
+fn live_paths(document: &Document) -> Result<Compared, Error> {
+    let mut scope = path::scope::scope();
+    scope.extend(document.scope());
+    let host = Live::with(&document.netns, |kernel| kernel.snapshot(&scope))??;
+    let planned = plan::planned(document, &host);
+    Ok(match planned {
+        Ok(planned) => compared(&host, planned.after.as_ref()),
+        Err(_) => Compared::default(),
     })
 }
 

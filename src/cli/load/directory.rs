@@ -108,7 +108,7 @@ pub(crate) fn listed(directories: &[&Path]) -> Result<Vec<PathBuf>, Error> {
     Ok(found.into_values().flatten().collect())
 }
 
-fn is_a_documents(name: &std::ffi::OsStr) -> bool {
+pub(crate) fn is_a_documents(name: &std::ffi::OsStr) -> bool {
     let extension = Path::new(name)
         .extension()
         .and_then(|extension| extension.to_str());

@@ -81,11 +81,21 @@ pub(crate) fn read(documents: &Documents, netns: Netns, host: Host) -> Result<Re
 
 /// Checks netkeel documents that are not in files.
 pub(crate) fn check_texts(files: Vec<(String, Vec<u8>)>, netns: Netns) -> Read {
+    parse_texts(files, Dialect::Native, &Facts::new(), netns)
+}
+
+/// Reads documents that are not files on this host, for another host.
+pub(crate) fn parse_texts(
+    files: Vec<(String, Vec<u8>)>,
+    dialect: Dialect,
+    facts: &Facts,
+    netns: Netns,
+) -> Read {
     let texts = Texts {
         files,
         ..Texts::default()
     };
-    parse(texts, Dialect::Native, &Facts::new(), netns, Host::Saved)
+    parse(texts, dialect, facts, netns, Host::Saved)
 }
 
 /// The result of [`load_if_any`].

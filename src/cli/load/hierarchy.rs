@@ -57,7 +57,7 @@ pub(crate) fn files(config: &Path, facts: &Facts) -> Result<Vec<Vec<PathBuf>>, E
 }
 
 /// Reads a file and converts it; diagnostics become the error.
-fn read_as<T>(
+pub(crate) fn read_as<T>(
     file: &Path,
     otherwise: &str,
     make: &mut dyn FnMut(&Node, &mut Diagnostics) -> T,

@@ -10,11 +10,11 @@ use netkeel_document::schema;
 /// Print the JSON Schema of a document or of an output
 ///
 /// `plan` is the output of `netkeel plan --output json`, `applied` that of
-/// `netkeel apply --output json`, `diagnostics` that of `netkeel validate --output json`, `path` that of
-/// `netkeel path --output json`, `diagnosis` that of `netkeel doctor --output json`, `comparison` that of
-/// `netkeel doctor --compare --output json`, `path-mtu` that of `netkeel probe pmtu --output json`,
-/// `encapsulated-syn` that of `netkeel probe ipip --output json`, and `replicas` that of
-/// `netkeel probe replicate --output json`.
+/// `netkeel apply --output json`, `diagnostics` that of `netkeel validate --output json`, `review` that of
+/// `netkeel review --output json`, `path` that of `netkeel path --output json`, `diagnosis` that of
+/// `netkeel doctor --output json`, `comparison` that of `netkeel doctor --compare --output json`, `path-mtu` that of
+/// `netkeel probe pmtu --output json`, `encapsulated-syn` that of `netkeel probe ipip --output json`, and
+/// `replicas` that of `netkeel probe replicate --output json`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Format to describe
@@ -29,6 +29,7 @@ pub(crate) enum Of {
     Plan,
     Applied,
     Diagnostics,
+    Review,
     Path,
     Diagnosis,
     Comparison,
@@ -45,6 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Of::Plan => output::pretty(&netkeel_render::schema::plan()),
         Of::Applied => output::pretty(&netkeel_render::schema::applied()),
         Of::Diagnostics => output::pretty(&netkeel_render::schema::diagnostics()),
+        Of::Review => output::pretty(&netkeel_render::schema::review()),
         Of::Path => output::pretty(&netkeel_render::schema::path()),
         Of::Diagnosis => output::pretty(&netkeel_render::schema::diagnosis()),
         Of::Comparison => output::pretty(&netkeel_render::schema::comparison()),

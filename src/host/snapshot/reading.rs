@@ -33,7 +33,10 @@ pub struct UfwFile {
 /// The result of reading a sysctl.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Sysctl")]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected an object with `value` and `writable`, or null"
+)]
 pub enum SysctlReading {
     /// Its value, with runs of blanks and tabs folded to one blank.
     Value {

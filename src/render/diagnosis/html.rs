@@ -1,6 +1,7 @@
 //! A bundle as one HTML page that needs no other file and runs no script.
 
 use crate::diagnosis::{text, words};
+use crate::html::page::escaped;
 use crate::paint::Paint;
 use crate::path::svg;
 use crate::wording::utc::utc;
@@ -130,37 +131,4 @@ fn table(out: &mut String, head: &[&str], rows: impl Iterator<Item = Vec<String>
         false => row(&head, "th"),
     };
     out.push_str(&format!("<table>\n{head}{body}</table>\n"));
-}
-
-/// Text of others as text of HTML, in elements and in attributes.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(char),
-            char if netkeel_core::text::escape::is_deceptive(char) => {
-                out.extend(char.escape_unicode());
-            }
-            char => out.push(char),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_of_others_is_no_markup() {
-        assert_eq!(
-            escaped("<script>\"a\" & 'b'</script>\u{202e}"),
-            "&lt;script&gt;&quot;a&quot; &amp; &#39;b&#39;&lt;/script&gt;\\u{202e}"
-        );
-    }
 }

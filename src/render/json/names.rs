@@ -15,7 +15,7 @@ pub(super) fn fact(fact: &Fact) -> output::Fact {
 }
 
 /// An object, by its kind and its name.
-pub(super) fn object(object: &Object) -> (output::Object, String) {
+pub(crate) fn object(object: &Object) -> (output::Object, String) {
     match object {
         Object::File(path) => (Kind::File, path.display().to_string()),
         Object::Plugin(plugin) => (Kind::Cni, format!("{} {}", plugin.file.display(), plugin.kind)),

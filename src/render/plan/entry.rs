@@ -16,7 +16,7 @@ use netkeel_source::report::location::Locator;
 
 /// The longest line, characters. Only what somebody may paste or must compare is longer: a name, a command, a
 /// line of a file.
-pub(super) const WIDTH: usize = 80;
+pub(crate) const WIDTH: usize = 80;
 
 /// The indent of lines that belong to an entry.
 const INDENT: usize = 6;
@@ -248,7 +248,7 @@ impl<'a> Entry<'a> {
 
 impl Paint {
     /// Details on several lines.
-    fn lines(self, text: &str) -> String {
+    pub(crate) fn lines(self, text: &str) -> String {
         let lines = text.lines().map(|line| {
             let start = line.trim_start();
             let blanks = line.get(..line.len() - start.len()).unwrap_or_default();
@@ -259,12 +259,12 @@ impl Paint {
 }
 
 /// A text in lines with an indent.
-fn indented(text: &str, indent: usize) -> String {
+pub(crate) fn indented(text: &str, indent: usize) -> String {
     format!("{}{}", " ".repeat(indent), wrap(text, indent, indent, WIDTH))
 }
 
 /// A text at the end of a line that has `column` characters, or on a line of its own if there is no room.
-fn at_the_end(column: usize, text: &str, paint: Paint) -> String {
+pub(crate) fn at_the_end(column: usize, text: &str, paint: Paint) -> String {
     let length = text.chars().count();
     match WIDTH.checked_sub(column + length) {
         _ if text.is_empty() => String::new(),

@@ -1,7 +1,7 @@
 //! A plan as Markdown, to post in a review.
 
-mod escape;
-mod page;
+pub(crate) mod escape;
+pub(crate) mod page;
 mod rows;
 
 use crate::findings::subjects;

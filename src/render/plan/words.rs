@@ -25,7 +25,7 @@ pub(super) fn title(group: &Group<'_>) -> String {
 }
 
 /// The title of several objects of the kind of `object`.
-pub(super) fn title_of(number: usize, object: &Object, pattern: Option<String>) -> String {
+pub(crate) fn title_of(number: usize, object: &Object, pattern: Option<String>) -> String {
     let title = number_of(number, noun(object));
     match pattern {
         Some(pattern) => format!("{title} {pattern}"),
@@ -34,10 +34,10 @@ pub(super) fn title_of(number: usize, object: &Object, pattern: Option<String>) 
 }
 
 /// The kind of an object as a noun: one and several.
-pub(super) type Noun = (&'static str, &'static str);
+pub(crate) type Noun = (&'static str, &'static str);
 
 /// The kind of an object as a noun.
-pub(super) fn noun(object: &Object) -> Noun {
+pub(crate) fn noun(object: &Object) -> Noun {
     match object {
         Object::File(_) => ("file", "files"),
         Object::Plugin(_) => ("CNI plugin", "CNI plugins"),
@@ -50,7 +50,7 @@ pub(super) fn noun(object: &Object) -> Noun {
 }
 
 /// A number of objects: `1 link`, `1,002 links`.
-pub(super) fn number_of(number: usize, (one, several): Noun) -> String {
+pub(crate) fn number_of(number: usize, (one, several): Noun) -> String {
     match number {
         1 => format!("1 {one}"),
         number => format!("{} {several}", thousands(number)),
@@ -165,7 +165,7 @@ fn varied<'a>(first: &Drift, others: impl Iterator<Item = &'a Drift>) -> Option<
 }
 
 /// Two words with a blank, or only the second one if the first is empty.
-pub(super) fn joined(label: &str, text: impl Display) -> String {
+pub(crate) fn joined(label: &str, text: impl Display) -> String {
     match label {
         "" => text.to_string(),
         label => format!("{label} {text}"),

@@ -11,7 +11,7 @@ use netkeel_core::replication::probe::Token;
 /// The transport of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
-    /// Serves metrics and health to anyone.
+    /// Serves the page, metrics and health to anyone.
     Tcp,
     /// Also serves the status, to root on this host.
     Unix,
@@ -20,6 +20,8 @@ pub(crate) enum Transport {
 /// A client's question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
+    /// The page for a browser.
+    Page,
     /// The metrics.
     Metrics,
     /// Whether the loop turns.
@@ -80,6 +82,7 @@ pub(crate) fn question(
         return probe(token, query.unwrap_or_default());
     }
     match (path, transport) {
+        ("/", _) if reads => Ok(Question::Page),
         ("/metrics", _) if reads => Ok(Question::Metrics),
         ("/livez", _) if reads => Ok(Question::Alive),
         ("/readyz", _) if reads => Ok(Question::Ready),
@@ -88,7 +91,7 @@ pub(crate) fn question(
         ("/look", Transport::Unix) if *method == Method::POST => Ok(Question::Look),
         _ if reads => Err(Answer::text(
             StatusCode::NOT_FOUND,
-            "not found; try /metrics, /livez, /readyz or /healthz\n",
+            "not found; try /, /metrics, /livez, /readyz or /healthz\n",
         )),
         _ => Err(Answer::text(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -146,7 +149,8 @@ mod tests {
             assert_eq!(asked(Method::HEAD, "/healthz", transport), Ok(Question::Health));
             assert_eq!(asked(Method::GET, "/livez", transport), Ok(Question::Alive));
             assert_eq!(asked(Method::GET, "/readyz", transport), Ok(Question::Ready));
-            let other = asked(Method::GET, "/", transport);
+            assert_eq!(asked(Method::GET, "/", transport), Ok(Question::Page));
+            let other = asked(Method::GET, "/favicon.ico", transport);
             assert_eq!(other, Err(StatusCode::NOT_FOUND));
             let put = asked(Method::PUT, "/metrics", transport);
             assert_eq!(put, Err(StatusCode::METHOD_NOT_ALLOWED));

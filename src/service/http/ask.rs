@@ -49,7 +49,8 @@ fn get(node: SocketAddr, path: &str) -> std::io::Result<String> {
     };
     let mut stream = TcpStream::connect_timeout(&node, left())?;
     stream.set_write_timeout(Some(left()))?;
-    write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+    // In one write: the other end may answer and close after the first bytes.
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
     let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
         if Instant::now() >= until {

@@ -15,13 +15,13 @@ pub struct Member<'a> {
 
 impl Member<'_> {
     /// A match of the document found the object.
-    pub(super) fn is_found(&self) -> bool {
+    pub fn is_found(&self) -> bool {
         let is_declared = self.changes.iter().any(|drift| !drift.origin.path.is_empty());
         is_declared && !self.is_named()
     }
 
     /// The document names the object.
-    pub(super) fn is_named(&self) -> bool {
+    pub fn is_named(&self) -> bool {
         self.changes.iter().any(|drift| drift.origin.named)
     }
 

@@ -3,7 +3,7 @@
 use netkeel_core::text::escape::printable;
 
 /// Escapes text for a table cell or a sentence.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in printable(text).chars() {
         if matches!(c, '|' | '\\' | '`' | '*' | '_' | '<' | '[' | ']') {

@@ -6,7 +6,7 @@ use crate::plan::words::{Noun, number_of};
 use crate::wording::count_thousands;
 
 /// The longest page, bytes. GitHub's limit for a comment is 65,536 characters.
-pub(super) const LIMIT: usize = 60 * 1024;
+pub(crate) const LIMIT: usize = 60 * 1024;
 
 /// Bytes for the list of what was left out.
 const RESERVED: usize = 2048;

@@ -1,0 +1,195 @@
+//! The snapshots of a fleet, and their review on several threads.
+
+use std::fs;
+use std::io::{IsTerminal, stderr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::inspect::review::documents::Documents;
+use crate::load::file::io_error;
+use crate::load::snapshot::read_snapshot;
+use crate::output;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_diagnose::review::fleet::{Review, Unplanned};
+use netkeel_diagnose::review::host::{Refused, change};
+use netkeel_diagnose::review::{fleet, host};
+use netkeel_host::snapshot::Snapshot;
+use netkeel_render::path::compared::Compared;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::sources::Sources;
+
+/// The most threads. Each has one snapshot in memory.
+const MOST_JOBS: usize = 256;
+
+/// How often progress is shown.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Progress is not shown before.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// The snapshot of a host.
+struct Host {
+    name: String,
+    file: PathBuf,
+}
+
+/// The hosts, sorted by name.
+pub(super) struct Fleet(Vec<Host>);
+
+impl Fleet {
+    /// The files `HOST.json` of a directory.
+    ///
+    /// # Errors
+    /// When the directory cannot be read, or has no snapshot.
+    pub(super) fn in_directory(directory: &Path) -> Result<Self, Error> {
+        let failed = |error: std::io::Error| io_error(&error).context(directory.display());
+        let mut hosts = Vec::new();
+        for entry in fs::read_dir(directory).map_err(failed)? {
+            let file = entry.map_err(failed)?.path();
+            let name = file.file_name().and_then(|name| name.to_str());
+            let name = name.and_then(|name| name.strip_suffix(".json"));
+            if let Some(name) = name.filter(|name| !name.is_empty() && !name.starts_with('.')) {
+                hosts.push(Host {
+                    name: name.to_owned(),
+                    file,
+                });
+            }
+        }
+        if hosts.is_empty() {
+            let message = format!("{} has no snapshots", directory.display());
+            return Err(Error::new(ErrorKind::Input, message)
+                .hint("save one for each host as HOST.json: netkeel observe > HOST.json"));
+        }
+        hosts.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Fleet(hosts))
+    }
+
+    /// Plans both documents for all hosts.
+    pub(super) fn review(&self, documents: &Documents, jobs: Option<NonZeroUsize>) -> Review {
+        let jobs = jobs.or_else(|| thread::available_parallelism().ok());
+        let jobs = jobs.map_or(1, NonZeroUsize::get).min(MOST_JOBS).min(self.0.len());
+        let next = AtomicUsize::new(0);
+        let (done, finished) = channel();
+        thread::scope(|scope| {
+            for _ in 0..jobs {
+                let (done, next) = (done.clone(), &next);
+                scope.spawn(move || {
+                    // The receiver outlives the threads.
+                    let _ = done.send(self.part(documents, next));
+                });
+            }
+            drop(done);
+            let mut whole = fleet::Fleet::default();
+            let begin = Instant::now();
+            let is_shown = stderr().is_terminal();
+            loop {
+                match finished.recv_timeout(TICK) {
+                    Ok(part) => whole.extend(part),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                    Err(RecvTimeoutError::Timeout) if is_shown && begin.elapsed() >= QUIET => {
+                        progress(next.load(Ordering::Relaxed).min(self.0.len()), self.0.len());
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                }
+            }
+            if is_shown && begin.elapsed() >= QUIET {
+                output::say("\r\u{1b}[K");
+            }
+            whole.review()
+        })
+    }
+
+    /// The paths of packets on a host before and after; `None` if the host cannot be planned.
+    pub(super) fn paths(&self, host: &str, documents: &Documents) -> Option<Compared> {
+        let at = self.0.binary_search_by(|one| one.name.as_str().cmp(host)).ok()?;
+        let snapshot = read_snapshot(&self.0.get(at)?.file).ok()?;
+        let pair = documents.of(host)?.pair;
+        let (before, after) = host::paths(pair.old_version(), pair.new_version(), &snapshot)?;
+        Some(Compared { before, after })
+    }
+
+    /// Plans hosts until none is left.
+    fn part(&self, documents: &Documents, next: &AtomicUsize) -> fleet::Fleet {
+        let mut part = fleet::Fleet::default();
+        while let Some(host) = self.0.get(next.fetch_add(1, Ordering::Relaxed)) {
+            plan(host, documents, &mut part);
+        }
+        part
+    }
+}
+
+/// Plans a host and adds the result.
+fn plan(host: &Host, documents: &Documents, fleet: &mut fleet::Fleet) {
+    let Some(of_host) = documents.of(&host.name) else {
+        fleet.fail(
+            &host.name,
+            None,
+            Unplanned::Document,
+            "no entry matches it".to_owned(),
+        );
+        return;
+    };
+    let (stage, pair) = (of_host.stage, of_host.pair);
+    let snapshot = match read_snapshot(&host.file).and_then(of_a_host) {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            fleet.fail(&host.name, stage, Unplanned::Snapshot, error.message);
+            return;
+        }
+    };
+    match change(pair.old_version(), pair.new_version(), &snapshot) {
+        Ok(change) => fleet.add(&host.name, stage, change),
+        Err(Refused::Old(why)) => {
+            let error = first(&why, pair.old_version().sources);
+            fleet.fail(&host.name, stage, Unplanned::Old, error);
+        }
+        Err(Refused::New(why)) => {
+            let error = first(&why, pair.new_version().sources);
+            fleet.fail(&host.name, stage, Unplanned::New, error);
+        }
+    }
+}
+
+/// Documents are planned for the namespace of a host.
+fn of_a_host(snapshot: Snapshot) -> Result<Snapshot, Error> {
+    match snapshot.netns.name() {
+        None => Ok(snapshot),
+        Some(_) => Err(Error::new(
+            ErrorKind::Input,
+            format!("the snapshot is of {}, not of the host", snapshot.netns),
+        )),
+    }
+}
+
+/// The first error with its place, and the number of the others.
+fn first(diagnostics: &Diagnostics, sources: &Sources) -> String {
+    let sorted = diagnostics.sorted();
+    let mut all = sorted.iter();
+    let Some(first) = all.next() else {
+        return "no reason is known".to_owned();
+    };
+    let place = first.span.map(|span| {
+        let location = sources.locate(span);
+        format!(" ({}:{})", location.file, location.line)
+    });
+    let more = match all.count() + diagnostics.more {
+        0 => String::new(),
+        more => format!(", and {}", netkeel_render::wording::count(more, "more error")),
+    };
+    format!("{}{}{more}", first.message, place.unwrap_or_default())
+}
+
+/// Shows the number of hosts that are done.
+fn progress(done: usize, all: usize) {
+    const WIDTH: usize = 28;
+    let filled = done * WIDTH / all.max(1);
+    output::say(&format!(
+        "\r\u{1b}[K  planning  [{}{}]  {done} of {all} hosts",
+        "#".repeat(filled),
+        ".".repeat(WIDTH.saturating_sub(filled))
+    ));
+}

@@ -1,0 +1,324 @@
+//! The effect of a change of documents on one host.
+//!
+//! The old document is planned on the snapshot, and the new one on the host as that plan leaves it. So drift that
+//! exists today, and that both documents correct, does not appear; and the steps and losses are those of the change.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::lint::plan::planned;
+use crate::path::drawing::Path;
+use crate::path::select;
+use crate::path::select::Start;
+use crate::review::class::{After, Before, Class, FieldChange, FieldOf, Subject};
+use crate::review::effect::{Effect, Effects, Example, Line, range};
+use netkeel_core::fact::{Fact, Field, Object, Value};
+use netkeel_core::finding::Finding;
+use netkeel_document::document::Document;
+use netkeel_document::want::{Origin, Want};
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::lookup::Lookup;
+use netkeel_plan::goal::planned::Planned;
+use netkeel_plan::loss::Loss;
+use netkeel_plan::plan::Drift;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::report::location::Locator;
+use netkeel_source::sources::Sources;
+
+/// More classes than this that differ in the old values only are one class.
+pub(super) const MANY: usize = 8;
+
+/// A document with its source texts.
+#[derive(Clone, Copy, Debug)]
+pub struct Version<'a> {
+    /// The document.
+    pub document: &'a Document,
+    /// The texts that its lines are counted in.
+    pub sources: &'a Sources,
+}
+
+/// The effect on a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostChange {
+    /// The objects that change, by class.
+    pub effects: Effects,
+    /// Findings on the new document's plan that the old one's does not have.
+    pub findings: Vec<Finding>,
+}
+
+impl HostChange {
+    /// Whether the change has no effect on the host.
+    pub fn is_empty(&self) -> bool {
+        self.effects.is_empty() && self.findings.is_empty()
+    }
+}
+
+/// The document that cannot be planned on a host.
+#[derive(Debug)]
+pub enum Refused {
+    /// The old one: nothing tells what the new one changes.
+    Old(Box<Diagnostics>),
+    /// The new one: `apply` would refuse it.
+    New(Box<Diagnostics>),
+}
+
+/// The effect on a host.
+///
+/// # Errors
+/// When a document cannot be planned on the host, such as for an MTU that a device rejects.
+pub fn change(old: Version<'_>, new: Version<'_>, host: &Snapshot) -> Result<HostChange, Refused> {
+    let mut before = planned(old.document, host).map_err(Refused::Old)?;
+    let settled = before.after.take();
+    let settled = settled.as_ref().unwrap_or(host);
+    let mut after = planned(new.document, settled).map_err(Refused::New)?;
+    let known: BTreeSet<&Finding> = before.plan.findings.iter().collect();
+    let mut findings = std::mem::take(&mut after.plan.findings);
+    findings.retain(|finding| !known.contains(finding));
+    let mut collected = Collected {
+        effects: Effects::new(),
+        risks: risks(&after),
+        old: Locator::new(old.sources),
+        new: Locator::new(new.sources),
+    };
+    for one in changes(&before, &after, settled, new.document.prune) {
+        collected.add(one);
+    }
+    collected.add_other_risks();
+    Ok(HostChange {
+        effects: fold(collected.effects),
+        findings,
+    })
+}
+
+/// The paths of packets on a host with the old and with the new document in force; `None` if one of them cannot be
+/// planned there.
+pub fn paths(old: Version<'_>, new: Version<'_>, host: &Snapshot) -> Option<(Vec<Path>, Vec<Path>)> {
+    let before = planned(old.document, host).ok()?.after;
+    let before = before.as_ref().unwrap_or(host);
+    let after = planned(new.document, before).ok()?.after;
+    let after = after.as_ref().unwrap_or(before);
+    let all = |host: &Snapshot| select::paths(host, &Start::Everywhere, None, &|_| None);
+    Some((all(before), all(after)))
+}
+
+/// A fact whose state or declaration changes.
+struct Change<'a> {
+    fact: &'a Fact,
+    before: Before,
+    after: After,
+    origin: &'a Origin,
+    /// The origin is a line of the old document.
+    is_old: bool,
+}
+
+/// All changes in the order of the facts, object by object.
+fn changes<'a>(
+    before: &'a Planned,
+    after: &'a Planned,
+    host: &Snapshot,
+    prunes: bool,
+) -> Vec<Vec<Change<'a>>> {
+    let mut all: BTreeMap<&Fact, Change<'_>> = BTreeMap::new();
+    for drift in &after.plan.drift {
+        all.insert(&drift.fact, of_drift(drift));
+    }
+    let (old, new) = (&before.wants.facts, &after.wants.facts);
+    for (fact, want) in new
+        .iter()
+        .filter(|(fact, _)| !all.contains_key(fact))
+        .collect::<Vec<_>>()
+    {
+        if host.get(fact) == Lookup::Unread
+            && let Some(change) = of_unread(fact, old.get(fact), want)
+        {
+            all.insert(fact, change);
+        }
+    }
+    let withheld = &after.wants.withheld;
+    let gone = old
+        .iter()
+        .filter(|(fact, _)| !new.contains_key(fact) && !withheld.contains(fact));
+    for (fact, want) in gone {
+        // Facts of an interface that does not exist are not held.
+        let exists = fact.link_name().is_none_or(|name| host.links.contains_key(&name));
+        if exists && !all.contains_key(fact) {
+            all.insert(fact, of_undeclared(fact, want, prunes));
+        }
+    }
+    let mut objects: Vec<Vec<Change<'_>>> = Vec::new();
+    for change in all.into_values() {
+        match objects.last_mut() {
+            Some(last) if last.iter().any(|one| one.fact.object == change.fact.object) => last.push(change),
+            _ => objects.push(vec![change]),
+        }
+    }
+    objects
+}
+
+fn of_drift(drift: &Drift) -> Change<'_> {
+    Change {
+        fact: &drift.fact,
+        before: drift.observed.clone().map_or(Before::Absent, Before::Value),
+        after: drift.desired.clone().map_or(After::Absent, After::Value),
+        origin: &drift.origin,
+        is_old: false,
+    }
+}
+
+/// A fact that the snapshot does not have. It changes unless the old document declares the same value.
+fn of_unread<'a>(fact: &'a Fact, old: Option<&Want>, want: &'a Want) -> Option<Change<'a>> {
+    if old.is_some_and(|old| old.value == want.value) {
+        return None;
+    }
+    Some(Change {
+        fact,
+        before: old.map_or(Before::Unread, |old| Before::Value(old.value.clone())),
+        after: After::Value(want.value.clone()),
+        origin: &want.origin,
+        is_old: false,
+    })
+}
+
+fn of_undeclared<'a>(fact: &'a Fact, want: &'a Want, prunes: bool) -> Change<'a> {
+    Change {
+        fact,
+        before: Before::Value(want.value.clone()),
+        after: if prunes { After::Restored } else { After::Kept },
+        origin: &want.origin,
+        is_old: true,
+    }
+}
+
+/// The risk of the writes to an object.
+#[derive(Default)]
+struct Risk {
+    destroys: bool,
+    losses: Vec<Loss>,
+}
+
+fn risks(after: &Planned) -> BTreeMap<Object, Risk> {
+    let mut risks: BTreeMap<Object, Risk> = BTreeMap::new();
+    let steps = after.plan.steps.iter();
+    for step in steps.filter(|step| step.is_destructive() || !step.undo.loses.is_empty()) {
+        let risk = risks.entry(step.fact.object.clone()).or_default();
+        risk.destroys |= step.is_destructive();
+        risk.losses.extend(step.undo.loses.iter().cloned());
+    }
+    risks
+}
+
+/// The effects on a host so far.
+struct Collected<'a> {
+    effects: Effects,
+    risks: BTreeMap<Object, Risk>,
+    old: Locator<'a>,
+    new: Locator<'a>,
+}
+
+impl Collected<'_> {
+    /// Adds the changes of an object.
+    fn add(&mut self, changes: Vec<Change<'_>>) {
+        let Some(object) = changes.first().map(|change| &change.fact.object) else {
+            return;
+        };
+        let found = !changes.iter().any(|change| change.origin.named)
+            && changes.iter().any(|change| !change.origin.path.is_empty());
+        let risk = self.risks.remove(object).unwrap_or_default();
+        // A tunnel that netkeel made goes with its declaration.
+        let pruned =
+            |change: &Change<'_>| change.after == After::Restored && change.fact.field == Field::Kind;
+        let class = Class {
+            subject: Subject::of(object, found),
+            destroys: risk.destroys || changes.iter().any(pruned),
+            loses: !risk.losses.is_empty(),
+            changes: changes.iter().map(|change| field_change(change, found)).collect(),
+        };
+        if let Some(effect) = self.effects.get_mut(&class) {
+            effect.count(object);
+            return;
+        }
+        let ranges = changes.iter().map(|change| range(old_value(change))).collect();
+        let examples = changes.iter().map(|change| self.example(change)).collect();
+        let effect = Effect::new(object, examples, risk.losses, ranges);
+        self.effects.insert(class, effect);
+    }
+
+    /// Adds objects that keep their values, and whose writes are not free of risk: another write changes them
+    /// meanwhile.
+    fn add_other_risks(&mut self) {
+        for (object, risk) in std::mem::take(&mut self.risks) {
+            let class = Class {
+                subject: Subject::Named(object.clone()),
+                destroys: risk.destroys,
+                loses: !risk.losses.is_empty(),
+                changes: Vec::new(),
+            };
+            let effect = Effect::new(&object, Vec::new(), risk.losses, Vec::new());
+            self.effects.insert(class, effect);
+        }
+    }
+
+    fn example(&mut self, change: &Change<'_>) -> Example {
+        let locator = if change.is_old {
+            &mut self.old
+        } else {
+            &mut self.new
+        };
+        let line = (!change.origin.path.is_empty()).then(|| {
+            let location = locator.locate(change.origin.span);
+            Line {
+                file: location.file,
+                number: location.line,
+                is_old: change.is_old,
+            }
+        });
+        Example {
+            fact: change.fact.clone(),
+            line,
+            derivation: change.origin.derivation.clone().filter(|_| !change.is_old),
+        }
+    }
+}
+
+fn old_value<'a>(change: &'a Change<'_>) -> Option<&'a Value> {
+    match &change.before {
+        Before::Value(value) => Some(value),
+        Before::Absent | Before::Unread | Before::Various => None,
+    }
+}
+
+fn field_change(change: &Change<'_>, found: bool) -> FieldChange {
+    FieldChange {
+        field: FieldOf::of(change.fact.field, found),
+        before: change.before.clone(),
+        after: change.after.clone(),
+        entry: found.then(|| change.origin.path.clone()),
+    }
+}
+
+/// Puts classes together that differ in the old values only, if there are many of them.
+fn fold(effects: Effects) -> Effects {
+    if effects.len() <= MANY {
+        return effects;
+    }
+    let mut shapes: BTreeMap<Class, usize> = BTreeMap::new();
+    for class in effects.keys() {
+        *shapes.entry(class.without_before()).or_default() += 1;
+    }
+    let mut folded = Effects::new();
+    for (class, effect) in effects {
+        let shape = class.without_before();
+        match shapes.get(&shape) {
+            Some(number) if *number > MANY => match folded.entry(shape) {
+                Entry::Occupied(mut known) => known.get_mut().join(effect),
+                Entry::Vacant(place) => {
+                    place.insert(effect);
+                }
+            },
+            _ => {
+                folded.insert(class, effect);
+            }
+        }
+    }
+    folded
+}

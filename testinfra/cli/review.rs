@@ -1,0 +1,271 @@
+//! `review` shows what a change of documents does to the hosts of saved snapshots.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::run::{Done, Scratch, netkeel};
+
+const OLD: &str = "version: 1\npersist: false\nsysctl: { net.core.rmem_max: 212992 }\n\
+link:\n  pods: { match: { name: \"cali*\" }, mtu: 1460, pod_mtu: leave }\n";
+
+/// One key of the sysctls changes, and one rule; eth1 is new in the document.
+const NEW: &str = "version: 1\npersist: false\nallow: { NK005: some hosts have no eth1 }\nsysctl: { net.core.rmem_max: 26214400 }\n\
+link:\n  pods: { match: { name: \"cali*\" }, mtu: 1440, pod_mtu: leave }\n  eth1: { mtu: 1500 }\n";
+
+/// A host with these interfaces, by name and MTU.
+fn host(links: &[(String, u32)]) -> String {
+    let links: serde_json::Map<String, Value> = links
+        .iter()
+        .enumerate()
+        .map(|(number, (name, mtu))| {
+            let kind = name.starts_with("cali").then_some("veth");
+            let link = json!({ "index": number + 2, "mtu": mtu, "kind": kind, "min_mtu": 68, "max_mtu": 9216,
+                "up": true, "rp_filter": 0 });
+            (name.clone(), link)
+        })
+        .collect();
+    json!({ "format": 1, "netns": null, "kernel": "6.1", "families": { "ipv4": true, "ipv6": false },
+        "sysctls": { "net/core/rmem_max": { "value": "212992", "writable": true } }, "links": links })
+    .to_string()
+}
+
+/// 40 workers with 1 to 8 pods each, 12 load balancers without pods, and 2 with eth1.
+fn fleet() -> Scratch {
+    let scratch = Scratch::new(&[("old.yaml", OLD), ("new.yaml", NEW)]);
+    fs::create_dir(scratch.path().join("snapshots")).unwrap();
+    let add = |name: String, links: &[(String, u32)]| {
+        fs::write(scratch.path().join(format!("snapshots/{name}.json")), host(links)).unwrap();
+    };
+    let link = |name: &str, mtu: u32| (name.to_owned(), mtu);
+    for number in 1..=40 {
+        // Drift that both documents correct: one pod has another MTU.
+        let pods = (0..number % 8 + 1).map(|pod| link(&format!("cali{number:02}{pod}"), 1460 + pod));
+        add(format!("k8s{}", 1000 + number), &pods.collect::<Vec<_>>());
+    }
+    for number in 1..=12 {
+        add(format!("lb{number}.example.org"), &[link("eth0", 1500)]);
+    }
+    for number in 3..=4 {
+        add(
+            format!("lvs100{number}"),
+            &[link("eth0", 1500), link("eth1", 9000)],
+        );
+    }
+    scratch
+}
+
+fn review(scratch: &Scratch, more: &[&str]) -> Done {
+    let arguments = ["review", "old.yaml", "new.yaml", "--snapshots", "snapshots"];
+    scratch.run(&[&arguments, more].concat())
+}
+
+#[test]
+fn three_changes_are_three_groups() {
+    let scratch = fleet();
+    let done = review(&scratch, &[]);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""));
+    insta::assert_snapshot!(done.stdout, @r"
+    old: old.yaml   new: new.yaml
+
+      2 hosts  lvs[1003-1004]
+        ~ sysctl net.core.rmem_max  212992 -> 26214400                    new.yaml:4
+        ~ link eth1  mtu 9000 -> 1500                                     new.yaml:7
+
+      40 hosts  k8s[1001-1040]
+        ~ sysctl net.core.rmem_max  212992 -> 26214400                    new.yaml:4
+        ~ 1 to 8 links cali*  mtu 1460 -> 1440                            new.yaml:6
+
+      12 hosts  lb[1-9].example.org, lb[10-12].example.org
+        ~ sysctl net.core.rmem_max  212992 -> 26214400                    new.yaml:4
+
+    Review: 54 of 54 hosts change in 3 ways. Existing drift is not shown.
+    ");
+    for line in done.stdout.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    // The number of threads makes no difference.
+    for jobs in ["1", "7"] {
+        assert_eq!(review(&scratch, &["--jobs", jobs]).stdout, done.stdout);
+    }
+}
+
+#[test]
+fn a_review_is_json_markdown_and_html_too() {
+    let scratch = fleet();
+    let json: Value = serde_json::from_str(&review(&scratch, &["--output", "json"]).stdout).unwrap();
+    let schema: Value = serde_json::from_str(&netkeel(&["schema", "review"]).stdout).unwrap();
+    assert!(
+        jsonschema::validator_for(&schema).unwrap().is_valid(&json),
+        "{json:#}"
+    );
+    assert_eq!(json["counts"]["changed"], json!(54));
+    let names = |group: usize| json["groups"][group]["hosts"]["names"].clone();
+    assert_eq!(names(0), json!(["lvs[1003-1004]"]));
+    assert_eq!(names(1), json!(["k8s[1001-1040]"]));
+    assert_eq!(names(2), json!(["lb[1-9].example.org", "lb[10-12].example.org"]));
+    let markdown = review(&scratch, &["--output", "markdown"]).stdout;
+    assert!(
+        markdown.contains("**2 hosts**<br>lvs\\[1003-1004\\]"),
+        "{markdown}"
+    );
+    let html = review(&scratch, &["--output", "html"]).stdout;
+    assert!(
+        html.starts_with("<!doctype html>") && html.contains("lvs[1003-1004]"),
+        "{html}"
+    );
+}
+
+#[test]
+fn a_host_that_cannot_be_planned_is_named_and_the_review_fails() {
+    let scratch = fleet();
+    let put = |name: &str, text: &str| fs::write(scratch.path().join("snapshots").join(name), text).unwrap();
+    put("db1.json", "{ \"format\": 9 }");
+    put(
+        "db2.json",
+        &host(&[("eth0".into(), 1500)]).replace("1500", "\"x\""),
+    );
+    put("notes.txt", "not a snapshot");
+    let done = review(&scratch, &[]);
+    assert_eq!(done.code, 1);
+    let shown = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "2 hosts cannot be planned: the snapshot cannot be read",
+        "the snapshot has format 9; this netkeel reads format 1",
+        "field `links.eth0.mtu`: invalid type: string",
+        "2 hosts not planned",
+    ] {
+        assert!(shown.contains(part), "{part}: {}", done.stdout);
+    }
+    let refused = Scratch::new(&[("old.yaml", OLD), ("new.yaml", &NEW.replace("1440", "20000"))]);
+    fs::create_dir(refused.path().join("snapshots")).unwrap();
+    let pods = [("cali1".to_owned(), 1460)];
+    fs::write(refused.path().join("snapshots/k1.json"), host(&pods)).unwrap();
+    let done = review(&refused, &[]);
+    assert_eq!(done.code, 1);
+    assert!(
+        done.stdout.contains("the new document is refused"),
+        "{}",
+        done.stdout
+    );
+}
+
+#[test]
+fn fail_on_names_the_kinds_of_changes_that_fail() {
+    let scratch = fleet();
+    let failed = |kind: &str| {
+        let done = review(&scratch, &["--fail-on", kind]);
+        (done.code, done.stderr)
+    };
+    assert_eq!(
+        failed("change"),
+        (2, "error: --fail-on: 54 hosts change\n".to_owned())
+    );
+    assert_eq!(failed("destructive"), (0, String::new()));
+    let same = scratch.run(&[
+        "review",
+        "old.yaml",
+        "old.yaml",
+        "--snapshots",
+        "snapshots",
+        "--fail-on",
+        "change",
+    ]);
+    assert_eq!((same.code, same.stderr.as_str()), (0, ""));
+    assert!(
+        same.stdout.contains("Review: no change on 54 hosts"),
+        "{}",
+        same.stdout
+    );
+}
+
+#[test]
+fn documents_come_from_commits_and_layers_from_an_inventory() {
+    let scratch = fleet();
+    let git = |arguments: &[&str]| {
+        let identity = [
+            "-c",
+            "user.name=n",
+            "-c",
+            "user.email=e@example.org",
+            "-c",
+            "init.defaultBranch=main",
+        ];
+        let done = scratch.command("git", &[&identity, arguments].concat());
+        assert_eq!(done.code, 0, "{done:?}");
+    };
+    fs::create_dir(scratch.path().join("site")).unwrap();
+    let put = |name: &str, text: &str| fs::write(scratch.path().join("site").join(name), text).unwrap();
+    put(
+        "base.yaml",
+        "version: 1\npersist: false\nsysctl: { net.core.rmem_max: 212992 }\n",
+    );
+    put(
+        "pods.yaml",
+        "version: 1\nlink:\n  pods: { match: { name: \"cali*\" }, mtu: 1460, pod_mtu: leave }\n",
+    );
+    git(&["init", "--quiet"]);
+    git(&["add", "site"]);
+    git(&["commit", "--quiet", "--message", "one"]);
+    put(
+        "pods.yaml",
+        "version: 1\nlink:\n  pods: { match: { name: \"cali*\" }, mtu: 1440, pod_mtu: leave }\n",
+    );
+    let inventory = "hosts:\n  k8s1001: { layers: [base.yaml, pods.yaml], stage: canary }\n  \
+        \"k8s*\": { layers: [base.yaml, pods.yaml], stage: rest }\n  \"lb*\": { layers: [base.yaml] }\n";
+    fs::write(scratch.path().join("hosts.yaml"), inventory).unwrap();
+    let arguments = ["review", "git:main:site", "site", "--snapshots", "snapshots"];
+    let done = scratch.run(&arguments);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    assert!(
+        done.stdout.contains("40 hosts  k8s[1001-1040]"),
+        "{}",
+        done.stdout
+    );
+    let layered = scratch.run(&[&arguments[..], &["--hosts", "hosts.yaml"]].concat());
+    // The inventory has no entry for two hosts.
+    assert_eq!(layered.code, 1, "{layered:?}");
+    assert!(
+        layered.stdout.contains("(canary 1, rest 39)"),
+        "{}",
+        layered.stdout
+    );
+    assert!(
+        layered.stdout.contains("the inventory has no document for it"),
+        "{}",
+        layered.stdout
+    );
+    let missing = scratch.run(&["review", "git:main:nothing", "site", "--snapshots", "snapshots"]);
+    assert_eq!(missing.code, 1);
+    assert!(
+        missing.stderr.starts_with("error: git has no main:nothing\n"),
+        "{missing:?}"
+    );
+    let unknown = scratch.run(&["review", "git:nobranch:site", "site", "--snapshots", "snapshots"]);
+    assert!(
+        unknown.stderr.contains("git knows no commit nobranch"),
+        "{unknown:?}"
+    );
+}
+
+#[test]
+fn many_kinds_of_changes_still_fit_a_comment() {
+    let scratch = Scratch::new(&[("old.yaml", "version: 1\npersist: false\n")]);
+    fs::create_dir(scratch.path().join("snapshots")).unwrap();
+    // Each host has an interface with a name of its own.
+    let mut new = "version: 1\npersist: false\nlink:\n".to_owned();
+    for number in 0..900 {
+        let name = format!("eth{number}");
+        let _ = writeln!(new, "  {name}: {{ mtu: {} }}", 1400 + number % 50);
+        let host = host(&[(name, 1500)]);
+        fs::write(scratch.path().join(format!("snapshots/h{number}.json")), host).unwrap();
+    }
+    fs::write(scratch.path().join("new.yaml"), new).unwrap();
+    let markdown = review(&scratch, &["--output", "markdown"]).stdout;
+    assert!(markdown.len() <= 60 * 1024, "{}", markdown.len());
+    assert!(
+        markdown.contains("Left out, because a comment has a limited length"),
+        "{markdown}"
+    );
+}
