@@ -57,6 +57,9 @@ def check(report, root, run, packages, name, form, with_systemd):
         _units(report, root, run, setup, old, new, f"{name}, {form}", form)
     _files(report, root, run, setup, old, new, f"{name}, {form}")
     _settings(report, root, run, setup, old, new, f"{name}, {form}", form)
+    _read_only(report, root, run, old, new, f"{name}, {form}", form)
+    if with_systemd:
+        _image(report, root, run, FORMATS[form], new, f"{name}, {form}")
     if form == "deb":
         _layers(report, root, run, setup, new, name)
 
@@ -116,6 +119,7 @@ def _settings(report, root, run, setup, old, new, name, form):
         echo "removing:"; remove; echo "removed: $(martians)"
         echo "purging:"; purge; echo "purged: $(martians)"; test -e "$ROOT/var/lib/netkeel/ledger.json"
         install {new}; inside 'netkeel release' >/dev/null; echo "released: $(martians)"
+        echo "removing again:"; remove; purge; test ! -e "$ROOT/var/lib/netkeel/ledger.json" || echo "ledger"; echo end
         """
     code, out = run(root, script)
     lines = out.splitlines()
@@ -123,11 +127,70 @@ def _settings(report, root, run, setup, old, new, name, form):
     after = {key: lines[lines.index(f"{key}:") + 1 :] if f"{key}:" in lines else [] for key in ("removing", "purging")}
     told = any("netkeel release" in line for line in after["removing"][:3])
     told = told and (form == "rpm" or any("are kept" in line for line in after["purging"][:3]))
+    # rpm has no purge, and keeps what a package does not own.
+    again = lines[lines.index("removing again:") + 1 :] if "removing again:" in lines else []
+    report.check(
+        f"{name}: when everything was released a removal says nothing, and a purge keeps nothing",
+        again == (["end"] if form == "deb" else ["ledger", "end"]),
+        out,
+    )
     report.check(
         f"{name}: settings hold through upgrade, removal and purge, which name `netkeel release`",
         code == 0 and all(line in lines for line in wanted) and told,
         f"exit {code}\n{out}",
     )
+
+
+# The database of packages is elsewhere, as on systems whose /usr is an image.
+READ_ONLY = {
+    "deb": """
+    mv "$ROOT/var/lib/dpkg" "$ROOT/usr/lib/dpkg-database"
+    install() { cp "$1" "$ROOT/root/netkeel.deb"; database -i /root/netkeel.deb; }
+    remove() { database -r netkeel; }
+    purge() { database -P netkeel; }
+    database() { inside "dpkg --admindir=/usr/lib/dpkg-database $*" >"$ROOT/root/log" 2>&1 || { cat "$ROOT/root/log"; exit 1; }; }
+    """,
+    "rpm": """
+    install() { foreign --nodeps -U --oldpackage --replacepkgs "$1"; }
+    remove() { foreign -e netkeel; }
+    purge() { :; }
+    foreign() { rpm --root "$ROOT" --dbpath /usr/lib/sysimage/rpm --define '_tmppath /tmp' "$@" </dev/null >"$ROOT/root/log" 2>&1 || { cat "$ROOT/root/log"; exit 1; }; }
+    """,
+}
+
+
+def _read_only(report, root, run, old, new, name, form):
+    """Nothing of the package needs /var, but netkeel does, and says so."""
+    script = f"""{READ_ONLY[form]}{DOCUMENT}
+        mount --bind "$ROOT/var" "$ROOT/var"; mount -o remount,bind,ro "$ROOT/var"
+        ! touch "$ROOT/var/probe" 2>/dev/null
+        install {old}; install {new}; install {old}; echo installed
+        inside 'netkeel plan --detailed-exitcode' >/dev/null 2>&1 || echo "plan: exit $?"
+        inside 'netkeel apply' 2>&1 || echo "apply: exit $?"
+        echo "value: $(martians)"
+        remove; purge; test ! -e "$ROOT/usr/bin/netkeel"; echo end
+        """
+    code, out = run(root, script)
+    lines = out.splitlines()
+    wanted = ["installed", "plan: exit 2", "apply: exit 1", "value: 0", "end"]
+    good = code == 0 and all(line in lines for line in wanted) and "/var/lib/netkeel" in out
+    report.check(f"{name}: with a read-only /var it is installed and removed, and an apply is refused", good, f"exit {code}\n{out}")
+
+
+def _image(report, root, run, setup, new, name):
+    """In the build of an image systemd's programs are there, and no systemd runs."""
+    script = f"""{setup}
+        test ! -e "$ROOT/run/systemd/system"
+        install {new}
+        inside 'systemctl preset netkeel.service netkeel-boot.service' 2>&1
+        inside 'systemctl is-enabled netkeel.service netkeel-boot.service' || :
+        inside 'systemctl enable netkeel.service netkeel-boot.service' 2>/dev/null
+        inside 'systemctl is-enabled netkeel.service netkeel-boot.service'
+        remove >/dev/null; purge >/dev/null; find "$ROOT/etc/systemd" -name 'netkeel*'; echo end
+        """
+    code, out = run(root, script)
+    wanted = ["disabled", "disabled", "enabled", "enabled", "end"]
+    report.check(f"{name}: in the build of an image the preset disables, and `enable` enables", code == 0 and out.split() == wanted, out)
 
 
 def _layers(report, root, run, setup, new, name):

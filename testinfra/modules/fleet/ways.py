@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from netkeel_lab.error import LabError
-from realserver.host import GUEST, Outcome, binary, fresh_host
+from realserver.host import GUEST, Outcome, fresh_host
 
 MODULES = Path(__file__).resolve().parent.parent
 TESTINFRA = MODULES.parent
@@ -28,15 +28,21 @@ def tools():
     return Path(made.stdout.strip())
 
 
+# The .deb, in the guest.
+PACKAGE = "/root/netkeel.deb"
+
+
 class Way:
     """A guest that is brought to the document: looked at, changed, changed again, tested, rebooted and tested."""
 
     name = title = ""
+    # Whether it installs the package, before it has a document.
+    installs = True
     # The exit codes of a look that finds a difference, of a change, and of a change with nothing to do.
     codes = (0, 0, 0)
 
-    def __init__(self, report, kernel, environment):
-        self.report, self.kernel, self.tools = report, kernel, environment
+    def __init__(self, report, kernel, environment, package):
+        self.report, self.kernel, self.tools, self.package = report, kernel, environment, package
         self.host = None
 
     def run(self):
@@ -44,6 +50,8 @@ class Way:
         with fresh_host(f"modules-{self.name}", self.kernel, MODULES) as host:
             self.host = host
             self.furnish()
+            if self.installs:
+                self.installed()
             self.prepare()
             before = host.state()
             dry = self.timed(self.look)
@@ -59,6 +67,17 @@ class Way:
             self.tested("after it")
             host.reboot()
             self.tested("after a reboot")
+
+    def installed(self):
+        """The package, on a host without netkeel."""
+        self.host.sh("rm /usr/bin/netkeel")
+        self.host.machine.put(self.package, PACKAGE)
+        outcome = self.timed(self.install)
+        state = self.guest("dpkg-query -W -f '${Status}' netkeel && netkeel --version && ls /usr/lib/systemd/system/netkeel.service")
+        good = outcome.code == self.codes[1] and state.code == 0 and "install ok installed" in state.output
+        self.check("it installs the package", good, f"{outcome}\n{state}", state.line_with("install"))
+        shadows = self.guest("find /etc/systemd/system -name 'netkeel*.service' -type f").output.strip()
+        self.check("no unit shadows one of the package", not shadows, shadows, "none in /etc/systemd/system")
 
     def check(self, what, good, bad_evidence, evidence):
         """A check whose evidence is short when it holds."""
@@ -102,20 +121,25 @@ class Way:
 
 
 class Puppet(Way):
-    """puppet apply without a server, with Hiera; the program is on the host already, as from a package."""
+    """puppet apply without a server, with Hiera."""
 
     name, title = "puppet", "puppet apply --noop, puppet apply, puppet apply"
     codes = (0, 2, 0)
 
-    def prepare(self):
-        """The module, the hierarchy and the data."""
+    def install(self):
+        """The module without data."""
         machine = self.host.machine
         self.host.sh("mkdir -p /root/modules")
         machine.put(REPOSITORY / "puppet", "/root/modules/netkeel")
+        machine.call("cat > /root/hiera.yaml", stdin=json.dumps({"version": 5, "hierarchy": []}))
+        site = "class { 'netkeel': package_source => '%s', service_options => ['--listen', '%s'] }"
+        machine.call("cat > /root/site.pp", stdin=site % (PACKAGE, METRICS))
+        return self.apply()
+
+    def prepare(self):
+        """The hierarchy of the host's data."""
         hierarchy = {"version": 5, "hierarchy": [{"name": "host", "path": f"{GUEST}/documents/data.yaml"}]}
-        machine.call("cat > /root/hiera.yaml", stdin=json.dumps(hierarchy))
-        site = "class { 'netkeel': install => 'file', source => '/root/scenario/netkeel', service_options => ['--listen', '%s'] }"
-        machine.call("cat > /root/site.pp", stdin=site % METRICS)
+        self.host.machine.call("cat > /root/hiera.yaml", stdin=json.dumps(hierarchy))
 
     def apply(self, options=""):
         """A run of Puppet; its own files are not those that are looked at."""
@@ -136,20 +160,29 @@ class Puppet(Way):
 
 
 class Ansible(Way):
-    """ansible-playbook over ssh with the role, which brings the program."""
+    """ansible-playbook over ssh with the role."""
 
     name, title = "ansible", "ansible-playbook --check, ansible-playbook, ansible-playbook"
 
+    def install(self):
+        """A play without variables of the document."""
+        self.write_play([])
+        return self.play()
+
     def prepare(self):
-        """A play for the guest, without the program on it."""
-        self.host.sh("rm /usr/bin/netkeel")
+        """A play for the guest."""
+        self.write_play([str(MODULES / "documents" / "vars.yaml")])
+
+    def write_play(self, files):
+        """The play, with files of variables."""
         play = {
             "hosts": "all",
-            # Facts are slow on an emulated processor, and the role needs but one.
-            "gather_subset": ["!all", "!min", "platform"],
-            "vars_files": [str(MODULES / "documents" / "vars.yaml")],
+            # Facts are slow on an emulated processor, and the role needs but few.
+            "gather_subset": ["!all", "!min", "platform", "distribution"],
+            "vars_files": files,
             "vars": {
-                "netkeel_program_sources": {"x86_64": str(binary())},
+                "netkeel_install": "package",
+                "netkeel_package": PACKAGE,
                 "netkeel_service_options": ["--listen", METRICS],
             },
             "roles": ["netkeel.netkeel.netkeel"],
@@ -187,6 +220,8 @@ class Ansible(Way):
 
 class Plain(Way):
     """netkeel by hand, with the units that it prints."""
+
+    installs = False
 
     name, title = "plain", "netkeel plan, netkeel apply, netkeel apply"
     codes = (2, 2, 0)
