@@ -5,6 +5,7 @@ pub mod dialect;
 mod dispatch;
 pub mod go_pmtud;
 pub mod hiera;
+pub mod kubernetes;
 pub mod talos;
 mod variables;
 mod version;

@@ -111,6 +111,59 @@ fn the_values_of_go_pmtud_give_the_same_replication() {
     }
 }
 
+/// What the chart renders by default, with the right to follow the peers, without the labels of Helm and with an empty
+/// document.
+fn base() -> String {
+    let chart = chart();
+    let output = helm(&[
+        "template",
+        "netkeel",
+        chart.to_str().unwrap(),
+        "--namespace",
+        "netkeel",
+        "--no-hooks",
+        "--set-json",
+        r#"replication={"enabled": true}"#,
+    ]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let of_helm = ["helm.sh/chart:", "app.kubernetes.io/managed-by:", "# Source:"];
+    let mut lines = Vec::new();
+    let mut is_document = false;
+    for line in text.lines() {
+        is_document &= line != "---" && !line.is_empty();
+        if is_document || of_helm.iter().any(|label| line.trim_start().starts_with(label)) {
+            continue;
+        }
+        lines.push(line.to_owned());
+        if line == "  50-chart.yaml: |" {
+            is_document = true;
+            lines.push("    version: 1".to_owned());
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn the_base_of_kustomize_is_what_the_chart_renders() {
+    let directory = chart().join("../base");
+    let path = directory.join("netkeel.yaml");
+    if std::env::var_os("NETKEEL_BLESS").is_some() {
+        std::fs::write(&path, base()).unwrap();
+    }
+    let there = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(there, base(), "NETKEEL_BLESS=1 brings kubernetes/base up to date");
+    let output = Command::new(programs(&["kubectl"]).join("kubectl"))
+        .args(["kustomize", directory.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let built = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && built.contains("kind: DaemonSet"),
+        "{said}"
+    );
+}
+
 #[test]
 fn the_server_takes_what_the_chart_renders() {
     let plane = ControlPlane::start();

@@ -6,19 +6,20 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use crate::arguments::{Documents, parse_talos_version};
-use crate::load::documents::{load_configuration, load_with_configuration};
+use crate::load::documents::{load_configuration, load_with_configuration, read_all};
 use crate::load::file::read_file;
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_dialects::go_pmtud;
+use netkeel_dialects::dialect::Dialect;
 use netkeel_dialects::talos::version::{KNOWN, Version};
 use netkeel_dialects::talos::write::{cozystack, machine, patches};
+use netkeel_dialects::{go_pmtud, kubernetes};
 use netkeel_render::templates::TEMPLATES;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::sources::Sources;
 
 /// Outputs that are made from a document, with their help.
-const DOCUMENTS: [(&str, &str); 4] = [
+const DOCUMENTS: [(&str, &str); 5] = [
     (TALOS, "Talos Linux: machine config patches for a document"),
     (
         "daemonset",
@@ -27,6 +28,10 @@ const DOCUMENTS: [(&str, &str); 4] = [
     (
         COZYSTACK,
         "CozyStack: its Package or ConfigMap with the pod MTU of the document",
+    ),
+    (
+        KUBERNETES,
+        "Kubernetes: an agent on each node, with the documents as they are",
     ),
     (
         CHART_VALUES,
@@ -39,6 +44,8 @@ pub(crate) const TALOS: &str = "talos";
 pub(crate) const COZYSTACK: &str = "cozystack";
 
 const CHART_VALUES: &str = "chart-values";
+
+const KUBERNETES: &str = "kubernetes";
 
 /// Print a file that ships with netkeel, or Talos patches
 ///
@@ -65,7 +72,7 @@ pub(crate) struct Arguments {
     /// File with the values of go-pmtud's chart, for chart-values
     #[arg(long, value_name = "FILE", required_if_eq("name", CHART_VALUES))]
     go_pmtud: Option<PathBuf>,
-    /// Container image of the DaemonSet
+    /// Container image of the DaemonSet, for daemonset and kubernetes
     #[arg(long, default_value = concat!("netkeel:", env!("CARGO_PKG_VERSION")))]
     image: String,
 }
@@ -106,6 +113,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             };
             cozystack::render(&document, &manifests.configuration)?
         }
+        KUBERNETES => kubernetes::manifests(&texts(&arguments.documents)?, &arguments.image)?,
         _ => patches::daemonset(&document, version, &arguments.image)?.ok_or_else(|| {
             Error::new(
                 ErrorKind::Input,
@@ -116,6 +124,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     output::print(&rendered)?;
     Ok(exit::OK)
+}
+
+/// The texts of native documents, as they are.
+fn texts(documents: &Documents) -> Result<Vec<String>, Error> {
+    if documents.origin.dialect() != Dialect::Native {
+        return Err(Error::new(
+            ErrorKind::Input,
+            "the agents read netkeel documents, which the output has as they are",
+        )
+        .hint("leave out --from"));
+    }
+    let unreadable = |_| Error::new(ErrorKind::Input, "a document is not UTF-8 text");
+    let files = read_all(&documents.files)?.into_iter();
+    files
+        .map(|(_, bytes)| String::from_utf8(bytes).map_err(unreadable))
+        .collect()
 }
 
 /// The values of netkeel's chart, from those of go-pmtud's.
