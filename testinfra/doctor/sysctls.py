@@ -2,8 +2,8 @@
 
 import json
 
-# They change other settings, or need permission: cases of their own try them.
-ELSEWHERE = {"forwarding", "mc_forwarding", "disable_ipv6", "mtu", "rp_filter"}
+# They change other settings, need permission, or are kept in ticks, which 1 is less than: cases of their own try them.
+ELSEWHERE = {"forwarding", "mc_forwarding", "disable_ipv6", "mtu", "rp_filter", "locktime"}
 
 # Every switch of a namespace that has a veth, as `net/ipv4/conf/v0/log_martians 0`.
 LIST = """ip netns exec sysctls sh -c 'cd /proc/sys && for family in ipv4 ipv6; do for name in v0 default; do
