@@ -1,5 +1,6 @@
 //! The frame and the parts of an HTML page that needs no other file and no network.
 
+use crate::wording::thousands;
 use netkeel_core::text::escape::is_deceptive;
 
 /// The page's own script: the filter box and the buttons.
@@ -64,6 +65,17 @@ pub(crate) struct Figure {
     pub(crate) is_bad: bool,
 }
 
+impl Figure {
+    /// A number of things, by their name for one and for several.
+    pub(crate) fn count(number: usize, (one, several): (&str, &str), is_bad: bool) -> Self {
+        Figure {
+            number: thousands(number),
+            what: if number == 1 { one } else { several }.to_owned(),
+            is_bad: is_bad && number > 0,
+        }
+    }
+}
+
 /// Numbers in a row.
 pub(crate) fn figures(figures: &[Figure]) -> String {
     let figures: String = figures
@@ -85,18 +97,21 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     if rows.is_empty() {
         return "<p>None.</p>\n".to_owned();
     }
+    let is_headless = head.iter().all(|cell| cell.is_empty());
     let head: String = head
         .iter()
         .map(|cell| format!("<th scope=\"col\">{}</th>", escaped(cell)))
         .collect();
+    let head = match is_headless {
+        true => String::new(),
+        false => format!("<thead><tr>{head}</tr></thead>\n"),
+    };
     let row = |cells: &Vec<String>| {
         let cells: String = cells.iter().map(|cell| format!("<td>{cell}</td>")).collect();
         format!("<tr>{cells}</tr>\n")
     };
     let rows: String = rows.iter().map(row).collect();
-    format!(
-        "<div class=\"wide\"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n"
-    )
+    format!("<div class=\"wide\"><table>\n{head}<tbody>\n{rows}</tbody>\n</table></div>\n")
 }
 
 /// A group that folds. `summary` and `body` are HTML.

@@ -99,24 +99,31 @@ pub fn html(status: &Status, recent: &Recent) -> String {
 }
 
 fn numbers(status: &Status) -> Vec<Figure> {
-    let figure = |number: usize, what: &str, is_bad: bool| Figure {
-        number: thousands(number),
-        what: what.to_owned(),
-        is_bad: is_bad && number > 0,
-    };
     let mut numbers = vec![Figure {
         number: status.mode.to_owned(),
         what: "mode".to_owned(),
         is_bad: false,
     }];
     if status.looked {
-        numbers.push(figure(status.wanted, "settings declared", false));
-        numbers.push(figure(status.drift.len(), "differ", true));
-        numbers.push(figure(status.findings.len(), "findings", false));
+        numbers.push(Figure::count(
+            status.wanted,
+            ("setting declared", "settings declared"),
+            false,
+        ));
+        numbers.push(Figure::count(status.drift.len(), ("differs", "differ"), true));
+        numbers.push(Figure::count(
+            status.findings.len(),
+            ("finding", "findings"),
+            false,
+        ));
     }
-    numbers.push(figure(status.suspended.len(), "suspended", true));
+    numbers.push(Figure::count(
+        status.suspended.len(),
+        ("suspended", "suspended"),
+        true,
+    ));
     let unread = status.unread.count() + status.problems.len();
-    numbers.push(figure(unread, "not read", true));
+    numbers.push(Figure::count(unread, ("not read", "not read"), true));
     if let Some(worker) = &status.worker {
         numbers.push(Figure {
             number: health(worker.health).to_owned(),
@@ -136,7 +143,10 @@ fn in_force(status: &Status) -> String {
         ),
         (
             "network namespace",
-            status.netns.clone().unwrap_or_else(|| "of the host".to_owned()),
+            status
+                .netns
+                .clone()
+                .unwrap_or_else(|| "the one in which netkeel was started".to_owned()),
         ),
     ];
     match status.idle {

@@ -8,7 +8,6 @@ use crate::plan::of::Of;
 use crate::plan::place::Place;
 use crate::plan::{lossy, summary, words};
 use crate::review::html::{finding_list, meaning};
-use crate::wording::thousands;
 use netkeel_core::fact::Field;
 use netkeel_plan::plan::Plan;
 use netkeel_plan::plan::groups::lossy::LossyGroup;
@@ -27,7 +26,6 @@ pub fn plan(plan: &Plan, sources: &Sources, of: Of, paths: &Compared) -> String 
     body.push_str(&format!("<p class=\"about\">{}</p>\n", escaped(&about)));
     if differs {
         body.push_str(&figures(&numbers(plan)));
-        body.push_str(filter());
     }
     for group in plan.lossy_groups() {
         body.push_str(&loss(&group));
@@ -49,6 +47,7 @@ pub fn plan(plan: &Plan, sources: &Sources, of: Of, paths: &Compared) -> String 
     let mut locator = Locator::new(sources);
     if !groups.is_empty() {
         body.push_str("<h2>Changes</h2>\n");
+        body.push_str(filter());
     }
     for group in &groups {
         body.push_str(&self::group(group, &mut locator));
@@ -68,21 +67,16 @@ fn numbers(plan: &Plan) -> Vec<Figure> {
         .iter()
         .filter(|step| !step.undo.loses.is_empty())
         .count();
-    let figure = |number: usize, what: &str, is_bad: bool| Figure {
-        number: thousands(number),
-        what: what.to_owned(),
-        is_bad: is_bad && number > 0,
-    };
     vec![
-        figure(counts.objects, "objects", false),
-        figure(counts.create, "to create", false),
-        figure(counts.change, "to change", false),
-        figure(counts.destroy, "to destroy", false),
-        figure(plan.steps.len(), "writes", false),
-        figure(destructive, "destructive", true),
-        figure(inexact, "without exact undo", true),
-        figure(plan.findings.len(), "findings", true),
-        figure(plan.problems.len(), "problems", true),
+        Figure::count(counts.objects, ("object", "objects"), false),
+        Figure::count(counts.create, ("to create", "to create"), false),
+        Figure::count(counts.change, ("to change", "to change"), false),
+        Figure::count(counts.destroy, ("to destroy", "to destroy"), false),
+        Figure::count(plan.steps.len(), ("write", "writes"), false),
+        Figure::count(destructive, ("destructive", "destructive"), true),
+        Figure::count(inexact, ("without exact undo", "without exact undo"), true),
+        Figure::count(plan.findings.len(), ("finding", "findings"), true),
+        Figure::count(plan.problems.len(), ("problem", "problems"), true),
     ]
 }
 

@@ -59,22 +59,21 @@ pub fn review(review: &Review, title: Title<'_>, paths: &BTreeMap<usize, Compare
 }
 
 fn numbers(review: &Review) -> Vec<Figure> {
-    let figure = |number: usize, what: &str, is_bad: bool| Figure {
-        number: thousands(number),
-        what: what.to_owned(),
-        is_bad: is_bad && number > 0,
-    };
     let destroys = review.hosts_with(|group| group.effects.keys().any(|class| class.destroys));
     let loses = review.hosts_with(|group| group.effects.keys().any(|class| class.loses));
     let findings = review.hosts_with(|group| !group.findings.is_empty());
     vec![
-        figure(review.hosts(), "hosts", false),
-        figure(review.changed(), "change", false),
-        figure(review.groups.len(), "kinds of change", false),
-        figure(destroys, "with destructive writes", true),
-        figure(loses, "lose state", true),
-        figure(findings, "with new findings", true),
-        figure(review.failed(), "not planned", true),
+        Figure::count(review.hosts(), ("host", "hosts"), false),
+        Figure::count(review.changed(), ("changes", "change"), false),
+        Figure::count(review.groups.len(), ("kind of change", "kinds of change"), false),
+        Figure::count(
+            destroys,
+            ("with destructive writes", "with destructive writes"),
+            true,
+        ),
+        Figure::count(loses, ("loses state", "lose state"), true),
+        Figure::count(findings, ("with new findings", "with new findings"), true),
+        Figure::count(review.failed(), ("not planned", "not planned"), true),
     ]
 }
 
@@ -129,11 +128,19 @@ fn risk(risk: Risk) -> Option<&'static str> {
 
 /// All names of hosts, with their stages.
 fn names(hosts: &Hosts, title: Title<'_>) -> String {
-    let mut out = format!("<p class=\"names\">{}", escaped(&hosts.names.folded().join(", ")));
-    if hosts.names.dropped() > 0 {
-        out.push_str(&format!(" and {} more", thousands(hosts.names.dropped())));
+    let short = words::names(hosts);
+    let mut out = format!("<p class=\"names\">{}</p>\n", escaped(&short));
+    let all = hosts.names.folded().join(", ");
+    if all.len() > short.len() {
+        out.push_str(&format!(
+            "<details><summary>All names</summary>\n<p class=\"names\">{}",
+            escaped(&all)
+        ));
+        if hosts.names.dropped() > 0 {
+            out.push_str(&format!(" and {} more", thousands(hosts.names.dropped())));
+        }
+        out.push_str("</p>\n</details>\n");
     }
-    out.push_str("</p>\n");
     let stages = words::stages(hosts, title);
     if !stages.is_empty() {
         out.push_str(&format!("<p class=\"note\">{}</p>\n", escaped(&stages)));
