@@ -2,6 +2,7 @@
 //! separate process, so that no process with netkeel's privileges reads hostile bytes.
 
 pub mod control;
+pub mod handover;
 mod message;
 mod privileges;
 mod role;

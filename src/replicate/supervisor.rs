@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::control::Control;
+use crate::handover::{Channel, KeptGroup};
 use crate::message::{FromWorker, ToWorker};
 use crate::privileges;
 use crate::supervisor::child_reaper::{ChildReaper, END};
@@ -51,6 +52,8 @@ pub enum Severity {
 pub(crate) struct Running {
     child: Child,
     control: Control,
+    /// To the worker's helper.
+    handover: Channel,
     uid: Option<u32>,
     statistics: Option<Statistics>,
 }
@@ -72,6 +75,8 @@ pub struct Supervisor {
     /// The worker's current settings: the document, the peers file and the cluster together.
     settings: Option<Settings>,
     running: Option<Running>,
+    /// The group of the service before, for the first worker.
+    kept: Option<KeptGroup>,
     /// Workers that were stopped but have not ended yet.
     ending: ChildReaper,
     error: Option<String>,
@@ -104,16 +109,28 @@ impl Supervisor {
             cluster: ClusterList::default(),
             settings: None,
             running: None,
+            kept: None,
             ending: ChildReaper::default(),
             error: None,
             refused: None,
         }
     }
 
+    /// Gives the first worker the group that the service before has bound.
+    pub fn inherit(&mut self, kept: KeptGroup) {
+        self.kept = Some(kept);
+    }
+
+    /// The group of the running worker, for the next service. The worker goes on reading it until it is stopped.
+    pub fn keep(&self) -> Option<KeptGroup> {
+        self.running.as_ref()?.handover.ask()
+    }
+
     /// Sets the wanted replication; `None` stops the worker. A running worker gets the new settings and
     /// loses no packets.
     pub fn want(&mut self, wanted: Option<Replication>) -> Vec<LogRecord> {
         let mut records = Vec::new();
+        self.kept = self.kept.take().filter(|_| wanted.is_some());
         if wanted == self.wanted {
             return records;
         }
@@ -355,17 +372,22 @@ impl Supervisor {
         }
     }
 
-    fn spawn(&self) -> Result<Running, Error> {
+    fn spawn(&mut self) -> Result<Running, Error> {
         let failed = |error: std::io::Error| Error::new(ErrorKind::Refused, error.to_string());
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let mut control = Control::new(ours).map_err(failed)?;
+        let (handover, of_helper) = Channel::pair().map_err(|errno| failed(errno.into()))?;
+        if let Some(kept) = self.kept.take() {
+            // Otherwise the group is bound anew.
+            let _ = handover.pass(kept.number(), kept.as_fd());
+        }
         let mut command = Command::new(&self.program);
         command
             .arg(VERB)
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null());
+            .stdout(Stdio::from(of_helper));
         privileges::inherits_nothing(&mut command);
         // A process starts in the namespace of the thread that makes it.
         let child = enter::inside(&self.netns, || command.spawn())?.map_err(failed)?;
@@ -375,6 +397,7 @@ impl Supervisor {
         Ok(Running {
             child,
             control,
+            handover,
             uid: None,
             statistics: None,
         })

@@ -279,11 +279,7 @@ impl Worker {
     fn configure(&mut self, settings: Settings) -> Result<(), Error> {
         let now = Instant::now();
         if settings.group != self.group.number() {
-            let group = Group::bind(settings.group, &self.helper)?;
-            while self.read_message()? {}
-            self.counted.dropped += self.group.dropped();
-            (self.group, self.next) = (group, None);
-            self.helper.release()?;
+            self.bind(settings.group)?;
         }
         self.rules = Filter {
             floor: settings.floor,
@@ -307,6 +303,15 @@ impl Worker {
         self.settings = settings;
         self.waits = self.peers.waits(now);
         self.aim()
+    }
+
+    /// Binds another group, or the same one anew, and reads what is queued before releasing the socket before.
+    fn bind(&mut self, number: u16) -> Result<(), Error> {
+        let group = Group::bind(number, &self.helper)?;
+        while self.read_message()? {}
+        self.counted.dropped += self.group.dropped();
+        (self.group, self.next) = (group, None);
+        self.helper.release()
     }
 
     fn aim(&mut self) -> Result<(), Error> {
@@ -343,6 +348,10 @@ impl Worker {
             self.tick(now)?;
         }
         self.waits = self.waits && self.peers.waits(now);
+        if self.group.is_kept() && !self.waits {
+            // The list of readers names the process that bound the socket.
+            self.bind(self.group.number())?;
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod log;
 pub(crate) mod notify;
+pub(crate) mod restart;
 pub(crate) mod writers;
 
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ use netkeel_apply::store::Store;
 use netkeel_kernel::netlink::interrupt::Interrupt;
 use netkeel_kernel::rtnetlink::events::Events;
 use netkeel_reconcile::event::Now;
+use netkeel_replicate::handover::KeptGroup;
 use netkeel_replicate::supervisor::Supervisor;
 
 /// Maximum time between signs of life.
@@ -86,6 +88,13 @@ impl<'a> Effects<'a> {
             events,
             cluster,
         } = inputs;
+        let mut notify = Notify::new();
+        let mut supervisor = Supervisor::new(options.netns.clone(), None);
+        // The options may name another namespace than before.
+        if let Some(kept) = KeptGroup::passed().filter(|_| options.netns.name().is_none()) {
+            notify.forget(&kept);
+            supervisor.inherit(kept);
+        }
         Effects {
             source,
             digest,
@@ -94,7 +103,7 @@ impl<'a> Effects<'a> {
             interrupt,
             events,
             files: FileWatches::new(),
-            notify: Notify::new(),
+            notify,
             log: Log::new(),
             start: since_boot(),
             paths: Paths::new(options.netns.clone(), options.interval),
@@ -102,7 +111,7 @@ impl<'a> Effects<'a> {
             probes: Probes::new(options.netns.clone(), options.interval),
             handshakes: Handshakes::default(),
             cluster,
-            supervisor: Supervisor::new(options.netns.clone(), None),
+            supervisor,
             promise: Promise::new(),
         }
     }

@@ -8,6 +8,7 @@ use sd_notify::NotifyState;
 use crate::document::{accepted, last_good, none, short};
 use crate::effects::Effects;
 use crate::effects::log::Level;
+use crate::effects::restart;
 use crate::http::answer::Question;
 use crate::inbox::Message;
 use crate::options::Options;
@@ -132,7 +133,9 @@ impl<'a> Service<'a> {
             }
         }
         self.effects.notify.send(&[NotifyState::Stopping]);
-        self.remove_on_stop(live);
+        if !self.hand_over() {
+            self.remove_on_stop(live);
+        }
         self.effects.supervisor.stop();
         self.effects.log.say(Level::Info, "stopped", &[]);
     }
@@ -174,6 +177,22 @@ impl<'a> Service<'a> {
                 &[("why", &errno.desc()), ("then", &then)],
             );
         }
+    }
+
+    /// Leaves the rules and the worker's group to the next run, if systemd restarts the service.
+    fn hand_over(&mut self) -> bool {
+        // Named descriptors are of the service's own namespace.
+        let may = self.effects.notify.has_manager() && self.state.document.netns.name().is_none();
+        if !may || !restart::is_under_way() {
+            return false;
+        }
+        let kept = self.effects.supervisor.keep();
+        let kept = kept.filter(|group| self.effects.notify.keep(group));
+        let socket = kept.map_or_else(|| "none".to_owned(), |group| group.name());
+        self.effects
+            .log
+            .say(Level::Info, "handover", &[("socket", &socket)]);
+        true
     }
 
     /// Removes what exists only while the service runs, if the service writes.

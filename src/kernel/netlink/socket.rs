@@ -2,10 +2,12 @@
 //! one, and turns an error of the kernel into a [`Refusal`] with the text it gives. A [`Listener`]
 //! receives notifications without waiting. Both receive by `receive`.
 
+#![expect(unsafe_code, reason = "a descriptor changes its owner")]
+
 use std::io;
 use std::ops::ControlFlow;
 use std::ops::ControlFlow::{Break, Continue};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
 use netlink_packet_core::Emitable;
 use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_NETFILTER, NETLINK_ROUTE};
@@ -76,6 +78,19 @@ impl Socket {
     /// Opens one for generic netlink in the calling thread's namespace.
     pub(crate) fn open_generic() -> Result<Self, Refusal> {
         Self::of(NETLINK_GENERIC)
+    }
+
+    /// Takes a netlink socket that another process opened for nfnetlink.
+    pub fn adopt_netfilter(socket: OwnedFd) -> Self {
+        // SAFETY: the descriptor is owned, and its ownership passes on.
+        let raw = unsafe { RawSocket::from_raw_fd(socket.into_raw_fd()) };
+        Socket {
+            raw,
+            protocol: NETLINK_NETFILTER,
+            sequence: 0,
+            buffer: Vec::new(),
+            spoiled: false,
+        }
     }
 
     /// Overwrites what was received, which may have held keys.

@@ -2,22 +2,23 @@
 //! reads packets does not have it. It binds NFLOG groups, sets their batch size, and makes the kernel resolve
 //! neighbours. It reads no packet.
 
-#![expect(unsafe_code, reason = "fork, and a descriptor that comes with a message")]
+#![expect(unsafe_code, reason = "fork")]
 
 use std::fs::OpenOptions;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv, recvmsg, send,
-    sendmsg, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, recvmsg, send, sendmsg, socketpair,
 };
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Pid, dup2_stdin, fork};
+use nix::unistd::{ForkResult, Pid, dup2_stdin, dup2_stdout, fork};
 use serde::{Deserialize, Serialize};
 
+use crate::handover::{Channel, Message, descriptor};
 use crate::privileges;
 use crate::role::Role;
 use crate::worker::{bind, neighbours};
@@ -28,7 +29,8 @@ use netkeel_kernel::netlink::socket::Socket;
 /// A request of the worker. A captured worker can send any of them: each has to do with packets only.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Request {
-    /// Bind a group, and answer with its socket. The group before stays bound until [`Request::Release`].
+    /// Bind a group, and answer with its socket. Another group before stays bound until [`Request::Release`]. The
+    /// first request may be answered with a socket that the service before has bound.
     Bind(u16),
     /// Release all groups except the last.
     Release,
@@ -43,6 +45,16 @@ enum Request {
 struct Answer {
     /// The message and the hints of an error.
     failed: Option<(String, Vec<String>)>,
+    /// Whether the service before has bound the socket.
+    kept: bool,
+}
+
+/// A socket of a group.
+pub(crate) struct Bound {
+    /// The socket.
+    pub socket: OwnedFd,
+    /// Whether the service before has bound it.
+    pub kept: bool,
 }
 
 /// Longest request or answer, bytes.
@@ -61,6 +73,7 @@ impl Helper {
     /// # Errors
     /// When the kernel refuses another process.
     pub fn start() -> Result<Self, Error> {
+        let handover = take_channel();
         let flags = SockFlag::SOCK_CLOEXEC;
         let (ours, theirs) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).map_err(error)?;
@@ -72,7 +85,7 @@ impl Helper {
             }),
             ForkResult::Child => {
                 drop(ours);
-                let done = detach().and_then(|()| serve(&theirs));
+                let done = detach().and_then(|()| serve(&theirs, handover));
                 std::process::exit(i32::from(done.is_err()))
             }
         }
@@ -82,7 +95,7 @@ impl Helper {
     ///
     /// # Errors
     /// When another program has bound the group, and when the helper has ended.
-    pub fn bind(&self, group: u16) -> Result<OwnedFd, Error> {
+    pub(crate) fn bind(&self, group: u16) -> Result<Bound, Error> {
         self.send(&Request::Bind(group), MsgFlags::empty())?;
         let mut bytes = [0; LONGEST];
         let mut rights = nix::cmsg_space!(RawFd);
@@ -105,7 +118,10 @@ impl Helper {
                 let error = Error::new(ErrorKind::Refused, message);
                 Err(hints.into_iter().fold(error, Error::hint))
             }
-            (None, Some(socket)) => Ok(socket),
+            (None, Some(socket)) => Ok(Bound {
+                socket,
+                kept: answer.kept,
+            }),
             (None, None) => Err(ended()),
         }
     }
@@ -171,20 +187,14 @@ fn again<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
     }
 }
 
-/// The first descriptor of a message; further ones are closed.
-fn descriptor(messages: nix::Result<impl Iterator<Item = ControlMessageOwned>>) -> Option<OwnedFd> {
-    let mut found = Vec::new();
-    for message in messages.ok()? {
-        if let ControlMessageOwned::ScmRights(descriptors) = message {
-            // SAFETY: the kernel made these descriptors for this message, and nothing else owns them.
-            found.extend(
-                descriptors
-                    .into_iter()
-                    .map(|raw| unsafe { OwnedFd::from_raw_fd(raw) }),
-            );
-        }
-    }
-    found.into_iter().next()
+/// Takes the service's channel from standard output, so that only the helper has it. Without a service there is
+/// none.
+fn take_channel() -> Option<Channel> {
+    let output = std::io::stdout().as_fd().try_clone_to_owned().ok()?;
+    let channel = Channel::given(output)?;
+    let nothing = OpenOptions::new().write(true).open("/dev/null").ok()?;
+    dup2_stdout(&nothing).ok()?;
+    Some(channel)
 }
 
 /// Leaves the service's connection to the worker: it must close when the worker ends.
@@ -194,25 +204,51 @@ fn detach() -> Result<(), Error> {
 }
 
 /// The helper itself: does what the worker asks until the connection closes.
-fn serve(connection: &OwnedFd) -> Result<(), Error> {
+fn serve(connection: &OwnedFd, mut handover: Option<Channel>) -> Result<(), Error> {
     let mut routes = Socket::open()?;
     privileges::give_up(Role::Helper)?;
+    let mut kept = match handover.as_ref().map(Channel::receive) {
+        Some(Message::Group(group)) => Some(group),
+        Some(Message::Asked | Message::Nothing | Message::Ended) | None => None,
+    };
     let mut bound: Vec<(u16, Socket)> = Vec::new();
     let mut bytes = [0; LONGEST];
     loop {
+        if let Some(channel) = &handover {
+            let (requested, asked) = wait(connection, channel)?;
+            if asked && !answer_service(channel, bound.last()) {
+                handover = None;
+            }
+            if !requested {
+                continue;
+            }
+        }
         let length = again(|| recv(connection.as_raw_fd(), &mut bytes, MsgFlags::empty())).map_err(error)?;
         let request = bytes.get(..length).filter(|request| !request.is_empty());
         let Some(request) = request else {
             return Ok(());
         };
         match serde_json::from_slice(request).map_err(|_| ended())? {
-            Request::Bind(group) => match bind::bind(group) {
-                Ok(socket) => {
-                    answer(connection, None, &[socket.raw().as_raw_fd()])?;
-                    bound.push((group, socket));
+            Request::Bind(group) => {
+                let taken = kept.take().filter(|kept| kept.number() == group);
+                let is_kept = taken.is_some();
+                let made = match taken {
+                    Some(kept) => Ok(Socket::adopt_netfilter(kept.into_socket())),
+                    None => {
+                        if let Some((_, socket)) = bound.last_mut().filter(|(number, _)| *number == group) {
+                            bind::unbind(socket, group);
+                        }
+                        bind::bind(group)
+                    }
+                };
+                match made {
+                    Ok(socket) => {
+                        answer(connection, None, is_kept, &[socket.raw().as_raw_fd()])?;
+                        bound.push((group, socket));
+                    }
+                    Err(error) => answer(connection, Some((error.message, error.hints)), false, &[])?,
                 }
-                Err(error) => answer(connection, Some((error.message, error.hints)), &[])?,
-            },
+            }
             Request::Release => drop(bound.drain(..bound.len().saturating_sub(1))),
             Request::Pace(batch) => {
                 if let Some((group, socket)) = bound.last_mut() {
@@ -227,12 +263,37 @@ fn serve(connection: &OwnedFd) -> Result<(), Error> {
     }
 }
 
+/// Waits for the worker or the service: whether each of them has sent something, or has ended.
+fn wait(connection: &OwnedFd, channel: &Channel) -> Result<(bool, bool), Error> {
+    let mut wanted = [
+        PollFd::new(connection.as_fd(), PollFlags::POLLIN),
+        PollFd::new(channel.as_fd(), PollFlags::POLLIN),
+    ];
+    again(|| ppoll(&mut wanted, None, None)).map_err(error)?;
+    let [requested, asked] = wanted.map(|one| one.any().unwrap_or(false));
+    Ok((requested, asked))
+}
+
+/// Gives the socket of the current group to the service, which stops. Returns false when the service has ended.
+fn answer_service(channel: &Channel, current: Option<&(u16, Socket)>) -> bool {
+    match (channel.receive(), current) {
+        (Message::Asked, Some((number, socket))) => {
+            let _ = channel.pass(*number, socket.raw().as_fd());
+        }
+        (Message::Asked, None) => channel.answer_none(),
+        (Message::Group(_) | Message::Nothing, _) => {}
+        (Message::Ended, _) => return false,
+    }
+    true
+}
+
 fn answer(
     connection: &OwnedFd,
     failed: Option<(String, Vec<String>)>,
+    kept: bool,
     descriptors: &[RawFd],
 ) -> Result<(), Error> {
-    let bytes = serde_json::to_vec(&Answer { failed }).map_err(|_| ended())?;
+    let bytes = serde_json::to_vec(&Answer { failed, kept }).map_err(|_| ended())?;
     let pieces = [IoSlice::new(&bytes)];
     let rights = [ControlMessage::ScmRights(descriptors)];
     let rights = if descriptors.is_empty() {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use nix::sys::socket::{MsgFlags, recv};
 
-use crate::worker::helper::Helper;
+use crate::worker::helper::{Bound, Helper};
 use crate::worker::pace::Pace;
 use netkeel_core::error::Error;
 use netkeel_kernel::netlink::message::{Attributes, Malformed, Message, Messages, u16_at, u32_at};
@@ -34,19 +34,23 @@ pub(crate) struct Group {
     socket: OwnedFd,
     helper: Rc<Helper>,
     number: u16,
+    kept: bool,
     pace: Pace,
 }
 
 impl Group {
-    /// Binds a group.
+    /// Binds a group. If it is bound already, by the service before or by this worker, packets that are queued there
+    /// stay there.
     ///
     /// # Errors
     /// When another program has bound the group, and when the helper has ended.
     pub fn bind(number: u16, helper: &Rc<Helper>) -> Result<Self, Error> {
+        let Bound { socket, kept } = helper.bind(number)?;
         Ok(Group {
-            socket: helper.bind(number)?,
+            socket,
             helper: Rc::clone(helper),
             number,
+            kept,
             pace: Pace::default(),
         })
     }
@@ -54,6 +58,11 @@ impl Group {
     /// The number of the group.
     pub fn number(&self) -> u16 {
         self.number
+    }
+
+    /// Whether the service before has bound the group. Its port is then that of a process that has ended.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept
     }
 
     /// Receives messages without blocking.

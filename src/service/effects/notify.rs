@@ -2,11 +2,15 @@
 
 use std::env;
 use std::fmt::Write;
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use netkeel_replicate::handover::KeptGroup;
+use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 use sd_notify::NotifyState;
 
 /// The notification socket of systemd, if there is one.
@@ -67,6 +71,42 @@ impl Notify {
         let sent = socket.send_to_addr(message.as_bytes(), address).is_ok();
         self.owes_ready = !sent && (self.owes_ready || says_ready);
         sent
+    }
+
+    /// Whether a service manager started this process.
+    pub(crate) fn has_manager(&self) -> bool {
+        self.to.is_some()
+    }
+
+    /// Hands the socket of a group to systemd for the next start of the service; returns whether it was sent. systemd
+    /// must not drop it for an error of the socket, as where its queue was full once (FDPOLL).
+    pub(crate) fn keep(&self, group: &KeptGroup) -> bool {
+        let Some((socket, address)) = &self.to else {
+            return false;
+        };
+        let address = match (address.as_pathname(), address.as_abstract_name()) {
+            (Some(path), _) => UnixAddr::new(path),
+            (None, Some(name)) => UnixAddr::new_abstract(name),
+            (None, None) => return false,
+        };
+        let text = format!("FDSTORE=1\nFDPOLL=0\nFDNAME={}", group.name());
+        let descriptors = [group.as_fd().as_raw_fd()];
+        let sent = address.and_then(|address| {
+            sendmsg(
+                socket.as_raw_fd(),
+                &[IoSlice::new(text.as_bytes())],
+                &[ControlMessage::ScmRights(&descriptors)],
+                MsgFlags::MSG_NOSIGNAL,
+                Some(&address),
+            )
+        });
+        sent.is_ok()
+    }
+
+    /// Makes systemd close its copy of the socket.
+    pub(crate) fn forget(&mut self, group: &KeptGroup) {
+        let name = format!("FDNAME={}", group.name());
+        self.send(&[NotifyState::Custom("FDSTOREREMOVE=1"), NotifyState::Custom(&name)]);
     }
 
     /// Reports the start of a reload, with the monotonic time that systemd requires.
