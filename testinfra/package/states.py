@@ -119,6 +119,7 @@ def _settings(report, root, run, setup, old, new, name, form):
         echo "removing:"; remove; echo "removed: $(martians)"
         echo "purging:"; purge; echo "purged: $(martians)"; test -e "$ROOT/var/lib/netkeel/ledger.json"
         install {new}; inside 'netkeel release' >/dev/null; echo "released: $(martians)"
+        echo "removing again:"; remove; purge; test ! -e "$ROOT/var/lib/netkeel/ledger.json" || echo "ledger"; echo end
         """
     code, out = run(root, script)
     lines = out.splitlines()
@@ -126,6 +127,13 @@ def _settings(report, root, run, setup, old, new, name, form):
     after = {key: lines[lines.index(f"{key}:") + 1 :] if f"{key}:" in lines else [] for key in ("removing", "purging")}
     told = any("netkeel release" in line for line in after["removing"][:3])
     told = told and (form == "rpm" or any("are kept" in line for line in after["purging"][:3]))
+    # rpm has no purge, and keeps what a package does not own.
+    again = lines[lines.index("removing again:") + 1 :] if "removing again:" in lines else []
+    report.check(
+        f"{name}: when everything was released a removal says nothing, and a purge keeps nothing",
+        again == (["end"] if form == "deb" else ["ledger", "end"]),
+        out,
+    )
     report.check(
         f"{name}: settings hold through upgrade, removal and purge, which name `netkeel release`",
         code == 0 and all(line in lines for line in wanted) and told,
