@@ -20,13 +20,13 @@ use nix::sys::socket::{
 /// The first descriptor that systemd passes (SD_LISTEN_FDS_START).
 const FIRST: RawFd = 3;
 
-/// What precedes the number of the group in the name of a descriptor.
+/// The prefix of a descriptor's name; the number of the group follows.
 const PREFIX: &str = "nflog-";
 
 /// How long the service waits for the worker's helper.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A message of the channel: a group whose socket comes with it, or a request for that of the current group.
+/// Asks the helper for the socket of the current group.
 const ASK: &[u8] = b"?";
 
 /// The bound socket of a group. While it is open, packets of the group queue up in it.

@@ -1,6 +1,7 @@
 //! Tests the documentation against the program: its documents are valid, its commands print the same,
 //! its tables come from the shape, and its links resolve.
 
+mod ansible;
 mod console;
 mod links;
 mod pages;

@@ -58,12 +58,36 @@ impl From<Pace> for Batch {
 /// # Errors
 /// [`netkeel_core::error::ErrorKind::Refused`] (EBUSY, EPERM) when another program has bound the group.
 pub(crate) fn bind(number: u16) -> Result<Socket, Error> {
+    let mut socket = open(number)?;
+    bind_to(&mut socket, number)?;
+    Ok(socket)
+}
+
+/// Binds a group anew that another socket has bound. Its queued packets stay in that one. Packets of the moment
+/// between the two requests are lost.
+///
+/// # Errors
+/// As [`bind`]. The group is then not bound at all.
+pub(crate) fn rebind(before: &mut Socket, number: u16) -> Result<Socket, Error> {
+    let mut socket = open(number)?;
+    // An acknowledgement would come behind the queued packets.
+    let release = libc::NFULNL_CFG_CMD_UNBIND as u8;
+    before.post(config(number, 0).attribute(NFULA_CFG_CMD, &[release]));
+    bind_to(&mut socket, number)?;
+    Ok(socket)
+}
+
+fn open(number: u16) -> Result<Socket, Error> {
     let refused = |refusal: Refusal| bind_error(number, refusal);
-    let mut socket = Socket::open_netfilter().map_err(refused)?;
+    let socket = Socket::open_netfilter().map_err(refused)?;
     // Without CAP_NET_ADMIN in the initial user namespace the limit is net.core.rmem_max.
     setsockopt(socket.raw(), sockopt::RcvBufForce, &QUEUE)
         .or_else(|_| setsockopt(socket.raw(), sockopt::RcvBuf, &QUEUE))
         .map_err(|errno| refused(errno.into()))?;
+    Ok(socket)
+}
+
+fn bind_to(socket: &mut Socket, number: u16) -> Result<(), Error> {
     let request = config(number, libc::NLM_F_ACK)
         .attribute(NFULA_CFG_CMD, &[libc::NFULNL_CFG_CMD_BIND as u8])
         .attribute(NFULA_CFG_MODE, &mode())
@@ -72,8 +96,7 @@ pub(crate) fn bind(number: u16) -> Result<Socket, Error> {
     // Packets that arrive before the acknowledgement match no complete rules yet.
     socket
         .change(paced(request, Pace::default().into()))
-        .map_err(refused)?;
-    Ok(socket)
+        .map_err(|refusal| bind_error(number, refusal))
 }
 
 /// Releases a group whose socket stays open. Its queued packets stay in it.

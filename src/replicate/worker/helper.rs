@@ -234,12 +234,10 @@ fn serve(connection: &OwnedFd, mut handover: Option<Channel>) -> Result<(), Erro
                 let is_kept = taken.is_some();
                 let made = match taken {
                     Some(kept) => Ok(Socket::adopt_netfilter(kept.into_socket())),
-                    None => {
-                        if let Some((_, socket)) = bound.last_mut().filter(|(number, _)| *number == group) {
-                            bind::unbind(socket, group);
-                        }
-                        bind::bind(group)
-                    }
+                    None => match bound.last_mut() {
+                        Some((number, before)) if *number == group => bind::rebind(before, group),
+                        Some(_) | None => bind::bind(group),
+                    },
                 };
                 match made {
                     Ok(socket) => {
