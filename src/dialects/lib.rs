@@ -1,9 +1,11 @@
-//! Hiera, Ansible, Talos and CozyStack: read, merged, checked and written back.
+//! Hiera, Ansible, Talos and CozyStack: read, merged, checked and written back. The configurations of other programs:
+//! imported.
 
 mod ansible;
 pub mod dialect;
 mod dispatch;
 pub mod hiera;
+pub mod import;
 pub mod talos;
 mod variables;
 mod version;
