@@ -4,6 +4,8 @@
 //! Each property counts how many pairs were planned, refused and applied, and fails where there were too few of
 //! any: a generator whose documents are all refused would show nothing.
 
+#[path = "properties/edit.rs"]
+mod edit;
 #[path = "properties/gaps.rs"]
 mod gaps;
 #[path = "support/generate.rs"]

@@ -11,9 +11,9 @@ use crate::inspect::{
     check, doctor, explain, history, import, lint, mtu, observe, owners, path, plan, pods, probe, review,
     validate,
 };
-use crate::print::{completions, man, render, schema};
+use crate::print::{complete, completions, man, render, schema};
 use crate::serve::{pause, replicate_worker, run, status};
-use crate::{exit, output};
+use crate::{exit, output, short_help};
 use netkeel_core::text::escape::printable;
 
 /// Keep a Linux host's network path in sync with a declarative config
@@ -66,6 +66,8 @@ enum Verb {
     Man(man::Arguments),
     #[command(name = ansible_module::VERB, hide = true)]
     AnsibleModule(ansible_module::Arguments),
+    #[command(name = complete::VERB, hide = true)]
+    Complete(complete::Arguments),
     #[command(hide = true)]
     ReplicateWorker,
 }
@@ -78,7 +80,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // clap exits with 2 on a usage error; here that would read as drift.
             let asked = matches!(error.kind(), Usage::DisplayHelp | Usage::DisplayVersion);
-            let _ = error.print();
+            let words = || std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+            match short_help::asked(&error, words()) {
+                true => output::print(&short_help::of_line(&full_command(), words())).unwrap_or_default(),
+                false => error.print().unwrap_or_default(),
+            }
             if let Some(tip) = tip(&error) {
                 output::say(&tip);
             }
@@ -114,6 +120,7 @@ pub fn main() -> ExitCode {
         Verb::Render(arguments) => render::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments, Cli::command()),
+        Verb::Complete(arguments) => complete::run(&arguments, &full_command()),
         Verb::Man(arguments) => man::run(&arguments, full_command()),
         Verb::AnsibleModule(arguments) => ansible_module::run(&arguments),
         Verb::ReplicateWorker => replicate_worker::run(),
@@ -135,18 +142,41 @@ fn parse(line: Vec<OsString>) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
-/// What is meant by a document without its option: `netkeel plan site.yaml`.
+/// The remedy for a slip that is common: a document without its option, and options of other programs.
 fn tip(error: &clap::Error) -> Option<String> {
-    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
-        return None;
+    let context = [ContextKind::InvalidArg, ContextKind::InvalidValue];
+    let words: Vec<&String> = context
+        .iter()
+        .filter_map(|kind| match error.get(*kind) {
+            Some(ContextValue::String(word)) => Some(word),
+            _ => None,
+        })
+        .collect();
+    let is_document = |word: &&&String| {
+        let ends = [".yaml", ".yml", ".json", ".toml"];
+        ends.iter().any(|end| word.ends_with(end))
     };
-    let ends = [".yaml", ".yml", ".json", ".toml"];
-    let is_document = error.kind() == Usage::UnknownArgument && ends.iter().any(|end| word.ends_with(end));
-    is_document.then(|| format!("\ntip: name a document with -f: -f {}\n", printable(word)))
+    let unknown = error.kind() == Usage::UnknownArgument;
+    if !unknown && error.kind() != Usage::ValueValidation {
+        return None;
+    }
+    if let Some(word) = words.iter().find(is_document) {
+        return Some(format!(
+            "\ntip: name a document with -f: -f {}\n",
+            printable(word)
+        ));
+    }
+    let tip = match words.first()?.as_str() {
+        _ if !unknown => return None,
+        "--dry-run" => "`netkeel plan` writes nothing",
+        "-o" | "--format" | "--json" | "--diff" => "set the format with --output",
+        _ => return None,
+    };
+    Some(format!("\ntip: {tip}\n"))
 }
 
 /// The clap command with the options of every verb.
-fn full_command() -> Command {
+pub(crate) fn full_command() -> Command {
     let mut command = Cli::command();
     command.get_subcommands_mut().for_each(Command::build);
     command

@@ -13,3 +13,4 @@ mod load;
 mod output;
 mod print;
 mod serve;
+mod short_help;

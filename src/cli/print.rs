@@ -1,5 +1,6 @@
-//! Verbs that print and do not read the host.
+//! Verbs that print, without a look at the network path of the host.
 
+pub(crate) mod complete;
 pub(crate) mod completions;
 mod document_page;
 pub(crate) mod man;

@@ -1,22 +1,25 @@
 //! A document for a host as it is now: `plan` with it finds nothing to do.
 
-mod default_value;
-mod draft;
+pub mod default_value;
+mod files;
 mod links;
+mod nflog;
 mod others;
+pub mod selection;
+pub mod sysctl_d;
 
 use std::collections::BTreeSet;
 
-use crate::import::draft::Draft;
+use crate::import::selection::Selection;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Field;
-use netkeel_document::document::Document;
+use netkeel_document::draft::Draft;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_plan::goal::Goal;
 use netkeel_plan::plan::Drift;
 use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::sources::Sources;
-use netkeel_source::text::format::Format;
+
+pub use files::import_files;
 
 /// The document as YAML, with comments. `from` names the host.
 ///
@@ -24,17 +27,24 @@ use netkeel_source::text::format::Format;
 /// the host is left out, and a comment names it.
 ///
 /// # Errors
-/// [`ErrorKind::Unreadable`] when the document of this host would be invalid whatever is left out, which is a bug.
-pub fn import(host: &Snapshot, from: &str) -> Result<String, Error> {
-    let mut draft = Draft::default();
-    links::add(host, &mut draft);
-    others::add(host, &mut draft);
+/// [`ErrorKind::Missing`] when the host has nothing of a selected name. [`ErrorKind::Unreadable`] when the document
+/// of this host would be invalid whatever is left out, which is a bug.
+pub fn import(host: &Snapshot, from: &str, selection: &Selection) -> Result<String, Error> {
+    let selected = selection.of_host(host);
+    selection.require(host)?;
+    let mut draft = Draft::new(&[
+        &format!("The network path of {from}, as `netkeel import` found it."),
+        "`netkeel plan` with this document finds nothing to do.",
+    ]);
+    draft.live_only = true;
+    links::add(&selected, host, selection, &mut draft);
+    others::add(&selected, selection, &mut draft);
+    nflog::add(&selected, &mut draft);
     // Each round leaves out an entry or a key.
     let rounds = draft.size() + host.links.len();
     for _ in 0..=rounds {
-        let text = draft.text(from);
-        match wrong(&text, host) {
-            Wrong::Nothing => return Ok(text),
+        match wrong(&draft, host) {
+            Wrong::Nothing => return Ok(draft.text()),
             Wrong::Paths(paths) => {
                 let found = paths.iter().filter(|path| draft.leave_out(path)).count();
                 if found == 0 {
@@ -64,19 +74,12 @@ enum Wrong {
     Drift(Vec<Drift>),
 }
 
-fn wrong(text: &str, host: &Snapshot) -> Wrong {
-    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    let layers = sources.load(
-        "import.yaml",
-        text.as_bytes().to_vec(),
-        Some(Format::Yaml),
-        &mut diagnostics,
-    );
-    let document = Document::read(layers.into_iter().collect(), host.netns.clone(), &mut diagnostics);
+fn wrong(draft: &Draft, host: &Snapshot) -> Wrong {
     let paths = |diagnostics: Diagnostics| {
         let list = diagnostics.list.into_iter();
         Wrong::Paths(list.map(|diagnostic| diagnostic.path).collect())
     };
+    let (document, diagnostics) = draft.read(host.netns.clone());
     if !diagnostics.is_empty() {
         return paths(diagnostics);
     }
@@ -95,7 +98,7 @@ fn leave_pod_out(drift: &Drift, draft: &mut Draft) {
         Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_)
     );
     match drift.fact.link_name().filter(|_| of_pod) {
-        Some(name) if draft.leave_pod(name) => {}
+        Some(name) if links::leave_pod(draft, name) => {}
         _ => {
             draft.leave_out(&drift.origin.path);
         }

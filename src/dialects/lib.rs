@@ -1,4 +1,5 @@
-//! Hiera, Ansible, Talos and CozyStack: read, merged, checked and written back.
+//! Hiera, Ansible, Talos and CozyStack: read, merged, checked and written back. The configurations of other programs:
+//! imported.
 
 mod ansible;
 pub mod dialect;
@@ -6,6 +7,7 @@ mod dispatch;
 pub mod go_pmtud;
 pub mod hiera;
 pub mod kubernetes;
+pub mod import;
 pub mod talos;
 mod variables;
 mod version;

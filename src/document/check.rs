@@ -261,7 +261,12 @@ impl Checker<'_> {
         } else if let (Some(fields), Some(number)) = (fields_of(shape), node.integer())
             && fields.iter().any(|field| field.name == "mtu")
         {
-            diagnostic.hint(format!("write {{ mtu: {number} }} if its MTU is meant"));
+            // A plugin of a CNI configuration is named, since the key is a label.
+            let plugin = fields
+                .iter()
+                .find(|field| field.required && field.name == "plugin");
+            let plugin = plugin.map_or("", |_| "plugin: TYPE, ");
+            diagnostic.hint(format!("write {{ {plugin}mtu: {number} }} if its MTU is meant"));
         } else if let (Shape::List(_), Some(one)) = (shape, node.scalar()) {
             diagnostic.hint(format!("a list of one is [{one}]"));
         }

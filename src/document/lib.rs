@@ -3,6 +3,7 @@
 mod at_boot;
 mod check;
 pub mod document;
+pub mod draft;
 pub mod kinds;
 mod max_matches;
 pub mod not_the_host;

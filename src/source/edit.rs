@@ -68,8 +68,7 @@ pub fn edited(name: &str, text: &str, set: &Set) -> Result<Option<String>, Error
         (Format::Toml, wanted) => toml(wanted)?,
     };
     let (start, end) = (place.span.start as usize, place.span.end as usize);
-    // The place of a value in quotes has the blanks behind it.
-    let end = start + text.get(start..end).map_or(0, |old| old.trim_end().len());
+    let end = start + text.get(start..end).map_or(0, extent);
     let refused = |why: &str| {
         Err(input(format!("{name}: `{}` cannot be changed: {why}", set.path))
             .hint("change it with an editor"))
@@ -92,6 +91,29 @@ pub fn edited(name: &str, text: &str, set: &Set) -> Result<Option<String>, Error
         return refused("the new value would change another one too, or is read as another value");
     }
     Ok(Some(format!("{mark}{changed}")))
+}
+
+/// The bytes of a value at the start of its place. The place of a value in quotes has the blanks and the comment
+/// behind it.
+fn extent(place: &str) -> usize {
+    let mut chars = place.char_indices();
+    let Some((_, quote @ ('"' | '\''))) = chars.next() else {
+        return place.trim_end().len();
+    };
+    while let Some((at, char)) = chars.next() {
+        match (char, quote) {
+            ('\\', '"') => {
+                chars.next();
+            }
+            // Two of them are one within the text.
+            ('\'', '\'') if place.get(at + 1..).is_some_and(|rest| rest.starts_with('\'')) => {
+                chars.next();
+            }
+            (char, quote) if char == quote => return at + 1,
+            _ => {}
+        }
+    }
+    place.trim_end().len()
 }
 
 /// The error for a path that no file has.
@@ -330,6 +352,24 @@ mod tests {
             ),
         ] {
             let edited = edit(name, text, set).unwrap_or_else(|error| panic!("{set}: {error}"));
+            assert_eq!(edited, Some(text.replacen(from, to, 1)), "{set}");
+        }
+    }
+
+    #[test]
+    fn a_comment_behind_a_value_stays() {
+        let text =
+            "a: \"x\"  # \"1\"\nb: 'it''s'\t# 'y'\nc: [1, 2]   # [3]\nd: { e: \"\\\"\" }  # }\nf: 1 # 2\n";
+        for (set, from, to) in [
+            ("a=z", "\"x\"", "z"),
+            ("b=z", "'it''s'", "z"),
+            ("c=[4]", "[1, 2]", "[4]"),
+            ("c[1]=4", "2]", "4]"),
+            ("d={ e: 1 }", "{ e: \"\\\"\" }", "{ e: 1 }"),
+            ("d.e=1", "\"\\\"\"", "1"),
+            ("f=3", "f: 1", "f: 3"),
+        ] {
+            let edited = edit("a.yaml", text, set).unwrap_or_else(|error| panic!("{set}: {error}"));
             assert_eq!(edited, Some(text.replacen(from, to, 1)), "{set}");
         }
     }

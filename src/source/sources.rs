@@ -65,21 +65,26 @@ impl Sources {
         many: bool,
         diagnostics: &mut Diagnostics,
     ) -> Vec<Node> {
-        let nodes = match decode(bytes) {
-            Ok(text) => {
-                let file = self.add(name, &text);
-                let format = format.unwrap_or_else(|| detect(name, &text));
-                parse_with(file, &text, format, many, diagnostics)
-            }
+        let nodes = self.add_bytes(name, bytes, diagnostics).and_then(|file| {
+            let text = self.text(file);
+            let format = format.unwrap_or_else(|| detect(name, text));
+            parse_with(file, text, format, many, diagnostics)
+        });
+        diagnostics.lost |= nodes.is_none();
+        nodes.unwrap_or_default()
+    }
+
+    /// Adds a file and decodes it. `None` when it is not text.
+    pub fn add_bytes(&mut self, name: &str, bytes: Vec<u8>, diagnostics: &mut Diagnostics) -> Option<FileId> {
+        match decode(bytes) {
+            Ok(text) => Some(self.add(name, &text)),
             Err(error) => {
                 let file = self.add(name, "");
                 let diagnostic = diagnostics.add(Span::new(file, 0, 0), "", error.message);
                 diagnostic.hints = error.hints;
                 None
             }
-        };
-        diagnostics.lost |= nodes.is_none();
-        nodes.unwrap_or_default()
+        }
     }
 
     /// As [`Sources::load_with`], for a file of another program: messages show its keys, and the values for

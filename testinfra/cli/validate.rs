@@ -108,7 +108,7 @@ fn editors_find_the_schema_and_slips_get_a_tip() {
     let slip = scratch.run(&["validate", "-f", "slip.yaml"]).stderr;
     for tip in [
         "begin the file with: version: 1",
-        "write { mtu: 1460 } if its MTU is meant",
+        "write { plugin: TYPE, mtu: 1460 } if its MTU is meant",
     ] {
         assert!(slip.contains(&format!("= help: {tip}\n")), "{tip}: {slip}");
     }
@@ -120,6 +120,23 @@ fn editors_find_the_schema_and_slips_get_a_tip() {
                 .contains("tip: name a document with -f: -f first.yaml"),
         "{bare:?}"
     );
+    for (line, tip) in [
+        (
+            ["plan", "--dry-run", "-f", "a.yaml"],
+            "tip: `netkeel plan` writes nothing",
+        ),
+        (
+            ["plan", "-o", "-f", "a.yaml"],
+            "tip: set the format with --output",
+        ),
+        (
+            ["edit", "first.yaml", "-f", "a.yaml"],
+            "tip: name a document with -f: -f first.yaml",
+        ),
+    ] {
+        let slip = scratch.run(&line);
+        assert!(slip.code == 1 && slip.stderr.contains(tip), "{slip:?}");
+    }
     // An unknown option is no document.
     assert!(
         !scratch

@@ -8,6 +8,7 @@ mod pages;
 mod reference;
 mod remedies;
 mod service;
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -147,6 +148,53 @@ fn commands_print_what_is_shown() {
         }
         page.settle(parts);
     }
+}
+
+/// The walk of the first hour runs as it is shown, from the import of a document to a review comment.
+#[test]
+fn the_first_hour_goes_as_it_is_shown() {
+    let page = page("docs/tutorial/first-hour.md");
+    let parts = walk::run_again(&page);
+    assert!(parts.len() > 10, "{} blocks", parts.len());
+    page.settle(
+        parts
+            .into_iter()
+            .map(|(block, text)| (block.range.clone(), text))
+            .collect(),
+    );
+}
+
+/// A help text is no case: each verb runs with a result that a test compares.
+#[test]
+fn every_verb_runs_somewhere_in_the_documentation() {
+    let mut run = BTreeSet::new();
+    for page in pages_everywhere() {
+        for block in page.blocks() {
+            if !matches!(block.info, "console" | "console walk" | "console demo") {
+                continue;
+            }
+            for command in walk::commands(&block) {
+                let parts = command.split(['|', ';', '&']);
+                let calls = parts.filter_map(|part| part.split("netkeel ").nth(1));
+                let asks = |call: &&str| {
+                    !call
+                        .split_whitespace()
+                        .any(|word| word == "--help" || word == "-h")
+                };
+                run.extend(
+                    calls
+                        .filter(asks)
+                        .filter_map(|call| call.split_whitespace().next().map(str::to_owned)),
+                );
+            }
+        }
+    }
+    let missing: Vec<String> = console::verbs()
+        .into_iter()
+        .filter(|verb| !run.contains(verb))
+        .map(|verb| format!("`netkeel {verb}`: docs/tutorial/first-hour.md is a place for it"))
+        .collect();
+    complain("verbs that no page runs", missing);
 }
 
 /// The README shows commands of examples/demo with their output, in blocks that say `console demo`.

@@ -9,6 +9,7 @@ use super::{NOTHING, Reached, because, hold};
 use netkeel_core::fact::{Fact, Field};
 use netkeel_core::name::link::LinkName;
 use netkeel_diagnose::import::import;
+use netkeel_diagnose::import::selection::Selection;
 use netkeel_document::document::Document;
 use netkeel_host::device_owner;
 use netkeel_host::snapshot::Snapshot;
@@ -18,7 +19,7 @@ use netkeel_source::sources::Sources;
 
 /// Imports a host. Returns the number of its interfaces and of those whose MTU is declared.
 pub fn imported(host: &Snapshot) -> Result<(usize, usize), TestCaseError> {
-    let text = import(host, "host").map_err(because)?;
+    let text = import(host, "host", &Selection::default()).map_err(because)?;
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     let layers = sources.load("import.yaml", text.clone().into_bytes(), None, &mut diagnostics);
     let document = Document::read(layers.into_iter().collect(), host.netns.clone(), &mut diagnostics);

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::import::draft::{Draft, Entry, LINK, quoted};
+use crate::import::selection::Selection;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::rp_filter::RpFilter;
+use netkeel_document::draft::{Draft, Entry, LINK, quoted};
 use netkeel_host::device_owner;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
@@ -18,9 +19,29 @@ const QUEUE: u32 = 1000;
 /// Keys and values of an entry.
 type Fields = Vec<(&'static str, String)>;
 
-/// Adds the interfaces, but not those that netkeel never writes, and no tunnels in collect-metadata mode.
-pub(crate) fn add(host: &Snapshot, draft: &mut Draft) {
-    let mut groups: BTreeMap<(String, String), Vec<(LinkName, &Link)>> = BTreeMap::new();
+/// Interfaces by the start of their names and their kind.
+type Groups<'a> = BTreeMap<(String, String), Vec<(LinkName, &'a Link)>>;
+
+/// Adds the interfaces, but not those that netkeel never writes, and no tunnels in collect-metadata mode. `selected`
+/// is the selected part of the host.
+pub(crate) fn add(selected: &Snapshot, host: &Snapshot, selection: &Selection, draft: &mut Draft) {
+    let all = groups(host);
+    for ((stem, kind), members) in groups(selected) {
+        let names: Vec<LinkName> = members.iter().map(|(name, _)| *name).collect();
+        let whole = all
+            .get(&(stem.clone(), kind.clone()))
+            .is_some_and(|all| all.len() == members.len());
+        // A rule must find no other interface.
+        let pattern = match whole {
+            true => Some(format!("{}*", escaped(&stem))),
+            false => selection.pattern_of(&names).map(str::to_owned),
+        };
+        group(&stem, &kind, pattern, &members, draft);
+    }
+}
+
+fn groups(host: &Snapshot) -> Groups<'_> {
+    let mut groups = Groups::new();
     for (name, link) in &host.links {
         let text = name.to_string();
         if *name == LinkName::LOOPBACK || link.external || device_owner::refusal(&text).is_some() {
@@ -37,9 +58,27 @@ pub(crate) fn add(host: &Snapshot, draft: &mut Draft) {
             .or_default()
             .push((*name, link));
     }
-    for ((stem, kind), members) in groups {
-        group(&stem, &kind, &members, draft);
+    groups
+}
+
+/// Excludes the other end of a veth. False if it is excluded already.
+pub(crate) fn leave_pod(draft: &mut Draft, name: LinkName) -> bool {
+    let key = name.to_string();
+    let leave = ("pod_mtu", "leave".to_owned());
+    let named = |entry: &&mut Entry| entry.section == LINK && entry.key == key && entry.condition.is_none();
+    match draft.entries.iter_mut().find(named) {
+        Some(entry) if entry.fields.contains(&leave) => return false,
+        Some(entry) => {
+            entry.fields.retain(|(name, _)| *name != "pod_mtu");
+            entry.fields.push(leave);
+        }
+        None => {
+            let mut entry = Entry::named(LINK, key, "its pod differs");
+            entry.fields.push(leave);
+            draft.entries.push(entry);
+        }
     }
+    true
 }
 
 /// The beginning that the names of similar interfaces share: `cali` of `cali0a1b2c3d4e5`.
@@ -55,16 +94,13 @@ fn stem(name: &str) -> String {
     }
 }
 
-fn group(stem: &str, kind: &str, members: &[(LinkName, &Link)], draft: &mut Draft) {
+fn group(stem: &str, kind: &str, pattern: Option<String>, members: &[(LinkName, &Link)], draft: &mut Draft) {
     let named = |name: LinkName, fields: Fields, link: &Link| Entry {
         section: LINK,
         key: name.to_string(),
         condition: None,
         fields,
-        comment: link
-            .driver
-            .as_deref()
-            .map_or_else(|| kind.to_owned(), |driver| format!("{kind}, driver {driver}")),
+        comment: origin(kind, link),
     };
     let mut values: BTreeMap<Fields, usize> = BTreeMap::new();
     for (_, link) in members {
@@ -72,7 +108,9 @@ fn group(stem: &str, kind: &str, members: &[(LinkName, &Link)], draft: &mut Draf
     }
     // Of two that are equally frequent, the first in order.
     let most = values.iter().max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(a.0)));
-    let Some((common, number)) = most.filter(|(_, number)| **number >= MANY && !stem.is_empty()) else {
+    let pattern = pattern.filter(|_| !stem.is_empty());
+    let many = most.filter(|(_, number)| **number >= MANY);
+    let (Some((common, number)), Some(pattern)) = (many, pattern) else {
         draft.entries.extend(
             members
                 .iter()
@@ -84,10 +122,7 @@ fn group(stem: &str, kind: &str, members: &[(LinkName, &Link)], draft: &mut Draf
     draft.entries.push(Entry {
         section: LINK,
         key,
-        condition: Some(format!(
-            "name: {}, kind: {kind}",
-            quoted(&format!("{}*", escaped(stem)))
-        )),
+        condition: Some(format!("name: {}, kind: {kind}", quoted(&pattern))),
         fields: common.clone(),
         comment: format!("{number} interfaces"),
     });
@@ -97,6 +132,14 @@ fn group(stem: &str, kind: &str, members: &[(LinkName, &Link)], draft: &mut Draf
             // The rule counts for keys that this entry lacks.
             draft.entries.push(named(*name, own, link));
         }
+    }
+}
+
+/// The comment of an interface.
+fn origin(kind: &str, link: &Link) -> String {
+    match link.driver.as_deref() {
+        Some(driver) => format!("{kind}, driver {driver}"),
+        None => kind.to_owned(),
     }
 }
 

@@ -1,19 +1,21 @@
 //! Tunnels, sysctls and CNI configurations of a host as entries of a document.
 
 use crate::import::default_value::default_value;
-use crate::import::draft::{Draft, Entry, quoted};
-use netkeel_core::fact::{Fact, Value};
+use crate::import::selection::Selection;
+use netkeel_core::fact::Value;
 use netkeel_core::rp_filter::RpFilter;
+use netkeel_document::draft::{CNI, Draft, Entry, SYSCTL, TUNNEL, quoted, sysctl_value};
+use netkeel_host::cni::configuration::Contents;
 use netkeel_host::cni::plugin_type;
+use netkeel_host::cni::state::Cni;
 use netkeel_host::device_owner;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::snapshot::reading::SysctlReading;
 
-/// Adds all of them.
-pub(crate) fn add(host: &Snapshot, draft: &mut Draft) {
+/// Adds all of them. `host` is the selected part of a host.
+pub(crate) fn add(host: &Snapshot, selection: &Selection, draft: &mut Draft) {
     tunnels(host, draft);
-    sysctls(host, draft);
+    sysctls(host, selection, draft);
     cni(host, draft);
 }
 
@@ -42,17 +44,18 @@ fn tunnels(host: &Snapshot, draft: &mut Draft) {
             fields.push(("up", "no".to_owned()));
         }
         draft.entries.push(Entry {
-            section: "tunnel",
-            key: name.to_string(),
-            condition: None,
             fields,
-            comment: String::new(),
+            ..Entry::named(
+                TUNNEL,
+                name.to_string(),
+                format!("external {mode}, as `ip -d link` shows"),
+            )
         });
     }
 }
 
-/// Sysctls that differ from the kernel's default, where that is known.
-fn sysctls(host: &Snapshot, draft: &mut Draft) {
+/// Sysctls that differ from the kernel's default, where that is known, and those that a selector finds.
+fn sysctls(host: &Snapshot, selection: &Selection, draft: &mut Draft) {
     for (key, reading) in &host.sysctls {
         let SysctlReading::Value {
             value,
@@ -61,20 +64,24 @@ fn sysctls(host: &Snapshot, draft: &mut Draft) {
         else {
             continue;
         };
-        let (Some(default), false) = (default_value(key.path()), value.is_secret()) else {
-            continue;
-        };
-        let value = value.to_string();
-        if value == default {
+        if value.is_secret() {
+            if !selection.is_all() {
+                draft.note(format!("sysctl.{key}: its value is a secret"));
+            }
             continue;
         }
-        let number = value.parse::<i64>().is_ok();
+        let value = value.to_string();
+        let comment = match (default_value(key.path()), selection.is_all()) {
+            (Some(default), false) if value == default => "live value, the kernel's default".to_owned(),
+            (Some(default), _) if value != default => {
+                format!("live value; the kernel's default is {default}")
+            }
+            (None, false) => "live value; the kernel's default is not known".to_owned(),
+            (Some(_), _) | (None, true) => continue,
+        };
         draft.entries.push(Entry {
-            section: "sysctl",
-            key: key.to_string(),
-            condition: None,
-            fields: vec![("", if number { value } else { quoted(&value) })],
-            comment: format!("default {default}"),
+            fields: vec![("", sysctl_value(&value))],
+            ..Entry::named(SYSCTL, key.to_string(), comment)
         });
     }
 }
@@ -82,29 +89,35 @@ fn sysctls(host: &Snapshot, draft: &mut Draft) {
 /// The plugins of CNI configurations that have an MTU.
 fn cni(host: &Snapshot, draft: &mut Draft) {
     let Some(cni) = &host.cni else { return };
-    for file in cni.files.keys() {
+    add_cni(cni, draft);
+}
+
+/// The same of configurations whose host is not running.
+pub(crate) fn add_cni(cni: &Cni, draft: &mut Draft) {
+    for (file, configuration) in &cni.files {
+        let Some(configuration) = configuration else {
+            continue;
+        };
+        let file = file.display().to_string();
+        if !matches!(configuration.reading, Contents::Plugins(_)) {
+            draft.note(format!("{file}: {}", configuration.reading.refusal()));
+        }
         for (kind, _) in plugin_type::types() {
-            let Lookup::Value(Value::Number(mtu)) = host.get(&Fact::plugin(file, kind)) else {
+            let Some(Value::Number(mtu)) = configuration.mtu(kind) else {
                 continue;
             };
-            let file = file.display().to_string();
+            let known = |entry: &Entry| entry.section == CNI && entry.key == kind;
+            let key = match draft.entries.iter().any(known) {
+                true => format!("{kind} of {file}"),
+                false => kind.to_owned(),
+            };
             draft.entries.push(Entry {
-                section: "cni",
-                key: match draft
-                    .entries
-                    .iter()
-                    .any(|entry| entry.section == "cni" && entry.key == kind)
-                {
-                    true => format!("{kind} of {file}"),
-                    false => kind.to_owned(),
-                },
-                condition: None,
                 fields: vec![
                     ("plugin", kind.to_owned()),
                     ("file", quoted(&file)),
                     ("mtu", mtu.to_string()),
                 ],
-                comment: String::new(),
+                ..Entry::named(CNI, key, file.clone())
             });
         }
     }

@@ -62,6 +62,12 @@ const DISTRIBUTIONS: &[Distribution] = &[
     },
 ];
 
+/// The directories of CNI configurations that runtimes have by default.
+pub(crate) fn directories() -> impl Iterator<Item = &'static str> {
+    let own = std::iter::once("/etc/cni/net.d");
+    own.chain(DISTRIBUTIONS.iter().map(|one| one.directory))
+}
+
 const CRI_O_SOCKET: &str = "/run/crio/crio.sock";
 
 /// The configuration of CRI-O; its drop-ins are in the directory below.

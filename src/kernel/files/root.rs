@@ -11,12 +11,15 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
 
+use crate::files::cni::directories as cni_directories;
 use crate::files::read;
 use crate::netlink::refusal::error;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Fact;
 use netkeel_core::maybe_secret::MASK;
 use netkeel_core::name::sysctl::SECRETS;
+use netkeel_host::cni::state::Cni;
+use netkeel_host::cni::{conflist, runtime};
 use netkeel_host::evidence::Evidence;
 use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::reading::{SysctlD, UfwFile};
@@ -66,6 +69,29 @@ impl Root {
         }
         files.sysctl_conf = self.file("/etc/sysctl.conf", 0, "sysctl.conf".to_owned());
         files
+    }
+
+    /// The CNI configurations in the directories of the runtimes that netkeel knows.
+    pub fn cni(&mut self) -> Cni {
+        let mut cni = Cni::empty();
+        let mut seen = Vec::new();
+        for directory in cni_directories() {
+            for name in self.list(directory, &mut seen) {
+                let path = PathBuf::from(format!("{directory}/{name}"));
+                if !runtime::is_configuration(&path) {
+                    continue;
+                }
+                let Some(file) = self.file(&path.to_string_lossy(), 0, name) else {
+                    continue;
+                };
+                // A file that cannot be read is a problem already.
+                if let Content::Text(text) = file.content {
+                    cni.files
+                        .insert(path.clone(), Some(conflist::read_file(&path, &text)));
+                }
+            }
+        }
+        cni
     }
 
     /// The same as data of the host: whoever sees a snapshot needs no secrets. Keys of secrets stay,

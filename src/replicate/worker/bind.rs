@@ -99,13 +99,6 @@ fn bind_to(socket: &mut Socket, number: u16) -> Result<(), Error> {
         .map_err(|refusal| bind_error(number, refusal))
 }
 
-/// Releases a group whose socket stays open. Its queued packets stay in it.
-pub(crate) fn unbind(socket: &mut Socket, number: u16) {
-    // An acknowledgement would come behind those packets.
-    let release = libc::NFULNL_CFG_CMD_UNBIND as u8;
-    socket.post(config(number, 0).attribute(NFULA_CFG_CMD, &[release]));
-}
-
 /// Changes the batch size in the helper. If this request is lost, the size stays until the next change.
 pub(crate) fn pace(socket: &mut Socket, number: u16, batch: Batch) {
     socket.post(paced(config(number, 0), batch));

@@ -1,0 +1,218 @@
+//! The selectors of an import: names and patterns of interfaces, sysctls, CNI plugins and NFLOG entries.
+
+use std::collections::BTreeSet;
+
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_core::text::escape::quoted;
+use netkeel_core::text::glob::Glob;
+use netkeel_core::text::suggest::nearest;
+use netkeel_document::draft::{Draft, SYSCTL};
+use netkeel_host::cni::configuration::Contents;
+use netkeel_host::cni::state::Cni;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::nflog::NflogState;
+use netkeel_host::snapshot::reading::SysctlReading;
+
+/// The selectors. Without any, everything is selected.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    words: Vec<Word>,
+}
+
+/// A selector.
+#[derive(Clone, Debug)]
+struct Word {
+    text: String,
+    /// The pattern over names.
+    name: Glob,
+    /// The pattern over paths below /proc/sys.
+    path: Glob,
+}
+
+impl Selection {
+    /// Reads selectors.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] for a broken pattern.
+    pub fn new(words: &[String]) -> Result<Self, Error> {
+        let word = |text: &String| {
+            Ok(Word {
+                text: text.clone(),
+                name: Glob::new(text)?,
+                path: Glob::new(&slashes(text))?,
+            })
+        };
+        Ok(Selection {
+            words: words.iter().map(word).collect::<Result<_, Error>>()?,
+        })
+    }
+
+    /// Whether everything is selected.
+    pub fn is_all(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// The sysctls that are named, without those of patterns.
+    pub fn named_sysctls(&self) -> Vec<SysctlKey> {
+        let plain = |word: &&Word| !word.text.contains(['*', '?', '[', '\\']);
+        let words = self.words.iter().filter(plain);
+        let keys = words.filter_map(|word| word.text.parse::<SysctlKey>().ok());
+        keys.filter(|key| key.path().starts_with("net/")).collect()
+    }
+
+    /// The directories below /proc/sys in which patterns can find sysctls that no selector names.
+    pub fn sysctl_directories(&self) -> BTreeSet<String> {
+        let directory = |word: &Word| {
+            let path = slashes(&word.text);
+            let plain = path.split(['*', '?', '[', '\\']).next()?;
+            let (directory, _) = plain.rsplit_once('/')?;
+            let of_net = directory == "net" || directory.starts_with("net/");
+            (plain.len() < path.len() && of_net).then(|| directory.to_owned())
+        };
+        self.words.iter().filter_map(directory).collect()
+    }
+
+    /// Whether a selector finds a sysctl.
+    pub fn finds_sysctl(&self, key: &SysctlKey) -> bool {
+        self.words
+            .iter()
+            .any(|word| word.path.matches(key.path().as_bytes()))
+    }
+
+    /// Whether an interface is selected.
+    pub fn has_link(&self, name: LinkName) -> bool {
+        self.is_all() || self.words.iter().any(|word| word.name.matches(name.as_bytes()))
+    }
+
+    /// The selector that finds all of some interfaces, if it is a pattern.
+    pub(crate) fn pattern_of(&self, names: &[LinkName]) -> Option<&str> {
+        let all = |word: &&Word| names.iter().all(|name| word.name.matches(name.as_bytes()));
+        self.words.iter().find(all).map(|word| word.text.as_str())
+    }
+
+    fn has_text(&self, text: &str) -> bool {
+        self.is_all() || self.words.iter().any(|word| word.name.matches(text.as_bytes()))
+    }
+
+    /// Keeps the selected plugins.
+    pub(crate) fn retain_cni(&self, cni: &mut Cni) {
+        for (path, file) in &mut cni.files {
+            let whole = self.has_text(&path.display().to_string());
+            if let Some(file) = file
+                && let Contents::Plugins(plugins) = &mut file.reading
+            {
+                plugins.retain(|plugin| whole || self.has_text(&plugin.kind));
+            }
+        }
+    }
+
+    /// Keeps the selected entries of a document.
+    pub fn retain(&self, draft: &mut Draft) {
+        draft.entries.retain(|entry| match entry.section {
+            SYSCTL => {
+                let key = entry.key.parse::<SysctlKey>();
+                self.is_all() || key.is_ok_and(|key| self.finds_sysctl(&key))
+            }
+            _ => self.has_text(&entry.key),
+        });
+    }
+
+    /// The selected part of a host.
+    pub(crate) fn of_host(&self, host: &Snapshot) -> Snapshot {
+        let mut host = host.clone();
+        if self.is_all() {
+            return host;
+        }
+        host.links.retain(|name, _| self.has_link(*name));
+        host.sysctls.retain(|key, _| self.finds_sysctl(key));
+        if let Some(cni) = &mut host.cni {
+            self.retain_cni(cni);
+        }
+        if let Some(nflog) = &mut host.nflog {
+            nflog.entries.retain(|name, _| self.has_text(&name.to_string()));
+            nflog
+                .others
+                .retain(|rule| self.has_text(&format!("group-{}", rule.group)));
+        }
+        host
+    }
+
+    /// Demands that each selector finds something on the host.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] for the first one that does not.
+    pub(crate) fn require(&self, host: &Snapshot) -> Result<(), Error> {
+        for word in &self.words {
+            let one = Selection {
+                words: vec![word.clone()],
+            };
+            let found = one.of_host(host);
+            let present = |reading: &SysctlReading| *reading != SysctlReading::Absent;
+            let cni = found.cni.iter().flat_map(|cni| cni.files.values().flatten());
+            let mut plugins = cni.filter(|file| match &file.reading {
+                Contents::Plugins(plugins) => !plugins.is_empty(),
+                Contents::Unread(_) | Contents::Invalid(_) | Contents::Template(_) => false,
+            });
+            let logs = |nflog: &NflogState| !nflog.entries.is_empty() || !nflog.others.is_empty();
+            if found.links.is_empty()
+                && !found.sysctls.values().any(present)
+                && plugins.next().is_none()
+                && !found.nflog.as_ref().is_some_and(logs)
+            {
+                let message = format!(
+                    "{} is no interface, sysctl, CNI plugin or NFLOG entry of this host",
+                    quoted(&word.text)
+                );
+                let error = Error::new(ErrorKind::Missing, message);
+                let names: Vec<String> = host
+                    .links
+                    .keys()
+                    .map(ToString::to_string)
+                    .chain(host.sysctls.keys().map(ToString::to_string))
+                    .collect();
+                return Err(match nearest(&word.text, names.iter().map(String::as_str)) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error.hint("`netkeel observe` prints what is there"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A pattern over sysctls with `/` between the components. The first separator decides, as for a key.
+fn slashes(text: &str) -> String {
+    match text.find(['.', '/']).map(|at| text.as_bytes().get(at)) {
+        Some(Some(b'.')) => text
+            .chars()
+            .map(|char| match char {
+                '.' => '/',
+                '/' => '.',
+                other => other,
+            })
+            .collect(),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_finds_names_and_keys_in_either_form() {
+        let selection = Selection::new(&["eth0.100".to_owned(), "net.core.*".to_owned()]).unwrap();
+        assert!(selection.has_link("eth0.100".parse().unwrap()));
+        assert!(!selection.has_link("eth0".parse().unwrap()));
+        assert!(selection.finds_sysctl(&"net.core.rmem_max".parse().unwrap()));
+        assert!(!selection.finds_sysctl(&"net.ipv4.ip_forward".parse().unwrap()));
+        assert!(selection.named_sysctls().is_empty());
+        assert_eq!(selection.sysctl_directories(), ["net/core".to_owned()].into());
+        let selection = Selection::new(&["net/ipv4/conf/eth0.100/rp_filter".to_owned()]).unwrap();
+        assert_eq!(selection.named_sysctls().len(), 1);
+        assert!(selection.sysctl_directories().is_empty());
+        assert!(Selection::new(&["a[".to_owned()]).is_err());
+    }
+}
