@@ -6,6 +6,7 @@ pub mod document;
 pub mod kinds;
 mod max_matches;
 pub mod not_the_host;
+pub mod policy;
 #[cfg(test)]
 mod sample;
 pub mod schema;

@@ -2,3 +2,4 @@
 
 mod cluster_peers;
 mod last_good;
+pub mod policies;
