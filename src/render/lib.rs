@@ -6,6 +6,7 @@ pub mod findings;
 pub mod json;
 pub mod metrics;
 pub mod mtu;
+pub mod node_state;
 pub mod paint;
 pub mod path;
 pub mod plan;

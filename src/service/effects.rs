@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod log;
 pub(crate) mod notify;
+pub(crate) mod policies;
 pub(crate) mod writers;
 
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use tokio::sync::mpsc::Receiver;
 use crate::effects::cluster::ClusterFollower;
 use crate::effects::log::Log;
 use crate::effects::notify::Notify;
+use crate::effects::policies::PolicyFollower;
 use crate::inbox::Message;
 use crate::options::{Options, Source};
 use crate::pass::PassRunner;
@@ -58,6 +60,8 @@ pub(crate) struct Effects<'a> {
     pub(crate) handshakes: Handshakes,
     /// Follows the cluster that names the worker's peers.
     pub(crate) cluster: ClusterFollower,
+    /// Follows the cluster's policies, and writes the state of the node.
+    pub(crate) policies: Option<PolicyFollower>,
     /// Keeps the replication worker running.
     pub supervisor: Supervisor,
     /// An apply that waits to be confirmed.
@@ -74,6 +78,8 @@ pub(crate) struct Inputs {
     pub(crate) events: Events,
     /// Follows the cluster.
     pub(crate) cluster: ClusterFollower,
+    /// Follows the cluster's policies.
+    pub(crate) policies: Option<PolicyFollower>,
 }
 
 impl<'a> Effects<'a> {
@@ -85,6 +91,7 @@ impl<'a> Effects<'a> {
             interrupt,
             events,
             cluster,
+            policies,
         } = inputs;
         Effects {
             source,
@@ -102,6 +109,7 @@ impl<'a> Effects<'a> {
             probes: Probes::new(options.netns.clone(), options.interval),
             handshakes: Handshakes::default(),
             cluster,
+            policies,
             supervisor: Supervisor::new(options.netns.clone(), None),
             promise: Promise::new(),
         }

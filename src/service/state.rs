@@ -1,6 +1,7 @@
 //! The state of the service. It does no I/O and reads no clock: the caller passes the time and what was
 //! observed.
 
+pub(crate) mod policies;
 mod report;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use hyper::StatusCode;
 
 use crate::document::interest;
 use crate::http::answer::{Answer, Question};
+use crate::state::policies::Policies;
 use netkeel_core::fact::Fact;
 use netkeel_core::replication::settings::Replication;
 use netkeel_document::document::Document;
@@ -46,6 +48,8 @@ pub(crate) struct State {
     told: BTreeMap<Fact, String>,
     /// Whether the service was healthy at the last publication; `None` until it is ready.
     healthy: Option<bool>,
+    /// The policies of the cluster; `None` if the service follows none.
+    pub(crate) policies: Option<Policies>,
 }
 
 impl State {
@@ -71,6 +75,7 @@ impl State {
             status_line: String::new(),
             told: BTreeMap::new(),
             healthy: None,
+            policies: None,
         }
     }
 
@@ -171,6 +176,7 @@ impl State {
         if self.reconciler.paused().is_none() {
             self.status.paused = None;
         }
+        self.status.policies = self.policies.as_ref().map(Policies::status);
         let line = self.status.sentence();
         if line == self.status_line {
             return None;
