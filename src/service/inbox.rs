@@ -25,9 +25,9 @@ pub(crate) enum Message {
     Stop,
     /// A client's question, and where its answer goes.
     Ask(Question, oneshot::Sender<Answer>),
-    /// What was learned of the peers that these objects of a cluster name.
+    /// News of the peers that these objects of a cluster name.
     Peers(ClusterPeers, PeerNews),
-    /// What was learned of the cluster's policies.
+    /// News of the cluster's policies.
     Policies(PolicyNews),
     /// Why the state of the node is not in the cluster, or not all of it; `None` when that has ended.
     NodeState(Option<String>),

@@ -1,5 +1,5 @@
 //! Policies and the states of nodes against a real API server: the definitions, the rights of an agent with a token that
-//! is bound to its pod, and the list of policies while the server goes away and its data go back to an older state.
+//! is bound to its pod, and the list of policies while the server stops and its data go back to an older state.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -243,7 +243,7 @@ fn the_server_refuses_a_policy_that_is_wrong_in_form() {
         let refused = cluster.policy("a", &spec).unwrap_err();
         assert!(refused.contains(part), "{spec}: {refused}");
     }
-    // What a document holds is for netkeel to check.
+    // The server does not check the rest of a document; netkeel does.
     let all = json!({
         "document": { "version": 1, "link": { "pods": { "match": { "name": "cali*" }, "mtu": 1440 } } },
         "nodeSelector": {
