@@ -8,7 +8,7 @@
 pub mod actor;
 mod error;
 pub mod history;
-mod kept;
+pub mod kept;
 pub mod ledger;
 pub mod lock;
 mod log;

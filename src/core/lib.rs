@@ -1,6 +1,7 @@
 //! The core types of netkeel: facts, ops, names, findings and errors. The crate does no I/O, reads no
 //! clock and knows no file format.
 
+pub mod cluster_policies;
 pub mod error;
 pub mod fact;
 pub mod finding;

@@ -7,6 +7,7 @@ pub mod draft;
 pub mod kinds;
 mod max_matches;
 pub mod not_the_host;
+pub mod policy;
 #[cfg(test)]
 mod sample;
 pub mod schema;

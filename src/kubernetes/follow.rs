@@ -1,48 +1,31 @@
 //! Follows the objects that name the peers.
 
-use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::core::ApiResource;
 use kube::runtime::watcher::{self, watcher};
-use kube::{Api, Client, Config, ResourceExt};
+use kube::{Api, ResourceExt};
 use tokio::sync::mpsc::Sender;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
+use crate::connection::{Connection, client};
 use crate::node;
+use crate::pause::{PAUSE, wait};
 use crate::peer_set::{Change, Named, PeerSet};
 use crate::slice;
 use crate::trouble::{self, Trouble};
 use netkeel_core::replication::cluster_peers::{ClusterPeers, NotReady, PeerNews, PeerObjects};
 
-/// The pause after the first failure, and the longest one.
-const PAUSE: Duration = Duration::from_millis(250);
-
-const PAUSE_LONGEST: Duration = Duration::from_secs(5);
-
 /// The whole list is read again after so long: a watch stays silent when the server's data went back to an older
 /// state.
 const LIST_AGAIN: Duration = Duration::from_secs(600);
 
-/// A watch has at least a bookmark a minute. After so long without a byte, its connection is lost.
-const SILENCE: Duration = Duration::from_secs(120);
-
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
-
-/// Where the API server and the credentials come from.
-#[derive(Clone, Debug)]
-pub enum Connection {
-    /// `$KUBECONFIG`, `~/.kube/config`, or the pod's own account.
-    Inferred,
-    /// A file.
-    Kubeconfig(PathBuf),
-}
 
 /// Follows the objects until the caller drops the future or the receiver of the news, and reports each change of the
 /// list. `spread` is from 0 to 1: it spreads the requests of many agents over time.
@@ -103,11 +86,6 @@ async fn tell(one: PeerNews, reported: &mut Option<PeerNews>, news: &Sender<Peer
     }
 }
 
-async fn wait(pause: &mut Duration, spread: f64) {
-    sleep(pause.mul_f64(1.0 + spread.clamp(0.0, 1.0))).await;
-    *pause = pause.saturating_mul(2).min(PAUSE_LONGEST);
-}
-
 type Changes<'a> = std::pin::Pin<Box<dyn Stream<Item = Result<Change, Trouble>> + Send + 'a>>;
 
 /// Connects, and gives the changes of the objects.
@@ -146,22 +124,6 @@ async fn changes<'a>(connection: &Connection, wanted: &'a ClusterPeers) -> Resul
             )
         }
     })
-}
-
-async fn client(connection: &Connection) -> Result<Client, String> {
-    let mut config = match connection {
-        Connection::Inferred => Config::infer().await.map_err(|error| error.to_string())?,
-        Connection::Kubeconfig(path) => {
-            let failed = |error: KubeconfigError| error.to_string();
-            let read = Kubeconfig::read_from(path).map_err(failed)?;
-            let options = KubeConfigOptions::default();
-            Config::from_custom_kubeconfig(read, &options)
-                .await
-                .map_err(failed)?
-        }
-    };
-    config.read_timeout = Some(SILENCE);
-    Client::try_from(config).map_err(|error| error.to_string())
 }
 
 fn change<K: ResourceExt>(event: watcher::Event<K>, named: impl Fn(&K) -> Named) -> Change {

@@ -1,4 +1,4 @@
-//! What the API server's refusals mean for the peers.
+//! Errors of the API server as one line for people.
 
 use kube::runtime::watcher;
 
@@ -13,7 +13,7 @@ pub(crate) struct Trouble {
     pub refused: bool,
 }
 
-/// What an error of a watch means.
+/// Describes an error of a watch.
 pub(crate) fn describe(error: &watcher::Error, wanted: &ClusterPeers) -> Trouble {
     use watcher::Error;
     let code = match error {
@@ -31,18 +31,24 @@ pub(crate) fn describe(error: &watcher::Error, wanted: &ClusterPeers) -> Trouble
 /// One line about an error of a watch.
 fn line(error: &watcher::Error, wanted: &ClusterPeers) -> String {
     use watcher::Error;
+    let what = match &wanted.objects {
+        PeerObjects::Endpoints { namespace, .. } => {
+            format!("endpointslices in the namespace {namespace}")
+        }
+        PeerObjects::Nodes { .. } => "nodes in the cluster".to_owned(),
+    };
     match error {
-        Error::InitialListFailed(cause) => of_client(cause, "list", wanted),
-        Error::WatchStartFailed(cause) | Error::WatchFailed(cause) => of_client(cause, "watch", wanted),
-        Error::WatchError(status) => of_status(status.code, &status.message, "watch", wanted),
+        Error::InitialListFailed(cause) => of_client(cause, "list", &what),
+        Error::WatchStartFailed(cause) | Error::WatchFailed(cause) => of_client(cause, "watch", &what),
+        Error::WatchError(status) => of_status(status.code, &status.message, "watch", &what),
         Error::NoResourceVersion => "the API server gave a list without a resourceVersion".to_owned(),
     }
 }
 
-/// One line about an error of the client.
-fn of_client(error: &kube::Error, verb: &str, wanted: &ClusterPeers) -> String {
+/// One line about an error of the client; `what` are the objects that were asked for.
+pub(crate) fn of_client(error: &kube::Error, verb: &str, what: &str) -> String {
     match error {
-        kube::Error::Api(status) => of_status(status.code, &status.message, verb, wanted),
+        kube::Error::Api(status) => of_status(status.code, &status.message, verb, what),
         other => {
             // The causes say more than the outermost error.
             let mut text = other.to_string();
@@ -59,17 +65,12 @@ fn of_client(error: &kube::Error, verb: &str, wanted: &ClusterPeers) -> String {
     }
 }
 
-fn of_status(code: u16, message: &str, verb: &str, wanted: &ClusterPeers) -> String {
-    let (resource, place) = match &wanted.objects {
-        PeerObjects::Endpoints { namespace, .. } => {
-            ("endpointslices", format!("in the namespace {namespace}"))
-        }
-        PeerObjects::Nodes { .. } => ("nodes", "in the cluster".to_owned()),
-    };
+/// One line about an answer that is an error.
+pub(crate) fn of_status(code: u16, message: &str, verb: &str, what: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
     match code {
         401 => "the API server does not accept the token (401)".to_owned(),
-        403 => format!("the token may not {verb} {resource} {place} (403)"),
+        403 => format!("the token may not {verb} {what} (403)"),
         410 => "the API server no longer has the changes since the last list (410)".to_owned(),
         429 => "the API server is overloaded (429)".to_owned(),
         _ => format!("the API server answers {code}: {line}"),

@@ -3,7 +3,9 @@
 pub mod counters;
 pub mod doctor;
 pub mod handshake;
+pub mod last_apply;
 pub mod mtus;
+pub mod policies;
 pub mod probes;
 pub mod replication;
 pub mod unread;
@@ -17,7 +19,9 @@ use crate::event::Now;
 use crate::status::counters::{BUCKETS, Counters};
 use crate::status::doctor::DoctorStatus;
 use crate::status::handshake::HandshakeStatus;
+use crate::status::last_apply::LastApply;
 use crate::status::mtus::{MtuStatus, Mtus};
+use crate::status::policies::PoliciesStatus;
 use crate::status::probes::ProbeStatus;
 use crate::status::unread::{UnreadFacts, reservation};
 use crate::suspended::{Suspension, Why};
@@ -95,6 +99,12 @@ pub struct Status {
     /// The probes of the document, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<ProbeStatus>,
+    /// The last pass that wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_apply: Option<LastApply>,
+    /// The policies of a cluster; `None` if the service follows none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policies: Option<PoliciesStatus>,
     #[serde(skip)]
     by_fact: BTreeMap<Fact, DriftStatus>,
     /// The host's ends of skipped pods' veths, each with its index.
@@ -219,6 +229,8 @@ impl Status {
             handshakes: Vec::new(),
             doctor: DoctorStatus::default(),
             probes: Vec::new(),
+            last_apply: None,
+            policies: None,
             by_fact: BTreeMap::new(),
             stale: BTreeMap::new(),
             unreachable_pods: BTreeMap::new(),
@@ -338,6 +350,11 @@ impl Status {
         let shown = |drift: &DriftStatus| format!("{}: {} -> {}", drift.fact, drift.observed, drift.desired);
         let facts = self.by_fact.iter();
         facts.map(|(fact, drift)| (fact.clone(), shown(drift))).collect()
+    }
+
+    /// The facts that differ, each with its entry.
+    pub fn drifting(&self) -> impl Iterator<Item = (&Fact, &DriftStatus)> {
+        self.by_fact.iter()
     }
 
     /// The number of facts that differ, by the kind of the document that wants them.

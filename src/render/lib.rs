@@ -7,6 +7,7 @@ pub mod html;
 pub mod json;
 pub mod metrics;
 pub mod mtu;
+pub mod node_state;
 pub mod paint;
 pub mod path;
 pub mod plan;

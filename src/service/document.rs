@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::options::Source;
+use crate::state::policies::Policies;
 use netkeel_apply::store::Store;
 use netkeel_core::name::netns::Netns;
 use netkeel_document::document::Document;
@@ -17,6 +19,26 @@ pub(crate) fn interest(document: &Document) -> netkeel_reconcile::event::Interes
         whole: document.limits.max_matches.is_some(),
         pods: document.scope().pods,
     }
+}
+
+/// Reads the document of the files and of the policies in force.
+pub(crate) fn read_document(
+    policies: Option<&Policies>,
+    source: &mut dyn Source,
+    netns: &Netns,
+) -> Result<Document, String> {
+    let Some(policies) = policies else {
+        return source.read(Vec::new(), true);
+    };
+    if let Some(why) = &policies.unread {
+        return Err(format!("the policies that were in force cannot be read: {why}"));
+    }
+    let documents = policies.documents();
+    // Files that are gone all at once are an error, and not a node without a document.
+    if documents.is_empty() && !policies.has_files && source.is_empty() {
+        return Ok(none(netns));
+    }
+    source.read(documents, policies.has_files)
 }
 
 /// Accepts a document unless it is invalid or was rolled back before.

@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 pub(crate) mod log;
 pub(crate) mod notify;
 pub(crate) mod page;
+pub(crate) mod policies;
 pub(crate) mod restart;
 pub(crate) mod writers;
 
@@ -15,6 +16,7 @@ use crate::effects::cluster::ClusterFollower;
 use crate::effects::log::Log;
 use crate::effects::notify::Notify;
 use crate::effects::page::PageReader;
+use crate::effects::policies::PolicyFollower;
 use crate::inbox::Message;
 use crate::options::{Options, Source};
 use crate::pass::PassRunner;
@@ -62,6 +64,8 @@ pub(crate) struct Effects<'a> {
     pub(crate) handshakes: Handshakes,
     /// Follows the cluster that names the worker's peers.
     pub(crate) cluster: ClusterFollower,
+    /// Follows the cluster's policies, and writes the state of the node.
+    pub(crate) policies: Option<PolicyFollower>,
     /// Keeps the replication worker running.
     pub supervisor: Supervisor,
     /// An apply that waits to be confirmed.
@@ -80,6 +84,8 @@ pub(crate) struct Inputs {
     pub(crate) events: Events,
     /// Follows the cluster.
     pub(crate) cluster: ClusterFollower,
+    /// Follows the cluster's policies.
+    pub(crate) policies: Option<PolicyFollower>,
 }
 
 impl<'a> Effects<'a> {
@@ -91,6 +97,7 @@ impl<'a> Effects<'a> {
             interrupt,
             events,
             cluster,
+            policies,
         } = inputs;
         let mut notify = Notify::new();
         let mut supervisor = Supervisor::new(options.netns.clone(), None);
@@ -115,6 +122,7 @@ impl<'a> Effects<'a> {
             probes: Probes::new(options.netns.clone(), options.interval),
             handshakes: Handshakes::default(),
             cluster,
+            policies,
             supervisor,
             promise: Promise::new(),
             page: PageReader::default(),

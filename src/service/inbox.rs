@@ -8,6 +8,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
 use crate::http::answer::{Answer, Question};
+use netkeel_core::cluster_policies::PolicyNews;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::replication::cluster_peers::{ClusterPeers, PeerNews};
 use netkeel_kernel::netlink::interrupt::Interrupt;
@@ -24,8 +25,12 @@ pub(crate) enum Message {
     Stop,
     /// A client's question, and where its answer goes.
     Ask(Question, oneshot::Sender<Answer>),
-    /// What was learned of the peers that these objects of a cluster name.
+    /// News of the peers that these objects of a cluster name.
     Peers(ClusterPeers, PeerNews),
+    /// News of the cluster's policies.
+    Policies(PolicyNews),
+    /// Why the state of the node is not in the cluster, or not all of it; `None` when that has ended.
+    NodeState(Option<String>),
     /// A client could not be accepted, for this reason.
     NotAccepted(String),
 }

@@ -1,11 +1,13 @@
 //! Loads the document and the pause of the service.
 
+mod policies;
+
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
-use crate::document::{accepted, short};
+use crate::document::{accepted, read_document, short};
 use crate::effects::log::Level;
 use crate::service::Service;
 use crate::watch::files::Role;
@@ -20,14 +22,23 @@ impl Service<'_> {
         self.effects.notify.reloading();
         // Hash before reading, so that a change during the read is noticed later.
         self.effects.digest = (self.effects.source.digest(), Instant::now());
-        let read = accepted(self.effects.source.read(), &self.effects.runner.store);
+        let netns = &self.state.document.netns;
+        let read = read_document(self.state.policies.as_ref(), self.effects.source, netns);
+        let read = accepted(read, &self.effects.runner.store);
         self.state.status.counters.loads += 1;
         match read {
-            Err(_) if self.state.status.idle && self.effects.source.is_empty() => {
+            Err(_)
+                if self.state.status.idle
+                    && self.effects.source.is_empty()
+                    && self.state.policies.is_none() =>
+            {
                 self.effects.files.watch_document(&self.effects.source.watched());
             }
             Ok(document) => {
-                self.state.status.idle = false;
+                self.state.status.idle = document.hash.is_empty();
+                if let Some(policies) = &mut self.state.policies {
+                    policies.loaded(!self.effects.source.is_empty());
+                }
                 let now = self.effects.now();
                 let changed = self.state.replace_document(document, now);
                 self.document_loaded(None);

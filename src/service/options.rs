@@ -9,11 +9,12 @@ use netkeel_document::document::Document;
 
 /// Where the document comes from.
 pub trait Source: Send {
-    /// Reads the document.
+    /// Reads the document. `policies` are documents to lay over the files, each with a name for messages. Without
+    /// `needs_files` it may consist of them alone.
     ///
     /// # Errors
     /// All diagnostics, as text for people.
-    fn read(&mut self) -> Result<Document, String>;
+    fn read(&mut self, policies: Vec<(String, Vec<u8>)>, needs_files: bool) -> Result<Document, String>;
 
     /// The files and directories of the document.
     fn paths(&self) -> Vec<PathBuf>;
@@ -49,6 +50,8 @@ pub struct Options {
     pub queue: usize,
     /// Whether the metrics have series for each interface that a match finds.
     pub metrics_per_interface: bool,
+    /// The node of a cluster whose policies the service follows.
+    pub node: Option<String>,
     /// Address of /metrics and /healthz.
     pub listen: Option<SocketAddr>,
 }

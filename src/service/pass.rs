@@ -1,5 +1,7 @@
 //! Runs one pass. A pass that writes takes the lock, and is journalled, verified and recorded like `netkeel apply`.
 
+mod policies;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

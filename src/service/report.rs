@@ -128,6 +128,7 @@ impl Service<'_> {
                 self.state.status_not_sent();
             }
         }
+        self.publish_node_state();
     }
 
     fn log_suspension(&mut self, report: &Report) {

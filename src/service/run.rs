@@ -8,6 +8,7 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc::channel;
 
 use crate::effects::cluster::ClusterFollower;
+use crate::effects::policies::PolicyFollower;
 use crate::effects::{Effects, Inputs};
 use crate::http::server;
 use crate::inbox::{CAPACITY, forward_signals};
@@ -54,6 +55,8 @@ pub fn run(options: &Options, source: &mut dyn Source) -> Result<(), Error> {
             interrupt,
             events: live.events(options.queue)?,
             cluster: ClusterFollower::new(runtime.handle().clone(), sender.clone()),
+            policies: (options.node.as_deref())
+                .map(|node| PolicyFollower::new(runtime.handle(), node, sender.clone())),
         };
         let effects = Effects::new(options, source, store.clone(), inputs);
         let mut service = Service::new(options, effects, status)?;

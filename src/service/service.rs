@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
-use crate::document::{accepted, last_good, none, short};
+use crate::document::{accepted, last_good, none, read_document, short};
 use crate::effects::Effects;
 use crate::effects::log::Level;
 use crate::effects::restart;
@@ -13,6 +13,7 @@ use crate::http::answer::Question;
 use crate::inbox::Message;
 use crate::options::Options;
 use crate::state::State;
+use crate::state::policies::Policies;
 use crate::watch::view::KernelView;
 use netkeel_apply::clock;
 use netkeel_core::error::{Error, ErrorKind};
@@ -21,6 +22,7 @@ use netkeel_kernel::live::snapshot::Live;
 use netkeel_plan::goal::part::Extent;
 use netkeel_reconcile::event::{Action, Event, Outcome};
 use netkeel_reconcile::status::Status;
+use netkeel_reconcile::status::last_apply::LastApply;
 
 /// Turns of clients between two passes.
 const TURNS: usize = 4;
@@ -43,12 +45,24 @@ impl<'a> Service<'a> {
             let _ = effects.runner.begin(&options.netns, Duration::ZERO);
         }
         let store = &effects.runner.store;
-        let (document, rejected, idle) = match accepted(effects.source.read(), store) {
-            Ok(document) => (document, None, false),
+        let policies = options.node.clone();
+        let has_files = !effects.source.is_empty();
+        let mut policies = policies.map(|node| Policies::new(node, store.policies(), has_files));
+        let read = read_document(policies.as_ref(), effects.source, &options.netns);
+        let (document, rejected, idle) = match accepted(read, store) {
+            Ok(document) => {
+                if let Some(policies) = &mut policies {
+                    policies.loaded(has_files);
+                }
+                let idle = document.hash.is_empty();
+                (document, None, idle)
+            }
             // Documents that were removed do not come back.
-            Err(_) if effects.source.is_empty() => (none(&options.netns), None, true),
+            Err(_) if !has_files && policies.is_none() => (none(&options.netns), None, true),
             Err(why) => match last_good(store, &options.netns) {
                 Some(document) => (document, Some(why), false),
+                // The cluster may mend it.
+                None if policies.is_some() => (none(&options.netns), Some(why), true),
                 None => return Err(Error::new(ErrorKind::Input, why)),
             },
         };
@@ -64,6 +78,7 @@ impl<'a> Service<'a> {
         let interval = options.interval;
         let state = State::new(document, options.enforces, options.dry_run, interval, status);
         let mut service = Service { state, effects };
+        service.state.policies = policies;
         service.state.status.idle = idle;
         if idle {
             service.log_idle();
@@ -123,6 +138,7 @@ impl<'a> Service<'a> {
                     if self.state.should_purge(self.effects.now()) {
                         self.purge(live);
                     }
+                    self.release_policies(live);
                     let due = self.state.reconciler.wakes();
                     let held_back = self.state.reconciler.waits_for_its_turn(self.effects.now());
                     if let Some(message) = self.effects.wait(due, held_back).await {
@@ -165,6 +181,8 @@ impl<'a> Service<'a> {
                 let _ = reply.send(self.state.answer(question));
             }
             Message::Peers(source, news) => self.learn_peers(&source, news),
+            Message::Policies(news) => self.learn_policies(news),
+            Message::NodeState(trouble) => self.node_state_written(trouble),
             Message::NotAccepted(why) => {
                 self.effects
                     .log
@@ -326,6 +344,9 @@ impl<'a> Service<'a> {
         let took = begun.elapsed();
         self.report_recovered();
         self.report_pass(&extent, except, &passed, took);
+        if let Some(last) = LastApply::of(&passed, clock::now()) {
+            self.state.status.last_apply = Some(last);
+        }
         // The writes may have loaded nftables into the kernel.
         if passed.writes > 0 {
             self.follow_rules();
@@ -340,6 +361,9 @@ impl<'a> Service<'a> {
         }
         if done && writes && self.state.may_purge(now) {
             self.purge(live);
+        }
+        if done {
+            self.observe_policies(live);
         }
     }
 

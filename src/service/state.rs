@@ -1,6 +1,7 @@
 //! The state of the service. It does no I/O and reads no clock: the caller passes the time and what was
 //! observed.
 
+pub(crate) mod policies;
 mod report;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use hyper::StatusCode;
 
 use crate::document::interest;
 use crate::http::answer::{Answer, Question};
+use crate::state::policies::Policies;
 use netkeel_core::fact::Fact;
 use netkeel_core::replication::settings::Replication;
 use netkeel_document::document::Document;
@@ -50,6 +52,8 @@ pub(crate) struct State {
     healthy: Option<bool>,
     /// Parts of the page that the status does not have.
     pub(crate) recent: Recent,
+    /// The policies of the cluster; `None` if the service follows none.
+    pub(crate) policies: Option<Policies>,
 }
 
 impl State {
@@ -76,6 +80,7 @@ impl State {
             told: BTreeMap::new(),
             healthy: None,
             recent: Recent::default(),
+            policies: None,
         }
     }
 
@@ -181,6 +186,7 @@ impl State {
         if self.reconciler.paused().is_none() {
             self.status.paused = None;
         }
+        self.status.policies = self.policies.as_ref().map(Policies::status);
         let line = self.status.sentence();
         if line == self.status_line {
             return None;

@@ -186,3 +186,38 @@ fn plan_and_apply_give_the_same_errors_as_json() {
     assert_eq!(applied["result"], "refused");
     assert!(valid("applied", &applied), "{applied:#}");
 }
+
+#[test]
+fn a_policy_of_a_cluster_is_checked_with_its_document() {
+    let head = "apiVersion: netkeel.io/v1alpha1\nkind: NetkeelPolicy\nmetadata: { name: pods }\nspec:\n";
+    let good = format!(
+        "{head}  rollout: {{ percent: 10 }}\n  document: {{ version: 1, link: {{ eth0: {{ mtu: 1400 }} }} }}\n"
+    );
+    let wrong = format!(
+        "{head}  rollout: {{ percent: 110 }}\n  mode: off\n  document:\n    version: 1\n    owner: a\n    link: {{ eth0: {{ mtuu: 1400 }} }}\n"
+    );
+    let scratch = Scratch::new(&[("good.yaml", &good), ("wrong.yaml", &wrong)]);
+    let done = scratch.run(&["validate", "-f", "good.yaml"]);
+    assert_eq!(
+        (done.code, done.stdout.as_str()),
+        (0, "Valid: 1 file, owner default.\n")
+    );
+    let done = scratch.run(&["validate", "-f", "wrong.yaml", "--output", "json"]);
+    assert_eq!(done.code, 1);
+    let json: Value = serde_json::from_str(&done.stdout).unwrap();
+    let found: Vec<(&str, u64)> = (json["diagnostics"].as_array().unwrap().iter())
+        .map(|one| {
+            (
+                one["path"].as_str().unwrap(),
+                one["source"]["line"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("spec.rollout.percent", 5),
+        ("spec.mode", 6),
+        ("owner", 9),
+        ("link.eth0.mtuu", 10),
+    ];
+    assert_eq!(found, expected);
+}

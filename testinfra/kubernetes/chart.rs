@@ -19,7 +19,7 @@ fn helm(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn rendered(values: &[&str]) -> String {
+pub(super) fn rendered(values: &[&str]) -> String {
     let chart = chart();
     let mut arguments = vec!["template", "a", chart.to_str().unwrap(), "--namespace", "agents"];
     for value in values {
@@ -35,11 +35,12 @@ fn rendered(values: &[&str]) -> String {
 }
 
 /// Values that use most of the chart, but for objects of the Prometheus operator, which a bare server does not know.
-const FULL: [&str; 6] = [
+const FULL: [&str; 7] = [
     r#"document={"link": {"pods": {"match": {"name": "cali*"}, "mtu": 1440}}}"#,
     r#"documents={"60-site.yaml": {"sysctl": {"net.core.rmem_max": 26214400}}}"#,
     r#"replication={"enabled": true, "ttl": 4, "vips": ["198.51.100.0/24"], "families": ["ipv4"]}"#,
     r#"metrics.dashboard.enabled=true"#,
+    r#"policies.enabled=true"#,
     r#"extraArgs=["--interval", "10s"]"#,
     r#"image.digest="sha256:0000000000000000000000000000000000000000000000000000000000000000""#,
 ];
@@ -68,6 +69,7 @@ fn a_wrong_value_is_refused_by_its_name() {
         (r#"mode="off""#, "mode"),
         (r#"replication.ttl=1"#, "ttl"),
         (r#"documment={}"#, "documment"),
+        (r#"policies={"enable": true}"#, "enable"),
         (r#"document={"version": 1}"#, "document"),
     ] {
         let output = helm(&["template", "a", chart.to_str().unwrap(), "--set-json", value]);
@@ -221,7 +223,9 @@ fn the_server_takes_what_the_chart_renders() {
     for (verb, resource) in [
         ("list", "secrets"),
         ("update", "endpointslices.discovery.k8s.io"),
-        ("list", "nodes"),
+        ("get", "nodes"),
+        ("delete", "netkeelnodes.netkeel.io"),
+        ("update", "netkeelpolicies.netkeel.io"),
         ("list", "pods"),
     ] {
         assert!(!may(verb, resource), "{verb} {resource}");

@@ -17,9 +17,10 @@ pub const AGENT: &str = "agent-token";
 pub struct ControlPlane {
     programs: PathBuf,
     place: tempfile::TempDir,
-    etcd: Child,
+    etcd: Option<Child>,
     apiserver: Option<Child>,
     etcd_port: u16,
+    peer_port: u16,
     port: u16,
 }
 
@@ -53,10 +54,27 @@ impl ControlPlane {
             .status();
         assert!(key.unwrap().success());
         let (etcd_port, peer_port, port) = (free_port(), free_port(), free_port());
-        let peers = format!("http://127.0.0.1:{peer_port}");
-        let clients = format!("http://127.0.0.1:{etcd_port}");
+        let mut plane = ControlPlane {
+            programs,
+            place,
+            etcd: None,
+            apiserver: None,
+            etcd_port,
+            peer_port,
+            port,
+        };
+        plane.start_etcd();
+        plane.accept(&[(ADMIN, "admin", "system:masters"), (AGENT, "agent", "agents")]);
+        plane.start_apiserver();
+        plane
+    }
+
+    fn start_etcd(&mut self) {
+        let at = |name: &str| self.place.path().join(name);
+        let peers = format!("http://127.0.0.1:{}", self.peer_port);
+        let clients = format!("http://127.0.0.1:{}", self.etcd_port);
         let log = fs::File::create(at("etcd.log")).unwrap();
-        let etcd = Command::new(programs.join("server"))
+        let child = Command::new(self.programs.join("server"))
             .args(["--name=a", "--unsafe-no-fsync", "--log-level=error"])
             .arg(format!("--data-dir={}", at("etcd").display()))
             .arg(format!("--listen-client-urls={clients}"))
@@ -69,17 +87,33 @@ impl ControlPlane {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut plane = ControlPlane {
-            programs,
-            place,
-            etcd,
-            apiserver: None,
-            etcd_port,
-            port,
-        };
-        plane.accept(&[(ADMIN, "admin", "system:masters"), (AGENT, "agent", "agents")]);
-        plane.start_apiserver();
-        plane
+        self.etcd = Some(child);
+    }
+
+    fn stop_etcd(&mut self) {
+        if let Some(mut child) = self.etcd.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn copy_etcd(&mut self, from: &str, to: &str) {
+        self.stop_etcd();
+        let at = |name: &str| self.place.path().join(name);
+        let _ = fs::remove_dir_all(at(to));
+        let copied = Command::new("cp").arg("-a").arg(at(from)).arg(at(to)).status();
+        assert!(copied.unwrap().success());
+        self.start_etcd();
+    }
+
+    /// Saves the data of the cluster. The API server is stopped.
+    pub fn save_etcd(&mut self) {
+        self.copy_etcd("etcd", "etcd.saved");
+    }
+
+    /// Goes back to the saved data. The API server is stopped.
+    pub fn restore_etcd(&mut self) {
+        self.copy_etcd("etcd.saved", "etcd");
     }
 
     /// Sets the tokens that the API server accepts from its next start on, each with a user and a group.
@@ -162,7 +196,6 @@ impl ControlPlane {
 impl Drop for ControlPlane {
     fn drop(&mut self) {
         self.stop_apiserver();
-        let _ = self.etcd.kill();
-        let _ = self.etcd.wait();
+        self.stop_etcd();
     }
 }

@@ -1,8 +1,9 @@
-//! The peers of a cluster against a real API server: Nodes and EndpointSlices come and go, the server goes away and comes
-//! back, a token is no longer good, a right is missing, and 5,000 Nodes are there.
+//! The peers of a cluster against a real API server: Nodes and EndpointSlices come and go, the server stops and starts
+//! again, a token is no longer good, a right is missing, and 5,000 Nodes are there.
 
 mod chart;
 mod control_plane;
+mod policies;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -20,7 +21,8 @@ use serde_json::json;
 
 use control_plane::{ADMIN, AGENT, ControlPlane};
 use netkeel_core::replication::cluster_peers::{ClusterPeers, NotReady, PeerFamily, PeerNews, PeerObjects};
-use netkeel_kubernetes::follow::{Connection, follow};
+use netkeel_kubernetes::connection::Connection;
+use netkeel_kubernetes::follow::follow;
 
 /// The longest time from a change in the cluster to the right list.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -256,7 +258,7 @@ fn the_list_outlives_the_api_server_and_a_token() {
         assert_eq!(heard.peers(), ["192.0.2.1", "192.0.2.2"]);
         plane.start_apiserver();
         let client = admin(&plane).await;
-        // What changed meanwhile arrives after the longest pause between two attempts.
+        // Changes of that time arrive after the longest pause between two attempts.
         slice(&client, "agents-a", "agents", &["192.0.2.2"]).await;
         slice(&client, "agents-b", "agents", &["192.0.2.1", "192.0.2.3"]).await;
         heard

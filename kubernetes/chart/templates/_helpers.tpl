@@ -32,6 +32,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{/* The name of objects without a namespace: two releases have two. */}}
+{{- define "netkeel.clusterName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "netkeel.fullname" .) | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
 {{- define "netkeel.image" -}}
 {{- if .Values.image.digest }}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest }}

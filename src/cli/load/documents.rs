@@ -17,6 +17,7 @@ use netkeel_dialects::talos::configuration::Configuration;
 use netkeel_document::document;
 use netkeel_document::document::Document;
 use netkeel_document::not_the_host::NotTheHost;
+use netkeel_document::policy;
 use netkeel_kernel::namespace::identity;
 use netkeel_plan::goal::saved::SavedPlan;
 use netkeel_source::diagnostic::Diagnostics;
@@ -134,10 +135,19 @@ pub(crate) fn read_saved(saved: &SavedPlan, name: &str) -> Read {
     parse(texts, Dialect::Native, &Facts::new(), netns, Host::Live)
 }
 
-/// Reads all files; an error is text for people.
-pub(crate) fn load_quietly(documents: &Documents, netns: Netns) -> Result<Document, String> {
+/// Reads all files, and `policies` over them; an error is text for people. Without `needs_files` there may be none.
+pub(crate) fn load_quietly(
+    documents: &Documents,
+    policies: Vec<(String, Vec<u8>)>,
+    needs_files: bool,
+    netns: Netns,
+) -> Result<Document, String> {
     let facts = hierarchy::facts(&documents.origin).map_err(|error| error.message)?;
-    let texts = read_files(documents, &facts).map_err(|error| error.message)?;
+    let mut texts = match !needs_files && !policies.is_empty() && is_empty(documents) {
+        true => Texts::default(),
+        false => read_files(documents, &facts).map_err(|error| error.message)?,
+    };
+    texts.files.extend(policies);
     match parse(texts, documents.origin.dialect(), &facts, netns, Host::Live) {
         Ok(loaded) => Ok(loaded.document),
         Err(invalid) => Err(render::render(&invalid.diagnostics, &invalid.sources, false)),
@@ -173,7 +183,13 @@ fn parse(texts: Texts, dialect: Dialect, facts: &Facts, netns: Netns, host: Host
         levels: &texts.levels,
     };
     let files = nodes(texts.files, &reading, &mut sources, &mut diagnostics);
-    let layers = reading.layers(files, &mut sources, &mut diagnostics);
+    let mut layers = reading.layers(files, &mut sources, &mut diagnostics);
+    if dialect == Dialect::Native {
+        let documents = layers.into_iter();
+        layers = documents
+            .map(|layer| policy::document_of(layer, &mut diagnostics))
+            .collect();
+    }
     let mut document = Document::read(layers, netns, &mut diagnostics);
     if host == Host::Live
         && document.netns.is_current()

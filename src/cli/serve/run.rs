@@ -12,6 +12,7 @@ use crate::load::directory;
 use crate::load::documents::{digest, is_empty, load_quietly};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
+use netkeel_dialects::dialect::Dialect;
 use netkeel_document::document::Document;
 use netkeel_service::options::{Options, Source};
 use netkeel_service::run;
@@ -64,6 +65,12 @@ pub(crate) struct Arguments {
     /// are counted by class and rule.
     #[arg(long)]
     metrics_per_interface: bool,
+    /// Follow the NetkeelPolicy objects of a Kubernetes cluster for this node
+    ///
+    /// The documents of the policies are laid over those of the files. The state of the node goes to the object
+    /// NetkeelNode of its name. This needs a netkeel that is built with the feature `kubernetes`.
+    #[arg(long, value_name = "NODE")]
+    node_name: Option<String>,
     /// Size of the kernel event queue
     ///
     /// When the queue overflows, the service scans the whole host.
@@ -105,8 +112,8 @@ struct DocumentSource {
 }
 
 impl Source for DocumentSource {
-    fn read(&mut self) -> Result<Document, String> {
-        load_quietly(&self.documents, self.netns.clone())
+    fn read(&mut self, policies: Vec<(String, Vec<u8>)>, needs_files: bool) -> Result<Document, String> {
+        load_quietly(&self.documents, policies, needs_files, self.netns.clone())
     }
 
     fn paths(&self) -> Vec<PathBuf> {
@@ -141,6 +148,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     if arguments.interval < Duration::from_secs(1) {
         return Err(Error::new(ErrorKind::Input, "the interval must be at least 1s"));
     }
+    if arguments.node_name.is_some() {
+        if !cfg!(feature = "kubernetes") {
+            let message =
+                "this netkeel is built without the feature `kubernetes`, so that it follows no policies";
+            return Err(Error::new(ErrorKind::Input, message).hint("leave out --node-name, or use the image"));
+        }
+        if arguments.documents.origin.dialect() != Dialect::Native {
+            let message = "policies are netkeel documents, and the files are in another format";
+            return Err(Error::new(ErrorKind::Input, message).hint("leave out --from or --node-name"));
+        }
+    }
     let options = Options {
         netns: netns.clone(),
         enforces: arguments.mode == Mode::Enforce,
@@ -150,6 +168,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         management: arguments.allow_management,
         queue: arguments.event_queue,
         metrics_per_interface: arguments.metrics_per_interface,
+        node: arguments.node_name.clone(),
         listen: arguments.listen,
     };
     let mut source = DocumentSource {

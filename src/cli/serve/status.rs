@@ -68,6 +68,60 @@ fn shown(value: Option<&Value>) -> String {
     one_line(value.and_then(Value::as_str).unwrap_or_default())
 }
 
+/// The policies of a cluster as text; empty if the service follows none.
+fn policies(status: &Value) -> String {
+    let of = |value: &Value, key: &str| shown(value.get(key));
+    let list = |key: &str| {
+        let list = status
+            .pointer(&format!("/policies/{key}"))
+            .and_then(Value::as_array);
+        list.cloned().unwrap_or_default()
+    };
+    let Some(node) = status.pointer("/policies/node").and_then(Value::as_str) else {
+        return String::new();
+    };
+    let in_force: Vec<String> = list("in_force").iter().map(|one| of(one, "name")).collect();
+    let in_force = match in_force.is_empty() {
+        true => "none".to_owned(),
+        false => in_force.join(", "),
+    };
+    let mut out = format!("policies of the node {}: {in_force}\n", one_line(node));
+    for one in list("in_force") {
+        let name = of(&one, "name");
+        if let Some(drift) = one.get("drift").and_then(Value::as_u64) {
+            out.push_str(&format!("    {name} only observes: facts that differ: {drift}\n"));
+        }
+        if let Some(why) = one.get("failure").and_then(Value::as_str) {
+            out.push_str(&format!(
+                "    {name} only observes, and its drift is unknown: {}\n",
+                one_line(why)
+            ));
+        }
+    }
+    for one in list("held") {
+        let (name, why) = (of(&one, "name"), of(&one, "why"));
+        out.push_str(&format!("    the newest {name} is not in force: {why}\n"));
+    }
+    for name in list("leaving") {
+        out.push_str(&format!(
+            "    {} no longer applies, and is not released yet\n",
+            shown(Some(&name))
+        ));
+    }
+    for (key, what) in [
+        ("trouble", "the policies are not followed"),
+        ("not_written", "the state of the node in the cluster"),
+    ] {
+        if let Some(why) = status
+            .pointer(&format!("/policies/{key}"))
+            .and_then(Value::as_str)
+        {
+            out.push_str(&format!("    {what}: {}\n", one_line(why)));
+        }
+    }
+    out
+}
+
 /// The status as text.
 fn text(status: &Value) -> String {
     let word = |path: &str| shown(status.pointer(path));
@@ -108,6 +162,7 @@ fn text(status: &Value) -> String {
             out.push_str(&format!("    reason: {}\n", one_line(reason)));
         }
     }
+    out.push_str(&policies(status));
     if let Some(why) = status.get("failure").and_then(Value::as_str) {
         out.push_str(&format!("FAILED: {}\n", one_line(why)));
     }

@@ -23,6 +23,11 @@ pub fn utc(seconds: u64) -> String {
     )
 }
 
+/// Unix seconds as `2026-11-20T17:55:49Z` (RFC 3339).
+pub fn rfc3339(seconds: u64) -> String {
+    utc(seconds).replacen(' ', "T", 1).replace(" UTC", "Z")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

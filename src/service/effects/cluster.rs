@@ -54,9 +54,8 @@ impl Drop for ClusterFollower {
 
 #[cfg(feature = "kubernetes")]
 use {
-    netkeel_kernel::files::read,
-    netkeel_kubernetes::follow::{Connection, follow},
-    tokio::sync::mpsc::channel,
+    netkeel_kernel::files::read, netkeel_kubernetes::connection::Connection,
+    netkeel_kubernetes::follow::follow, tokio::sync::mpsc::channel,
 };
 
 #[cfg(feature = "kubernetes")]
@@ -81,7 +80,7 @@ async fn tell(wanted: ClusterPeers, inbox: Sender<Message>) {
 
 /// A number from 0 to 1 that differs from host to host: it spreads the requests of many agents over time.
 #[cfg(feature = "kubernetes")]
-fn spread() -> f64 {
+pub(super) fn spread() -> f64 {
     let name = read::system("/proc/sys/kernel/hostname").unwrap_or_default();
     // FNV-1a, 32 bits.
     let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {

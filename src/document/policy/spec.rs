@@ -1,0 +1,81 @@
+//! The shape of a policy's `spec`.
+
+use crate::policy::label;
+use crate::policy::selector;
+use crate::shape::{Field, Shape, field};
+
+const LABELS: Shape = Shape::Table {
+    key: label::label_key,
+    key_doc: "The key of a label.",
+    value: &LABEL_VALUE,
+};
+
+const LABEL_VALUE: Shape = Shape::Text {
+    check: label::label_value,
+    what: "the value of a label",
+};
+
+/// The keys of `spec`, except `document`, whose shape is that of a document.
+pub const SPEC: Shape = Shape::Map(&[
+    field(
+        "nodeSelector",
+        Shape::Map(&[
+            field("matchLabels", LABELS, "The labels that a node has."),
+            field(
+                "matchExpressions",
+                Shape::List(&Shape::Map(&[
+                    Field {
+                        name: "key",
+                        shape: Shape::Text {
+                            check: label::label_key,
+                            what: "the key of a label",
+                        },
+                        required: true,
+                        doc: "The key of a label.",
+                    },
+                    Field {
+                        name: "operator",
+                        shape: Shape::Word(selector::OPERATORS),
+                        required: true,
+                        doc: "In, NotIn, Exists or DoesNotExist.",
+                    },
+                    field(
+                        "values",
+                        Shape::List(&LABEL_VALUE),
+                        "The values, for In and NotIn.",
+                    ),
+                ])),
+                "Conditions on labels. All must hold.",
+            ),
+        ]),
+        "The nodes for which the policy is. Default: every node.",
+    ),
+    field(
+        "mode",
+        Shape::Word(&["enforce", "observe"]),
+        "enforce (the default): nodes correct drift. observe: nodes report it.",
+    ),
+    field(
+        "rollout",
+        Shape::Map(&[field(
+            "percent",
+            Shape::Integer {
+                min: 0,
+                max: 100,
+                unit: "%",
+            },
+            "The share of the nodes that take a new document, by a hash of their names. Default: 100.",
+        )]),
+        "How a new document reaches the nodes.",
+    ),
+    field(
+        "paused",
+        Shape::Switch,
+        "No node takes a new document. Each one keeps the document that it has. Default: no.",
+    ),
+    field(
+        "deletionPolicy",
+        Shape::Word(&["release", "keep"]),
+        "When the policy is deleted, or no longer selects a node. release (the default): the node restores what netkeel wrote for it. keep: the settings stay.",
+    ),
+]);

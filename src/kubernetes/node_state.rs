@@ -1,0 +1,197 @@
+//! Writes the object `NetkeelNode` of the node on which the agent runs.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::{Timestamp, Unit};
+use kube::Api;
+use kube::api::PostParams;
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::watch::Receiver;
+use tokio::time::sleep;
+
+use crate::connection::{Connection, client};
+use crate::pause::{PAUSE, wait};
+use crate::policies::{GROUP, VERSION, resource};
+use crate::trouble::of_client;
+use crate::written::{dropped, with_times};
+
+/// Changes within so long are written together.
+const TOGETHER: Duration = Duration::from_secs(1);
+
+/// The name under which the agents write.
+const MANAGER: &str = "netkeel";
+
+/// The state of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeState {
+    /// The UID of the Node, which owns the object.
+    pub node_uid: String,
+    /// The `status`, without the times of transitions.
+    pub status: Value,
+}
+
+/// Writes each state that differs from the last one, until the caller drops the future or the sender of the states.
+/// `spread` is from 0 to 1: it spreads the writes of many agents over time.
+///
+/// Reports the reason when a state cannot be written or the server dropped a part of it, and `None` when that has ended.
+pub async fn write_node_state(
+    connection: Connection,
+    node: String,
+    spread: f64,
+    mut wanted: Receiver<Option<NodeState>>,
+    news: Sender<Option<String>>,
+) {
+    let spread = spread.clamp(0.0, 1.0);
+    let mut written = Written::default();
+    let mut reported = None;
+    let mut pause = PAUSE;
+    while wanted.changed().await.is_ok() {
+        sleep(TOGETHER.mul_f64(1.0 + spread)).await;
+        loop {
+            let state = wanted.borrow_and_update().clone();
+            let Some(state) = state.filter(|state| written.state.as_ref() != Some(state)) else {
+                break;
+            };
+            let result = write(&connection, &node, state, &mut written).await;
+            let (done, trouble) = match result {
+                Ok(trouble) => (true, trouble),
+                Err(why) => (false, Some(why)),
+            };
+            if reported != trouble {
+                reported.clone_from(&trouble);
+                if news.send(trouble).await.is_err() {
+                    return;
+                }
+            }
+            if done {
+                pause = PAUSE;
+                break;
+            }
+            wait(&mut pause, spread).await;
+        }
+    }
+}
+
+/// The state on the server.
+#[derive(Default)]
+struct Written {
+    /// The state that was written last.
+    state: Option<NodeState>,
+    /// The version of the object; `None` if there is no object.
+    version: Option<String>,
+    /// The status in the object, with its times.
+    status: Option<Value>,
+    /// Whether the object was read since the start: an agent that restarts goes on with its times.
+    read: bool,
+    /// Whether the server guards the states of other nodes; and the fault, if it does not.
+    guarded: bool,
+    unguarded: Option<String>,
+}
+
+fn by() -> PostParams {
+    PostParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PostParams::default()
+    }
+}
+
+/// The object of a node; `metadata` without its name.
+fn object(node: &str, mut metadata: Value, status: &Value) -> Result<DynamicObject, String> {
+    if let Some(metadata) = metadata.as_object_mut() {
+        metadata.insert("name".to_owned(), json!(node));
+        metadata.retain(|_, value| !value.is_null());
+    }
+    let mut object = json!({
+        "apiVersion": format!("{GROUP}/{VERSION}"),
+        "kind": "NetkeelNode",
+        "metadata": metadata,
+    });
+    if let (Some(fields), false) = (object.as_object_mut(), status.is_null()) {
+        fields.insert("status".to_owned(), status.clone());
+    }
+    serde_json::from_value(object).map_err(|error| error.to_string())
+}
+
+/// No node has this name: the server is asked whether it would let this agent write its state.
+const OTHER_NODE: &str = "netkeel-guard-check";
+
+/// Why an agent may write the state of another node; `None` if the server refuses it.
+///
+/// # Errors
+/// When the server gives no answer to that.
+async fn unguarded(api: &Api<DynamicObject>) -> Result<Option<String>, String> {
+    let other = object(OTHER_NODE, json!({}), &Value::Null)?;
+    let by = PostParams {
+        dry_run: true,
+        ..by()
+    };
+    match api.create(&by, &other).await {
+        Ok(_) => Ok(Some(
+            "the API server lets this agent write the state of other nodes: the ValidatingAdmissionPolicy of the chart is \
+             missing, or it is for another service account"
+                .to_owned(),
+        )),
+        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 422) => Ok(None),
+        Err(error) => Err(of_client(&error, "create", "netkeelnodes in the cluster")),
+    }
+}
+
+/// Writes a state. Returns a fault that did not prevent it.
+async fn write(
+    connection: &Connection,
+    node: &str,
+    state: NodeState,
+    written: &mut Written,
+) -> Result<Option<String>, String> {
+    let what = format!("the netkeelnode {node}");
+    let api: Api<DynamicObject> = Api::all_with(client(connection).await?, &resource("NetkeelNode"));
+    if !written.read {
+        let found = api.get_opt(node).await;
+        let found = found.map_err(|error| of_client(&error, "get", &what))?;
+        written.version = found
+            .as_ref()
+            .and_then(|object| object.metadata.resource_version.clone());
+        written.status = found.and_then(|object| object.data.get("status").cloned());
+        written.read = true;
+    }
+    if !written.guarded {
+        written.unguarded = unguarded(&api).await?;
+        // The server needs a moment to learn of its guard: it is asked again with the next state.
+        written.guarded = written.unguarded.is_none();
+    }
+    let now = Timestamp::now()
+        .round(Unit::Second)
+        .unwrap_or_default()
+        .to_string();
+    let status = with_times(state.status.clone(), written.status.as_ref(), &now);
+    let metadata = json!({
+        "resourceVersion": written.version,
+        "ownerReferences": [{ "apiVersion": "v1", "kind": "Node", "name": node, "uid": state.node_uid }],
+    });
+    let wanted = object(node, metadata, &status)?;
+    // An older definition of the kind drops fields that it does not know. It refuses them in server-side apply.
+    let answer = match written.version {
+        Some(_) => api.replace(node, &by(), &wanted).await,
+        None => api.create(&by(), &wanted).await,
+    };
+    let answer = answer.map_err(|error| {
+        // Somebody deleted the object, or wrote it.
+        written.read = false;
+        of_client(&error, "write", &what)
+    })?;
+    let kept = answer.data.get("status").unwrap_or(&Value::Null);
+    let lost = dropped(&status, kept);
+    written.state = Some(state);
+    written.version = answer.metadata.resource_version;
+    written.status = Some(status);
+    let definition = (!lost.is_empty()).then(|| {
+        format!(
+            "the cluster's definition of NetkeelNode is older than the agent, and has no {}: kubectl apply -f kubernetes/chart/files/crds",
+            lost.join(", ")
+        )
+    });
+    let faults: Vec<String> = written.unguarded.clone().into_iter().chain(definition).collect();
+    Ok((!faults.is_empty()).then(|| faults.join("; ")))
+}

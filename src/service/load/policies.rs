@@ -1,0 +1,184 @@
+//! Puts the policies of the cluster in force.
+
+use std::time::Duration;
+
+use crate::effects::log::Level;
+use crate::service::Service;
+use crate::state::policies::{Learned, Policies};
+use netkeel_core::cluster_policies::PolicyNews;
+use netkeel_document::policy::Policy;
+use netkeel_kernel::live::snapshot::Live;
+use netkeel_reconcile::event::Event;
+use netkeel_render::node_state::node_state;
+
+/// The pause after a policy could not be released.
+const AGAIN: Duration = Duration::from_secs(30);
+
+impl Service<'_> {
+    /// Takes what was learned of the cluster's policies.
+    pub(crate) fn learn_policies(&mut self, news: PolicyNews) {
+        let Some(policies) = &mut self.state.policies else {
+            return;
+        };
+        let (objects, node) = match news {
+            PolicyNews::Policies { objects, node } => (objects, node),
+            PolicyNews::Trouble(why) => {
+                let then = "the last good policies stay in force";
+                self.effects.log.say(
+                    Level::Warning,
+                    "policies-not-followed",
+                    &[("why", &why), ("then", &then)],
+                );
+                policies.trouble = Some(why);
+                return;
+            }
+        };
+        let Learned {
+            changed,
+            reload,
+            news,
+        } = policies.learn(&objects, node);
+        if changed {
+            self.keep_policies();
+        }
+        if reload {
+            let now = self.effects.now();
+            self.state.reconciler.handle(Event::Reload, now);
+        }
+        if news {
+            self.log_policies();
+        }
+    }
+
+    fn log_policies(&mut self) {
+        let Some(status) = self.state.policies.as_ref().map(Policies::status) else {
+            return;
+        };
+        let in_force = status.in_force.iter();
+        let in_force: Vec<String> = in_force
+            .map(|one| format!("{}@{}", one.name, one.generation))
+            .collect();
+        let log = &mut self.effects.log;
+        log.say(
+            Level::Info,
+            "policies",
+            &[
+                ("in_force", &in_force.join(",")),
+                ("leaving", &status.leaving.join(",")),
+            ],
+        );
+        for one in &status.held {
+            log.say(
+                Level::Warning,
+                "policy-held",
+                &[("policy", &one.name), ("reason", &one.reason), ("why", &one.why)],
+            );
+        }
+    }
+
+    /// Keeps the policies for the next start.
+    fn keep_policies(&mut self) {
+        let Some(policies) = &self.state.policies else {
+            return;
+        };
+        if let Err(error) = self.effects.runner.store.keep_policies(&policies.to_keep()) {
+            self.effects
+                .log
+                .say(Level::Warning, "policies-not-kept", &[("why", &error)]);
+        }
+    }
+
+    /// Records whether the state of the node is in the cluster.
+    pub(crate) fn node_state_written(&mut self, trouble: Option<String>) {
+        let Some(policies) = &mut self.state.policies else {
+            return;
+        };
+        match &trouble {
+            Some(why) => self
+                .effects
+                .log
+                .say(Level::Warning, "node-state-not-written", &[("why", why)]),
+            None => self.effects.log.say(Level::Info, "node-state-written", &[]),
+        }
+        policies.not_written = trouble;
+    }
+
+    /// Publishes the state of the node.
+    pub(crate) fn publish_node_state(&mut self) {
+        if let (Some(follower), Some(policies), Some(shown)) = (
+            &self.effects.policies,
+            &self.state.policies,
+            &self.state.status.policies,
+        ) && let Some(uid) = &policies.node_uid
+        {
+            follower.publish(uid, node_state(&self.state.status, shown));
+        }
+    }
+
+    /// Releases the settings of policies that no longer apply, or gives them up. The document without them is in force
+    /// by then, and the whole host was scanned with it.
+    pub(crate) fn release_policies(&mut self, live: &mut Live) {
+        let now = self.effects.now();
+        let writes = self.state.enforces && self.state.reconciler.paused().is_none();
+        let is_settled = self.state.status.looked || self.state.status.idle;
+        let Some(policies) = &mut self.state.policies else {
+            return;
+        };
+        let due = policies.loaded && now >= policies.release_at;
+        if !writes || !is_settled || !due || policies.choice.policies.leaving.is_empty() {
+            return;
+        }
+        let leaving: Vec<Policy> = policies.choice.policies.leaving.values().cloned().collect();
+        let mut done = Vec::new();
+        for policy in leaving {
+            let result = self.effects.runner.leave(&self.state.document, &policy, live);
+            self.report_recovered();
+            match result {
+                Ok(facts) => {
+                    let deletion = policy.deletion.word();
+                    self.effects.log.say(
+                        Level::Info,
+                        "policy-left",
+                        &[
+                            ("policy", &policy.name),
+                            ("deletion", &deletion),
+                            ("facts", &facts),
+                        ],
+                    );
+                    done.push(policy.uid);
+                }
+                Err(error) => self.effects.log.say(
+                    Level::Warning,
+                    "policy-not-left",
+                    &[("policy", &policy.name), ("why", &error)],
+                ),
+            }
+        }
+        let now = self.effects.now();
+        if let Some(policies) = &mut self.state.policies {
+            let leaving = &mut policies.choice.policies.leaving;
+            leaving.retain(|uid, _| !done.contains(uid));
+            policies.release_at = match leaving.is_empty() {
+                true => now,
+                false => now + AGAIN,
+            };
+        }
+        if done.is_empty() {
+            return;
+        }
+        self.keep_policies();
+        self.state.reconciler.handle(Event::Everything, now);
+    }
+
+    /// Counts the drift of policies that only observe.
+    pub(crate) fn observe_policies(&mut self, live: &mut Live) {
+        let Some(policies) = &mut self.state.policies else {
+            return;
+        };
+        let observing: Vec<Policy> = policies.observing().cloned().collect();
+        for policy in observing {
+            let result = self.effects.runner.observe(&self.state.document, &policy, live);
+            policies.observed.insert(policy.name, result);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Releases the writes of a policy that no longer applies, and counts the drift of a policy that only observes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::pass::{PassRunner, PassWatch, first, goal};
+use netkeel_apply::engine::apply::apply;
+use netkeel_apply::engine::recorder::Recorder;
+use netkeel_apply::engine::session::Session;
+use netkeel_apply::journal::Work;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::Fact;
+use netkeel_document::document::Document;
+use netkeel_document::policy::{DeletionPolicy, Policy};
+use netkeel_host::kernel::Kernel;
+use netkeel_plan::goal::part::Extent;
+use netkeel_plan::goal::{Goal, ReleaseFacts};
+use netkeel_plan::outcome::Failure;
+
+impl PassRunner {
+    /// Releases what was written for a policy and `document`, which is in force, does not declare. With
+    /// `deletionPolicy: keep`, gives it up instead: the settings stay, and netkeel holds them no more. Returns the number
+    /// of facts.
+    pub(crate) fn leave(
+        &mut self,
+        document: &Document,
+        policy: &Policy,
+        kernel: &mut dyn Kernel,
+    ) -> Result<usize, Error> {
+        let Some(alone) = policy.alone(&document.netns, &document.owner) else {
+            let message = "this netkeel cannot read the document of the policy";
+            return Err(Error::new(ErrorKind::Refused, message)
+                .hint("`netkeel owners` lists what netkeel wrote, and `netkeel release` restores it"));
+        };
+        let settled = self.begin(&document.netns, Duration::ZERO)?;
+        let mut scope = document.scope();
+        scope.extend(alone.scope());
+        let host = kernel.snapshot(&scope)?;
+        let wanted = document.wants(&host);
+        let is_wanted = |fact: &Fact| wanted.facts.contains_key(fact) || wanted.withheld.contains(fact);
+        let declared = alone.wants(&host).facts.into_keys();
+        let facts: BTreeSet<Fact> = declared.filter(|fact| !is_wanted(fact)).collect();
+        let ledger = self.ledger.now(&self.store)?;
+        let held = ledger.of(&document.owner).filter(|claim| {
+            let with = claim.caused_by.as_deref();
+            facts.contains(&claim.fact) || with.is_some_and(|with| facts.contains(with))
+        });
+        let held: Vec<Fact> = held.map(|claim| claim.fact.clone()).collect();
+        let count = held.len();
+        if count == 0 {
+            return Ok(0);
+        }
+        if policy.deletion == DeletionPolicy::Keep {
+            settled.forget(held)?;
+            return Ok(count);
+        }
+        let goal = ReleaseFacts {
+            ledger,
+            owner: &document.owner,
+            netns: &document.netns,
+            facts: &facts,
+        };
+        let (netns, owner) = (document.netns.clone(), &document.owner);
+        let mut log = Recorder::new(&settled, netns, owner, &policy.hash, &self.actor).work(Work::Release);
+        log.compacts = ledger.wants_compacting();
+        let outcome = apply(
+            &goal,
+            Session {
+                kernel,
+                log: &mut log,
+                lossy: self.lossy,
+                watch: &mut PassWatch {
+                    guard: &mut self.guard,
+                    interrupt: &self.interrupt,
+                },
+            },
+        )
+        .outcome;
+        self.interrupt.hold(false);
+        let refused = |why: String| Err(Error::new(ErrorKind::Refused, why));
+        match outcome {
+            Ok(_) => Ok(count),
+            Err(Failure::NotBegun(error)) => Err(error),
+            Err(Failure::Failed(rollback)) => Err(rollback.cause),
+            Err(Failure::Invalid(diagnostics)) => refused(first(&diagnostics)),
+            Err(Failure::Unread(problems)) => {
+                let shown: Vec<String> = problems.iter().take(3).map(ToString::to_string).collect();
+                refused(format!("not everything could be read: {}", shown.join("; ")))
+            }
+            Err(Failure::Lossy(_)) => refused("the release would lose state".to_owned())
+                .map_err(|error| error.hint("`--allow-lossy` permits it")),
+        }
+    }
+
+    /// The number of facts that differ from a policy that only observes; or why that is not known, in one line.
+    pub(crate) fn observe(
+        &mut self,
+        document: &Document,
+        policy: &Policy,
+        kernel: &mut dyn Kernel,
+    ) -> Result<usize, String> {
+        let Some(alone) = policy.alone(&document.netns, &document.owner) else {
+            return Err("this netkeel cannot read its document".to_owned());
+        };
+        let ledger = self.ledger.now(&self.store).map_err(|error| error.message)?;
+        let (none, withheld) = (BTreeSet::new(), BTreeMap::new());
+        let goal = goal(&alone, ledger, &Extent::All, &none, &withheld, self.enters_pods);
+        let host = kernel.snapshot(&goal.scope()).map_err(|error| error.message)?;
+        match goal.plan(&host) {
+            Ok(planned) => {
+                let seen = planned.observation.unwrap_or_default();
+                match seen.unread.len() {
+                    0 => Ok(seen.drift.len()),
+                    unread => Err(format!("declared facts that could not be read: {unread}")),
+                }
+            }
+            Err(diagnostics) => Err(first(&diagnostics)),
+        }
+    }
+}
