@@ -92,8 +92,8 @@ fn kind(schema: &Value) -> Vec<String> {
         let kind = one_kind(form);
         // Numbers and booleans may be text, which Ansible converts.
         let is_text_of = |other: &Vec<String>| matches!(other[0].as_str(), "type: int" | "type: bool");
-        let is_in_text = form.get("pattern").is_some() && found.iter().any(is_text_of);
-        if !found.contains(&kind) && !is_in_text {
+        let of_another = form.get("pattern").is_some() && found.iter().any(is_text_of);
+        if !of_another && !found.contains(&kind) {
             found.push(kind);
         }
     }
