@@ -85,7 +85,8 @@ async fn follow(node: String, mut wanted: watch::Receiver<State>, inbox: Sender<
 #[cfg(not(feature = "kubernetes"))]
 async fn follow(_node: String, wanted: watch::Receiver<State>, inbox: Sender<Message>) {
     let why = "this netkeel is built without the feature `kubernetes`".to_owned();
-    let news = netkeel_core::cluster_policies::PolicyNews::Trouble(why);
+    let news = netkeel_core::cluster_policies::PolicyNews::Trouble(why.clone());
     let _ = inbox.send(Message::Policies(news)).await;
+    let _ = inbox.send(Message::NodeState(Some(why))).await;
     drop(wanted);
 }
