@@ -30,10 +30,6 @@ pub(crate) enum Message {
     /// News of the cluster's policies.
     Policies(PolicyNews),
     /// Why the state of the node is not in the cluster, or not all of it; `None` when that has ended.
-    #[cfg_attr(
-        not(feature = "kubernetes"),
-        expect(dead_code, reason = "without the feature there is no cluster to write to")
-    )]
     NodeState(Option<String>),
     /// A client could not be accepted, for this reason.
     NotAccepted(String),
