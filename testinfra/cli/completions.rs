@@ -47,7 +47,7 @@ fn bash_completes_verbs_options_and_the_names_of_the_host() {
         (&["undo", "--netns", netns, ""], vec![id.as_str()]),
         (
             &["explain", "NK01"],
-            (10..20).map(|number| &CODES[number - 10][..]).collect(),
+            (10..20).map(|number| CODES[number - 10]).collect(),
         ),
         (&["plan", "-f", "fir"], vec![]),
     ] {
