@@ -93,25 +93,35 @@ pub fn edited(name: &str, text: &str, set: &Set) -> Result<Option<String>, Error
     Ok(Some(format!("{mark}{changed}")))
 }
 
-/// The bytes of a value at the start of its place. The place of a value in quotes has the blanks and the comment
-/// behind it.
+/// The bytes of a value at the start of its place. The place of a value in quotes or brackets has the blanks and the
+/// comment behind it.
 fn extent(place: &str) -> usize {
-    let mut chars = place.char_indices();
-    let Some((_, quote @ ('"' | '\''))) = chars.next() else {
+    if !place.starts_with(['"', '\'', '[', '{']) {
         return place.trim_end().len();
-    };
+    }
+    let (mut depth, mut quote, mut before) = (0_usize, None, ' ');
+    let mut chars = place.char_indices().peekable();
     while let Some((at, char)) = chars.next() {
-        match (char, quote) {
-            ('\\', '"') => {
+        match (quote, char) {
+            (Some('"'), '\\') => {
                 chars.next();
             }
             // Two of them are one within the text.
-            ('\'', '\'') if place.get(at + 1..).is_some_and(|rest| rest.starts_with('\'')) => {
+            (Some('\''), '\'') if chars.peek().is_some_and(|(_, next)| *next == '\'') => {
                 chars.next();
             }
-            (char, quote) if char == quote => return at + 1,
-            _ => {}
+            (Some(open), char) if char == open => quote = None,
+            (Some(_), _) => continue,
+            // A quote within a word is a letter of it.
+            (None, '"' | '\'') if " \t\n[{,:".contains(before) => quote = Some(char),
+            (None, '[' | '{') => depth += 1,
+            (None, ']' | '}') => depth = depth.saturating_sub(1),
+            (None, _) => {}
         }
+        if depth == 0 && quote.is_none() {
+            return at + char.len_utf8();
+        }
+        before = char;
     }
     place.trim_end().len()
 }
