@@ -46,6 +46,9 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use netkeel_apply::store::Store;
+use netkeel_apply::store::kept::left_rules::LeftRules;
+use netkeel_core::fact::Fact;
+use netkeel_core::name::netns::Netns;
 
 /// The longest wait of a test, which allows for a busy machine.
 const SOON: Duration = Duration::from_secs(10);
@@ -347,6 +350,44 @@ fn rules_that_log_are_kept_while_it_runs_and_go_when_it_stops() {
     let (status, said) = daemon::netkeel(&["release", "--netns", &namespace.name]);
     assert_eq!(status, 0, "{said}");
     assert_eq!(listed(), "");
+}
+
+/// A run that systemd restarts leaves its rules to the next one, which may have another document or only observe.
+#[test]
+fn rules_that_a_restart_left_go_where_the_next_run_does_not_have_them() {
+    const LOGGING: &str =
+        "version: 1\nnflog: { first: { interfaces: [eth0] }, second: { interfaces: [eth0], group: 34 } }\n";
+    let namespace = Namespace::new();
+    let listed = || namespace.sh("nft -s list ruleset");
+    let leave = || {
+        let mut service = Daemon::start(&namespace, LOGGING, &[]);
+        service.wait_for("event=full-scan");
+        until("both are there", || listed().matches("log group").count() == 4);
+        service.signal("KILL");
+        drop(service);
+        let netns = Netns::named(&namespace.name);
+        let facts = ["first", "second"].map(|name| Fact::nflog(&netns, &name.parse().unwrap()));
+        let left = LeftRules {
+            owner: "default".to_owned(),
+            facts: facts.into(),
+        };
+        Store::open(&netns).unwrap().keep_left_rules(&left).unwrap();
+    };
+    leave();
+    let one = "version: 1\nnflog: { second: { interfaces: [eth0], group: 34 } }\n";
+    let mut service = Daemon::start(&namespace, one, &[]);
+    service.wait_for("event=full-scan");
+    let rules = listed();
+    assert!(
+        !rules.contains("group 33") && rules.contains("group 34"),
+        "{rules}"
+    );
+    assert_eq!(service.stop().0, 0);
+    leave();
+    let mut service = Daemon::start(&namespace, LOGGING, &["--mode", "observe"]);
+    service.wait_for("event=full-scan");
+    assert_eq!(listed().matches("log group").count(), 0);
+    assert_eq!(service.stop().0, 0);
 }
 
 /// A restart of nftables flushes netkeel's rules too, and the kernel reports it.

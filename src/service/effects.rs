@@ -101,10 +101,13 @@ impl<'a> Effects<'a> {
         } = inputs;
         let mut notify = Notify::new();
         let mut supervisor = Supervisor::new(options.netns.clone(), None);
-        // The options may name another namespace than before.
-        if let Some(kept) = KeptGroup::passed().filter(|_| options.netns.name().is_none()) {
+        if let Some(kept) = KeptGroup::passed() {
+            // Otherwise systemd's copy would keep the group bound.
             notify.forget(&kept);
-            supervisor.inherit(kept);
+            // The options may name another namespace than before.
+            if options.netns.name().is_none() {
+                supervisor.inherit(kept);
+            }
         }
         Effects {
             source,

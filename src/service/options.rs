@@ -52,6 +52,8 @@ pub struct Options {
     pub metrics_per_interface: bool,
     /// The node of a cluster whose policies the service follows.
     pub node: Option<String>,
-    /// Address of /metrics and /healthz.
+    /// Whether clients beyond this host see the page.
+    pub page_for_anyone: bool,
+    /// Address of the page, /metrics and /healthz.
     pub listen: Option<SocketAddr>,
 }

@@ -289,30 +289,28 @@ impl PassRunner {
         }
     }
 
-    /// Removes what exists only while the service runs; returns the number of writes.
-    pub fn stop(&mut self, document: &Document, kernel: &mut dyn Kernel) -> Result<usize, Error> {
+    /// Removes facts that an owner has only while its service runs; returns the number of writes.
+    pub fn stop(
+        &mut self,
+        owner: &str,
+        netns: &Netns,
+        facts: &BTreeSet<Fact>,
+        kernel: &mut dyn Kernel,
+    ) -> Result<usize, Error> {
         /// How long to wait for a running `netkeel apply`.
         const PATIENCE: Duration = Duration::from_secs(5);
-        let facts = document.removed_on_stop();
         if facts.is_empty() {
             return Ok(0);
         }
-        let settled = self.begin(&document.netns, PATIENCE)?;
+        let settled = self.begin(netns, PATIENCE)?;
         let ledger = self.ledger.now(&self.store)?;
         let goal = ReleaseFacts {
             ledger,
-            owner: &document.owner,
-            netns: &document.netns,
-            facts: &facts,
+            owner,
+            netns,
+            facts,
         };
-        let mut log = Recorder::new(
-            &settled,
-            document.netns.clone(),
-            &document.owner,
-            "stop",
-            &self.actor,
-        )
-        .work(Work::Stop);
+        let mut log = Recorder::new(&settled, netns.clone(), owner, "stop", &self.actor).work(Work::Stop);
         log.compacts = ledger.wants_compacting();
         let session = Session {
             kernel,

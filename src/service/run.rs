@@ -41,7 +41,7 @@ pub fn run(options: &Options, source: &mut dyn Source) -> Result<(), Error> {
         forward_signals(&sender, &interrupt)?;
         let store = Store::open(&options.netns)?;
         let tcp = options.listen.map(server::listen).transpose()?;
-        server::start(tcp, store.listen()?, &sender)?;
+        server::start(tcp, options.page_for_anyone, store.listen()?, &sender)?;
         store
     };
     let mode = if options.enforces { "enforce" } else { "observe" };

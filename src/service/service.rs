@@ -16,6 +16,7 @@ use crate::state::State;
 use crate::state::policies::Policies;
 use crate::watch::view::KernelView;
 use netkeel_apply::clock;
+use netkeel_apply::store::kept::left_rules::LeftRules;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_kernel::live::snapshot::Live;
@@ -102,6 +103,7 @@ impl<'a> Service<'a> {
 
     /// Runs until a signal stops it. Errors are logged and retried.
     pub(crate) async fn run(&mut self, live: &mut Live) {
+        self.remove_left_rules(live);
         loop {
             // Clients and signals get turns, however many passes are due: to connect, to ask and to be answered.
             for _ in 0..TURNS {
@@ -210,6 +212,15 @@ impl<'a> Service<'a> {
         if !may || !restart::is_under_way() {
             return false;
         }
+        let document = &self.state.document;
+        let left = LeftRules {
+            owner: document.owner.clone(),
+            facts: document.removed_on_stop(),
+        };
+        // A list that cannot be kept would leave rules for good.
+        if self.state.enforces && self.effects.runner.store.keep_left_rules(&left).is_err() {
+            return false;
+        }
         let kept = self.effects.supervisor.keep();
         let kept = kept.filter(|group| self.effects.notify.keep(group));
         let socket = kept.map_or_else(|| "none".to_owned(), |group| group.name());
@@ -219,6 +230,27 @@ impl<'a> Service<'a> {
         true
     }
 
+    /// Removes what the run before left for this one, and this one does not have: other options, or another document.
+    fn remove_left_rules(&mut self, live: &mut Live) {
+        let store = &self.effects.runner.store;
+        let removed = store.left_rules().and_then(|left| {
+            let Some(LeftRules { owner, mut facts }) = left else {
+                return Ok(0);
+            };
+            let document = &self.state.document;
+            if self.state.enforces && document.owner == owner {
+                facts = &facts - &document.removed_on_stop();
+            }
+            let netns = document.netns.clone();
+            let removed = self.effects.runner.stop(&owner, &netns, &facts, live)?;
+            self.effects.runner.store.forget_left_rules()?;
+            Ok(removed)
+        });
+        if let Err(error) = removed {
+            self.report_not_removed(&error);
+        }
+    }
+
     /// Removes what exists only while the service runs, if the service writes.
     fn remove_on_stop(&mut self, live: &mut Live) {
         if !self.state.enforces {
@@ -226,12 +258,21 @@ impl<'a> Service<'a> {
         }
         // The signal that stops the service must not stop this.
         self.effects.interrupt.hold(true);
-        if let Err(error) = self.effects.runner.stop(&self.state.document, live) {
-            let why = error.message;
-            self.effects
-                .log
-                .say(Level::Warning, "not-given-back", &[("why", &why)]);
+        let document = &self.state.document;
+        let facts = document.removed_on_stop();
+        let removed = self
+            .effects
+            .runner
+            .stop(&document.owner, &document.netns, &facts, live);
+        if let Err(error) = removed {
+            self.report_not_removed(&error);
         }
+    }
+
+    fn report_not_removed(&mut self, error: &Error) {
+        self.effects
+            .log
+            .say(Level::Warning, "not-given-back", &[("why", &error.message)]);
     }
 
     /// Undoes an apply that nobody confirmed if its watchdog does not. A pause of the service does not pause a

@@ -59,6 +59,11 @@ pub(crate) struct Arguments {
     /// namespace.
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_listen)]
     listen: Option<SocketAddr>,
+    /// Show the page at / to clients beyond this host too
+    ///
+    /// The page has what `netkeel status` prints: settings, addresses, other programs.
+    #[arg(long, requires = "listen", hide_short_help = true)]
+    page_for_anyone: bool,
     /// Export the MTU of every interface, also of those that a match finds
     ///
     /// By default only interfaces that the document names have series of their own. The others, as those of pods,
@@ -168,6 +173,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         management: arguments.allow_management,
         queue: arguments.event_queue,
         metrics_per_interface: arguments.metrics_per_interface,
+        page_for_anyone: arguments.page_for_anyone,
         node: arguments.node_name.clone(),
         listen: arguments.listen,
     };

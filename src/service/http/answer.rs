@@ -8,13 +8,15 @@ use serde::Serialize;
 use netkeel_core::replication::node_report::MOST_PEERS;
 use netkeel_core::replication::probe::Token;
 
-/// The transport of a connection.
+/// Who a client is, by its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
-    /// Serves the page, metrics and health to anyone.
-    Tcp,
-    /// Also serves the status, to root on this host.
-    Unix,
+pub(crate) enum Client {
+    /// Anyone: gets metrics and health.
+    Anyone,
+    /// One that may see the page too: it comes from this host, or the page is for anyone.
+    Viewer,
+    /// Root on this host, by the Unix socket: also gets the status.
+    Root,
 }
 
 /// A client's question.
@@ -75,20 +77,24 @@ pub(crate) fn question(
     method: &Method,
     path: &str,
     query: Option<&str>,
-    transport: Transport,
+    client: Client,
 ) -> Result<Question, Answer> {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     if let (true, Some(token)) = (reads, path.strip_prefix("/probes/")) {
         return probe(token, query.unwrap_or_default());
     }
-    match (path, transport) {
-        ("/", _) if reads => Ok(Question::Page),
+    match (path, client) {
+        ("/", Client::Anyone) if reads => Err(Answer::text(
+            StatusCode::FORBIDDEN,
+            "the page is for clients on this host; use a tunnel, or run the service with --page-for-anyone\n",
+        )),
+        ("/", Client::Viewer | Client::Root) if reads => Ok(Question::Page),
         ("/metrics", _) if reads => Ok(Question::Metrics),
         ("/livez", _) if reads => Ok(Question::Alive),
         ("/readyz", _) if reads => Ok(Question::Ready),
         ("/healthz", _) if reads => Ok(Question::Health),
-        ("/status", Transport::Unix) if *method == Method::GET => Ok(Question::Status),
-        ("/look", Transport::Unix) if *method == Method::POST => Ok(Question::Look),
+        ("/status", Client::Root) if *method == Method::GET => Ok(Question::Status),
+        ("/look", Client::Root) if *method == Method::POST => Ok(Question::Look),
         _ if reads => Err(Answer::text(
             StatusCode::NOT_FOUND,
             "not found; try /, /metrics, /livez, /readyz or /healthz\n",
@@ -122,7 +128,7 @@ mod tests {
     #[test]
     fn a_probe_has_a_token_and_peers() {
         let asked =
-            |path, query| question(&Method::GET, path, query, Transport::Tcp).map_err(|no| no.code.as_u16());
+            |path, query| question(&Method::GET, path, query, Client::Anyone).map_err(|no| no.code.as_u16());
         let (token, path) = (Token(0xab), "/probes/00000000000000ab");
         let peers = |list: &[&str]| list.iter().map(|one| one.parse().unwrap()).collect();
         let found = |list| {
@@ -142,25 +148,30 @@ mod tests {
     }
 
     #[test]
-    fn each_transport_has_its_questions() {
-        let asked = |method, path, transport| question(&method, path, None, transport).map_err(|no| no.code);
-        for transport in [Transport::Tcp, Transport::Unix] {
-            assert_eq!(asked(Method::GET, "/metrics", transport), Ok(Question::Metrics));
-            assert_eq!(asked(Method::HEAD, "/healthz", transport), Ok(Question::Health));
-            assert_eq!(asked(Method::GET, "/livez", transport), Ok(Question::Alive));
-            assert_eq!(asked(Method::GET, "/readyz", transport), Ok(Question::Ready));
-            assert_eq!(asked(Method::GET, "/", transport), Ok(Question::Page));
-            let other = asked(Method::GET, "/favicon.ico", transport);
+    fn each_client_has_its_questions() {
+        let asked = |method, path, client| question(&method, path, None, client).map_err(|no| no.code);
+        for client in [Client::Anyone, Client::Viewer, Client::Root] {
+            assert_eq!(asked(Method::GET, "/metrics", client), Ok(Question::Metrics));
+            assert_eq!(asked(Method::HEAD, "/healthz", client), Ok(Question::Health));
+            assert_eq!(asked(Method::GET, "/livez", client), Ok(Question::Alive));
+            assert_eq!(asked(Method::GET, "/readyz", client), Ok(Question::Ready));
+            let other = asked(Method::GET, "/favicon.ico", client);
             assert_eq!(other, Err(StatusCode::NOT_FOUND));
-            let put = asked(Method::PUT, "/metrics", transport);
+            let put = asked(Method::PUT, "/metrics", client);
             assert_eq!(put, Err(StatusCode::METHOD_NOT_ALLOWED));
         }
-        let unix = |method, path| asked(method, path, Transport::Unix);
-        assert_eq!(unix(Method::GET, "/status"), Ok(Question::Status));
-        assert_eq!(unix(Method::POST, "/look"), Ok(Question::Look));
-        let tcp = |method, path| asked(method, path, Transport::Tcp);
-        assert_eq!(tcp(Method::GET, "/status"), Err(StatusCode::NOT_FOUND));
-        let look = tcp(Method::POST, "/look");
-        assert_eq!(look, Err(StatusCode::METHOD_NOT_ALLOWED));
+        let page = |client| asked(Method::GET, "/", client);
+        assert_eq!(page(Client::Anyone), Err(StatusCode::FORBIDDEN));
+        assert_eq!(page(Client::Viewer), Ok(Question::Page));
+        assert_eq!(page(Client::Root), Ok(Question::Page));
+        let root = |method, path| asked(method, path, Client::Root);
+        assert_eq!(root(Method::GET, "/status"), Ok(Question::Status));
+        assert_eq!(root(Method::POST, "/look"), Ok(Question::Look));
+        for client in [Client::Anyone, Client::Viewer] {
+            let status = asked(Method::GET, "/status", client);
+            assert_eq!(status, Err(StatusCode::NOT_FOUND));
+            let look = asked(Method::POST, "/look", client);
+            assert_eq!(look, Err(StatusCode::METHOD_NOT_ALLOWED));
+        }
     }
 }

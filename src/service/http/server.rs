@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::http::answer::{Answer, Transport, question};
+use crate::http::answer::{Answer, Client, question};
 use crate::inbox::Message;
 use netkeel_core::error::{Error, ErrorKind};
 
@@ -56,6 +56,7 @@ pub(crate) fn listen(address: SocketAddr) -> Result<std::net::TcpListener, Error
 /// When a socket cannot be made nonblocking.
 pub(crate) fn start(
     tcp: Option<std::net::TcpListener>,
+    page_for_anyone: bool,
     unix: std::os::unix::net::UnixListener,
     inbox: &Sender<Message>,
 ) -> Result<(), Error> {
@@ -67,11 +68,14 @@ pub(crate) fn start(
     };
     unix.set_nonblocking(true).map_err(refused)?;
     let unix = UnixListener::from_std(unix).map_err(refused)?;
-    tokio::spawn(Clients::new(Transport::Unix, inbox.clone()).accept(unix));
+    tokio::spawn(Clients::new(inbox.clone()).accept(unix));
     let Some(tcp) = tcp else { return Ok(()) };
     tcp.set_nonblocking(true).map_err(refused)?;
-    let tcp = TcpListener::from_std(tcp).map_err(refused)?;
-    tokio::spawn(Clients::new(Transport::Tcp, inbox.clone()).accept(tcp));
+    let network = Network {
+        listener: TcpListener::from_std(tcp).map_err(refused)?,
+        page_for_anyone,
+    };
+    tokio::spawn(Clients::new(inbox.clone()).accept(network));
     Ok(())
 }
 
@@ -79,36 +83,49 @@ pub(crate) fn start(
 trait Listener: Send + Sync + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    fn poll(&self, context: &mut Context<'_>) -> Poll<std::io::Result<Self::Stream>>;
+    /// The next connection, and who its client is.
+    fn poll(&self, context: &mut Context<'_>) -> Poll<std::io::Result<(Self::Stream, Client)>>;
 }
 
 impl Listener for UnixListener {
     type Stream = UnixStream;
 
-    fn poll(&self, context: &mut Context<'_>) -> Poll<std::io::Result<UnixStream>> {
-        self.poll_accept(context).map_ok(|(stream, _)| stream)
+    fn poll(&self, context: &mut Context<'_>) -> Poll<std::io::Result<(UnixStream, Client)>> {
+        self.poll_accept(context)
+            .map_ok(|(stream, _)| (stream, Client::Root))
     }
 }
 
-impl Listener for TcpListener {
+/// A port of the network.
+struct Network {
+    listener: TcpListener,
+    page_for_anyone: bool,
+}
+
+impl Listener for Network {
     type Stream = TcpStream;
 
-    fn poll(&self, context: &mut Context<'_>) -> Poll<std::io::Result<TcpStream>> {
-        self.poll_accept(context).map_ok(|(stream, _)| stream)
+    fn poll(&self, context: &mut Context<'_>) -> Poll<std::io::Result<(TcpStream, Client)>> {
+        self.listener.poll_accept(context).map_ok(|(stream, from)| {
+            let is_of_this_host = from.ip().to_canonical().is_loopback();
+            let client = match self.page_for_anyone || is_of_this_host {
+                true => Client::Viewer,
+                false => Client::Anyone,
+            };
+            (stream, client)
+        })
     }
 }
 
 /// The open connections of a transport, oldest first.
 struct Clients {
-    transport: Transport,
     inbox: Sender<Message>,
     open: VecDeque<JoinHandle<()>>,
 }
 
 impl Clients {
-    fn new(transport: Transport, inbox: Sender<Message>) -> Self {
+    fn new(inbox: Sender<Message>) -> Self {
         Clients {
-            transport,
             inbox,
             open: VecDeque::new(),
         }
@@ -123,17 +140,17 @@ impl Clients {
     }
 
     /// Serves a new client, or reports that none could be accepted.
-    async fn add<S>(&mut self, accepted: std::io::Result<S>)
+    async fn add<S>(&mut self, accepted: std::io::Result<(S, Client)>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.open.retain(|one| !one.is_finished());
         match accepted {
-            Ok(stream) => {
+            Ok((stream, client)) => {
                 if self.open.len() >= AT_ONCE {
                     self.close_oldest();
                 }
-                let served = serve(stream, self.transport, self.inbox.clone());
+                let served = serve(stream, client, self.inbox.clone());
                 self.open.push_back(tokio::spawn(served));
             }
             Err(error) => {
@@ -154,14 +171,14 @@ impl Clients {
 }
 
 /// Serves one request of a client.
-async fn serve<S>(stream: S, transport: Transport, inbox: Sender<Message>)
+async fn serve<S>(stream: S, client: Client, inbox: Sender<Message>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {
         let inbox = inbox.clone();
         async move {
-            let answer = ask(&request, transport, &inbox).await;
+            let answer = ask(&request, client, &inbox).await;
             Ok::<_, Infallible>(response(answer))
         }
     });
@@ -179,9 +196,9 @@ where
 }
 
 /// The loop's answer to a request.
-async fn ask(request: &Request<Incoming>, transport: Transport, inbox: &Sender<Message>) -> Answer {
+async fn ask(request: &Request<Incoming>, client: Client, inbox: &Sender<Message>) -> Answer {
     let uri = request.uri();
-    let question = match question(request.method(), uri.path(), uri.query(), transport) {
+    let question = match question(request.method(), uri.path(), uri.query(), client) {
         Ok(question) => question,
         Err(answer) => return answer,
     };
