@@ -35,6 +35,8 @@ pub(crate) struct Group {
     helper: Rc<Helper>,
     number: u16,
     kept: bool,
+    /// What the socket dropped before it came here. The service before has counted that.
+    dropped_before: u64,
     pace: Pace,
 }
 
@@ -47,6 +49,7 @@ impl Group {
     pub fn bind(number: u16, helper: &Rc<Helper>) -> Result<Self, Error> {
         let Bound { socket, kept } = helper.bind(number)?;
         Ok(Group {
+            dropped_before: drops(&socket),
             socket,
             helper: Rc::clone(helper),
             number,
@@ -86,10 +89,15 @@ impl Group {
         }
     }
 
-    /// Messages dropped since the socket was opened (`sk_drops`).
+    /// Messages dropped since this worker has the socket.
     pub(crate) fn dropped(&self) -> u64 {
-        crate::worker::system::socket_drops(&self.socket).into()
+        drops(&self.socket).saturating_sub(self.dropped_before)
     }
+}
+
+/// Messages dropped since a socket was opened (`sk_drops`).
+fn drops(socket: &OwnedFd) -> u64 {
+    crate::worker::system::socket_drops(socket).into()
 }
 
 impl AsFd for Group {
