@@ -194,7 +194,7 @@ fn about(text: Option<&clap::builder::StyledStr>) -> String {
     text.map(ToString::to_string).unwrap_or_default()
 }
 
-/// The names on this host. What cannot be read is not offered: a completion has no place for an error.
+/// The names on this host. A completion has no place for an error, so names that cannot be read are not offered.
 fn names(kind: Names, netns: &Netns) -> Vec<Word> {
     let mut words = match kind {
         Names::Codes => Code::ALL

@@ -25,7 +25,7 @@ const STANZAS: [&str; 8] = [
     "no-auto-down",
 ];
 
-/// What the commands of all files make.
+/// The tunnels that the commands of all files make.
 #[derive(Default)]
 struct Tunnels {
     names: BTreeSet<String>,

@@ -204,7 +204,7 @@ fn target(device: &Device<'_>, into: &mut Importer<'_>) -> Option<Target> {
         };
         let ours = match condition.key.as_str() {
             "name" => value.map(|value| format!("name: {}", quoted(&value))),
-            // The address that the hardware was made with, unless the device has none.
+            // The permanent address, unless the device lacks one.
             "macaddress" => value.map(|value| format!("mac: {}", quoted(&value.to_ascii_lowercase()))),
             "driver" => value.map(|value| format!("driver: {}", quoted(&value))),
             _ => None,

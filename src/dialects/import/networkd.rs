@@ -214,7 +214,7 @@ fn netdev(
     );
 }
 
-/// A number of bytes. None with a note if it is none.
+/// A number of bytes. None with a note if the text is not a number.
 fn size(setting: &Setting, into: &mut Importer<'_>) -> Option<u64> {
     let size = bytes(&setting.value);
     if size.is_none() {
