@@ -4,6 +4,7 @@
 pub mod class;
 pub mod effect;
 pub mod fleet;
+pub mod found;
 pub mod group;
 pub mod host;
 pub mod inventory;

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use crate::write::node::{list, map, of, string};
 use crate::write::yaml;
 use netkeel_core::error::Error;
+use netkeel_core::text::escape::printable;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::{Data, Node};
 
@@ -33,7 +34,8 @@ pub fn chart_values(file: &Node, diagnostics: &mut Diagnostics) -> Result<String
     let values = reader.read(file);
     let mut text = "# Values of netkeel's chart, from those of go-pmtud's.\n".to_owned();
     for note in reader.notes {
-        text.push_str(&format!("# {note}\n"));
+        // A key of the file can have line breaks.
+        text.push_str(&format!("# {}\n", printable(&note)));
     }
     text.push_str(&yaml::document(&values)?);
     Ok(text)
@@ -299,5 +301,15 @@ pmtud: {ttl: x, peers: [192.0.2.1, 1], relayBackend: crd}";
         pmtud.relayBackend: this is no backend that netkeel has a mode for
         "#);
         assert_eq!(converted("a: 1").1, [": there is neither `pmtud` nor `iptables`"]);
+    }
+
+    #[test]
+    fn a_key_cannot_leave_its_comment() {
+        let (values, _) = converted("pmtud: {ttl: 10}\n\"a\\nreplication: {enabled: false}\\n#\": 1\n");
+        assert!(
+            values.contains("# Without a counterpart: a\\nreplication"),
+            "{values}"
+        );
+        assert_eq!(node(&values).entries().len(), 1, "{values}");
     }
 }

@@ -31,7 +31,8 @@ pub enum Format {
     WikimediaHiera,
 }
 
-/// The document from files in their order: later ones override earlier ones.
+/// The document from files in their order: later ones override earlier ones. The files of networkd are read in its own
+/// order, and the first one that matches an interface wins.
 ///
 /// Broken files are errors in `diagnostics`, with their places.
 pub fn import(
@@ -173,13 +174,28 @@ impl Importer<'_> {
         }
     }
 
-    /// Sets a field of the interfaces with a name or a pattern. A rule gets `condition` too.
+    /// Sets a field of the interfaces with a name or a pattern. A rule gets a label that no other entry has.
     fn set_link(&mut self, target: &Target, field: (&'static str, String), span: Span) {
-        self.set(LINK, &target.key, field, span);
-        let key = &target.key;
-        let known = |entry: &&mut Entry| entry.section == LINK && entry.key == *key;
-        if let Some(entry) = self.draft.entries.iter_mut().find(known) {
-            entry.condition.clone_from(&target.condition);
+        let of_links = |entry: &&mut Entry| entry.section == LINK;
+        let Some(condition) = &target.condition else {
+            let free = self.draft.free_key(LINK, &target.key);
+            // The name of an interface is no label.
+            let mut rules = self.draft.entries.iter_mut().filter(of_links);
+            if let Some(rule) = rules.find(|rule| rule.key == target.key && rule.condition.is_some()) {
+                rule.key = free;
+            }
+            self.set(LINK, &target.key, field, span);
+            return;
+        };
+        let equal = |entry: &&Entry| entry.section == LINK && entry.condition.as_ref() == Some(condition);
+        let key = match self.draft.entries.iter().find(equal) {
+            Some(entry) => entry.key.clone(),
+            None => self.draft.free_key(LINK, &target.key),
+        };
+        self.set(LINK, &key, field, span);
+        let mut entries = self.draft.entries.iter_mut().filter(of_links);
+        if let Some(entry) = entries.find(|entry| entry.key == key) {
+            entry.condition = Some(condition.clone());
         }
     }
 
@@ -245,13 +261,11 @@ impl Target {
     }
 }
 
-/// A label of a rule for a text: its letters and digits.
+/// A label of a rule for a text: its letters and digits, with a dash between words.
 fn label(text: &str) -> String {
-    let plain: String = text
-        .chars()
-        .map(|char| if char.is_ascii_alphanumeric() { char } else { '-' })
-        .collect();
-    format!("all-{}", plain.trim_matches('-'))
+    let words = text.split(|char: char| !char.is_ascii_alphanumeric());
+    let words = words.filter(|word| !word.is_empty());
+    std::iter::once("all").chain(words).collect::<Vec<_>>().join("-")
 }
 
 /// Whether a name is a pattern that finds other names.

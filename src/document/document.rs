@@ -31,6 +31,8 @@ use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Node, canonical, merge};
 use netkeel_source::span::Span;
 
+pub mod part;
+
 /// The newest version of the document format that this netkeel reads.
 pub const VERSION: i64 = 1;
 
@@ -55,6 +57,8 @@ pub struct Document {
     kept_back: Option<NotTheHost>,
     /// Its network namespace is that of the host, where netkeel cannot tell.
     host_network: bool,
+    /// It may name sysctls outside `net.`.
+    any_sysctl: bool,
     /// Facts that leave the document are restored to their original values.
     pub prune: bool,
     /// A missing interface with `required: true` is no error, as at boot, where it may appear later.
@@ -260,6 +264,7 @@ impl Document {
                 persist: None,
                 kept_back: None,
                 host_network: false,
+                any_sysctl: false,
                 prune: false,
                 allow_missing: false,
                 allowed: BTreeMap::new(),
@@ -334,6 +339,7 @@ impl Document {
             persist: asked,
             kept_back: None,
             host_network: switch("host_network").unwrap_or(false),
+            any_sysctl,
             prune,
             allow_missing: false,
             allowed,

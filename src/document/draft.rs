@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
-use netkeel_core::text::escape::printable;
+use netkeel_core::text::escape::{is_deceptive, printable};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::read::boolean_word;
@@ -93,6 +93,21 @@ impl Draft {
     /// The number of keys that can be left out.
     pub fn size(&self) -> usize {
         self.entries.iter().map(|entry| entry.fields.len() + 1).sum()
+    }
+
+    /// Whether a section has an entry of this key.
+    pub fn has(&self, section: &str, key: &str) -> bool {
+        let mut entries = self.entries.iter();
+        entries.any(|entry| entry.section == section && entry.key == key)
+    }
+
+    /// The key, with a number after it if the section has it already.
+    pub fn free_key(&self, section: &str, key: &str) -> String {
+        let numbered = (2..).map(|number: usize| format!("{key}-{number}"));
+        std::iter::once(key.to_owned())
+            .chain(numbered)
+            .find(|key| !self.has(section, key))
+            .unwrap_or_else(|| key.to_owned())
     }
 
     /// Adds a note, unless it is there already.
@@ -250,23 +265,23 @@ fn line(entry: &Entry, out: &mut String) {
     if let Some(condition) = &entry.condition {
         values.push(format!("match: {{ {condition} }}"));
     }
-    let scalar = match entry.fields.as_slice() {
+    let lone = match entry.fields.as_slice() {
         [("", value)] => Some(value.clone()),
         fields => {
             values.extend(fields.iter().map(|(name, value)| format!("{name}: {value}")));
             None
         }
     };
-    let value = scalar.unwrap_or_else(|| format!("{{ {} }}", values.join(", ")));
-    let _ = write!(out, "  {}: {value}", key(&entry.key));
+    let value = lone.unwrap_or_else(|| format!("{{ {} }}", values.join(", ")));
+    let _ = write!(out, "  {}: {value}", scalar(&entry.key));
     let _ = match entry.comment.as_str() {
         "" => writeln!(out),
         comment => writeln!(out, "  # {}", printable(comment)),
     };
 }
 
-/// A key in YAML: in quotes unless it is a plain word.
-fn key(text: &str) -> String {
+/// Text as a key or a value in YAML: in quotes unless it is a plain word.
+pub fn scalar(text: &str) -> String {
     let plain = text.starts_with(|char: char| char.is_ascii_alphabetic())
         && text
             .chars()
@@ -279,9 +294,18 @@ fn key(text: &str) -> String {
     }
 }
 
-/// Text in double quotes: a JSON string, which YAML reads too.
+/// Text in double quotes: a JSON string, which YAML reads too. Characters that a terminal would act on, and those that
+/// YAML 1.1 reads as a line break, are escaped.
 pub fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let json = serde_json::Value::from(text).to_string();
+    let mut out = String::with_capacity(json.len());
+    for char in json.chars() {
+        match is_deceptive(char) {
+            true => out.push_str(&format!("\\u{:04x}", u32::from(char))),
+            false => out.push(char),
+        }
+    }
+    out
 }
 
 /// The value of a sysctl: a plain number, or text in quotes.

@@ -77,6 +77,42 @@ pub enum Loss {
     },
 }
 
+/// The kind of a loss, without the names and addresses of a host. [`Loss`] documents each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the variants of `Loss` have them")]
+pub enum LossKind {
+    Device,
+    DeviceWith,
+    Routes,
+    AnnouncedRoutes,
+    UnreadAnnouncedRoutes,
+    AddressLifetime,
+    LinkLocalAddress,
+    PodAddress,
+    Ipv6Settings,
+    ChangedRules,
+    WireguardFile,
+}
+
+impl Loss {
+    /// The kind.
+    pub fn kind(&self) -> LossKind {
+        match self {
+            Loss::Device { .. } => LossKind::Device,
+            Loss::DeviceWith { .. } => LossKind::DeviceWith,
+            Loss::Routes { .. } => LossKind::Routes,
+            Loss::AnnouncedRoutes { .. } => LossKind::AnnouncedRoutes,
+            Loss::UnreadAnnouncedRoutes => LossKind::UnreadAnnouncedRoutes,
+            Loss::AddressLifetime { .. } => LossKind::AddressLifetime,
+            Loss::LinkLocalAddress { .. } => LossKind::LinkLocalAddress,
+            Loss::PodAddress { .. } => LossKind::PodAddress,
+            Loss::Ipv6Settings { .. } => LossKind::Ipv6Settings,
+            Loss::ChangedRules { .. } => LossKind::ChangedRules,
+            Loss::WireguardFile { .. } => LossKind::WireguardFile,
+        }
+    }
+}
+
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -55,6 +55,23 @@ fn bash_completes_verbs_options_and_the_names_of_the_host() {
     }
 }
 
+#[test]
+fn bash_quotes_what_the_shell_would_act_on() {
+    let namespace = pods();
+    namespace.sh("ip link add 'evil$(id)' type bridge; ip link add 'evil;b' type bridge");
+    let scratch = Scratch::new(&[]);
+    let netns = namespace.name.as_str();
+    assert_eq!(
+        complete(&scratch, &["explain", "--netns", netns, "evil"]),
+        [r"evil\$\(id\)", r"evil\;b"]
+    );
+    let found = complete(&scratch, &["plan", "--netns", "="]);
+    assert!(
+        found.contains(&netns.to_owned()) && !found.contains(&"--netns".to_owned()),
+        "{found:?}"
+    );
+}
+
 const CODES: [&str; 10] = [
     "NK010", "NK011", "NK012", "NK013", "NK014", "NK015", "NK016", "NK017", "NK018", "NK019",
 ];

@@ -360,3 +360,24 @@ fn patches_of_a_machine_configuration_come_from_standard_input_too() {
         "{done:?}"
     );
 }
+
+#[test]
+fn agents_of_kubernetes_have_the_document_of_standard_input() {
+    let scratch = Scratch::new(&[]);
+    let document = "version: 1\nlink: { cali1: { mtu: 1317 } }\n";
+    for file in ["-", "/dev/stdin"] {
+        let done = scratch.run_with(&["render", "kubernetes", "-f", file], document);
+        assert!(
+            done.code == 0 && done.stdout.contains("mtu: 1317"),
+            "{file}: {done:?}"
+        );
+    }
+    let wrong = scratch.run_with(&["render", "kubernetes", "-f", "-"], "version: 1\nlinks: {}\n");
+    assert_eq!((wrong.code, wrong.stdout.as_str()), (1, ""), "{wrong:?}");
+    let twice = scratch.run_with(&["render", "cozystack", "-f", "-", "--manifests", "-"], document);
+    assert_eq!((twice.code, twice.stdout.as_str()), (1, ""), "{twice:?}");
+    assert!(
+        twice.stderr.contains("standard input can be read only once"),
+        "{twice:?}"
+    );
+}

@@ -226,3 +226,34 @@ fn the_files_of_another_root_are_imported() {
     );
     assert_eq!(scratch.run(&["import", "--root", "nowhere"]).code, 1);
 }
+
+#[test]
+fn a_selector_that_finds_nothing_in_files_is_an_error() {
+    let scratch = Scratch::new(&[
+        ("net.yaml", "network: { ethernets: { eth0: { mtu: 1400 } } }\n"),
+        ("a.conf", "net.core.rmem_max = 1\n"),
+        ("root/etc/sysctl.d/a.conf", "net.core.rmem_max = 1\n"),
+    ]);
+    for source in [
+        &["--from", "netplan", "-f", "net.yaml"][..],
+        &["--from", "sysctl.d", "-f", "a.conf"],
+        &["--root", "root"],
+    ] {
+        let done = scratch.run(&[&["import", "ethh0"], source].concat());
+        assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{source:?}: {done:?}");
+        assert!(
+            done.stderr.contains("`ethh0` finds nothing in these files"),
+            "{done:?}"
+        );
+    }
+    let done = scratch.run(&["import", "eth*", "--from", "netplan", "-f", "net.yaml"]);
+    assert!(
+        done.code == 0 && done.stdout.contains("  eth0: { mtu: 1400 }"),
+        "{done:?}"
+    );
+    let done = scratch.run(&["import", "net.core.*", "--from", "sysctl.d", "-f", "a.conf"]);
+    assert!(
+        done.code == 0 && done.stdout.contains("  net.core.rmem_max: 1"),
+        "{done:?}"
+    );
+}

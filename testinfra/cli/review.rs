@@ -129,6 +129,10 @@ fn a_host_that_cannot_be_planned_is_named_and_the_review_fails() {
     put("notes.txt", "not a snapshot");
     let done = review(&scratch, &[]);
     assert_eq!(done.code, 1);
+    assert_eq!(
+        done.stderr,
+        "note: ignored in snapshots: 1 file not named HOST.json\n"
+    );
     let shown = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [
         "2 hosts cannot be planned: the snapshot cannot be read",
@@ -178,6 +182,197 @@ fn fail_on_names_the_kinds_of_changes_that_fail() {
         "{}",
         same.stdout
     );
+}
+
+#[test]
+fn a_change_of_the_worker_alone_is_a_change() {
+    let scratch = fleet();
+    let put = |name: &str, text: &str| fs::write(scratch.path().join(name), text).unwrap();
+    let old = "version: 1\npersist: false\nnflog: { big: { interfaces: [eth0] } }\n";
+    put("old.yaml", old);
+    put(
+        "new.yaml",
+        &format!("{old}prune: true\nreplicate: {{ nflog: big, peers: [192.0.2.1] }}\n"),
+    );
+    let done = review(&scratch, &["--fail-on", "change"]);
+    assert_eq!(
+        (done.code, done.stderr.as_str()),
+        (2, "error: --fail-on: 54 hosts change\n")
+    );
+    assert!(
+        done.stdout.contains("~ also changes: replicate, prune"),
+        "{}",
+        done.stdout
+    );
+    assert!(!done.stdout.contains("no change"), "{}", done.stdout);
+    for format in ["markdown", "html"] {
+        let shown = review(&scratch, &["--output", format]).stdout;
+        assert!(shown.contains("also changes: replicate, prune"), "{shown}");
+    }
+    // Entries that concern no host change nothing, and the documents are not called equal.
+    put(
+        "new.yaml",
+        &format!("{old}link: {{ pods: {{ match: {{ name: \"zz*\" }}, mtu: 1400 }} }}\n"),
+    );
+    let done = review(&scratch, &[]);
+    let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.contains("no change on 54 hosts; the documents differ in entries that have no effect on them"),
+        "{text}"
+    );
+}
+
+#[test]
+fn each_host_of_a_group_keeps_its_own_losses_and_findings() {
+    let scratch = Scratch::new(&[
+        (
+            "old.yaml",
+            "version: 1\npersist: false\nlink: { eth1: { mtu: 1500 } }\n",
+        ),
+        (
+            "new.yaml",
+            "version: 1\npersist: false\nlink: { eth1: { mtu: 1200 } }\n",
+        ),
+    ]);
+    fs::create_dir(scratch.path().join("snapshots")).unwrap();
+    for number in 1..=3 {
+        let mut snapshot: Value = serde_json::from_str(&host(&[("eth1".to_owned(), 1500)])).unwrap();
+        snapshot["links"]["eth1"]["addresses"] = json!([format!("2001:db8::{number}/64")]);
+        snapshot["links"]["eth1"]["disable_ipv6"] = json!(0);
+        snapshot["families"]["ipv6"] = json!(true);
+        fs::write(
+            scratch.path().join(format!("snapshots/h{number}.json")),
+            snapshot.to_string(),
+        )
+        .unwrap();
+    }
+    let done = review(&scratch, &[]);
+    insta::assert_snapshot!(done.stdout, @"");
+}
+
+#[test]
+fn no_name_of_a_file_stops_a_review() {
+    let scratch = fleet();
+    let put = |name: &str| {
+        let file = scratch.path().join(format!("snapshots/{name}.json"));
+        fs::write(file, host(&[("eth0".to_owned(), 1500)])).unwrap();
+    };
+    for letter in ["x", "y", "z"] {
+        put(&format!("{}1[0-18446744073709551615]", letter.repeat(150)));
+    }
+    let done = review(&scratch, &[]);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""));
+    assert!(done.stdout.contains("57 of 57 hosts change"), "{}", done.stdout);
+}
+
+#[test]
+fn a_host_of_the_inventory_without_a_snapshot_is_not_planned() {
+    let scratch = fleet();
+    let inventory = "hosts: { k8s1001: { stage: a }, k8s7777: { stage: a }, \"*\": { stage: b } }\n";
+    fs::write(scratch.path().join("hosts.yaml"), inventory).unwrap();
+    let done = review(&scratch, &["--hosts", "hosts.yaml"]);
+    assert_eq!(done.code, 1);
+    for part in [
+        "! 1 host  cannot be planned: the inventory names it, and it has no snapshot\n    \
+         k8s7777: snapshots/k8s7777.json does not exist\n",
+        "1 host not planned",
+    ] {
+        assert!(done.stdout.contains(part), "{}", done.stdout);
+    }
+}
+
+/// A repository with the directory site, whose files are a.yaml, b.yaml and a link.
+fn repository(scratch: &Scratch) -> impl Fn(&[&str]) -> String + '_ {
+    let git = |arguments: &[&str]| {
+        let identity = [
+            "-c",
+            "user.name=n",
+            "-c",
+            "user.email=e@example.org",
+            "-c",
+            "init.defaultBranch=main",
+        ];
+
+        let done = scratch.command("git", &[&identity[..], arguments].concat());
+        assert_eq!(done.code, 0, "{done:?}");
+        done.stdout.trim().to_owned()
+    };
+    let site = scratch.path().join("site");
+    fs::create_dir(&site).unwrap();
+    let write = |name: &str, key: &str| {
+        let text = format!("version: 1\npersist: false\nsysctl: {{ net.core.{key}: 212992 }}\n");
+        fs::write(site.join(name), text).unwrap();
+    };
+    write("a.yaml", "rmem_max");
+    write("b.yaml", "wmem_max");
+    git(&["init", "--quiet"]);
+    git(&["add", "site"]);
+    git(&["commit", "--quiet", "--message", "one"]);
+    git
+}
+
+#[test]
+fn a_document_that_git_cannot_read_is_an_error_and_not_absent() {
+    let scratch = fleet();
+    let git = repository(&scratch);
+    let arguments = |old: &'static str| ["review", old, "site", "--snapshots", "snapshots"];
+    let whole = scratch.run(&arguments("git:main:site"));
+    assert_eq!((whole.code, whole.stderr.as_str()), (0, ""));
+    assert!(whole.stdout.contains("no change on 54 hosts"), "{}", whole.stdout);
+    let inventory = "hosts: { \"*\": { layers: [a.yaml, b.yaml] } }\n";
+    fs::write(scratch.path().join("hosts.yaml"), inventory).unwrap();
+    let lose = |name: &str| {
+        let id = git(&["rev-parse", name]);
+        let (directory, file) = id.split_at(2);
+        fs::remove_file(scratch.path().join(format!(".git/objects/{directory}/{file}"))).unwrap();
+    };
+    lose("main:site/b.yaml");
+    for more in [&[][..], &["--hosts", "hosts.yaml"]] {
+        let done = scratch.run(&[&arguments("git:main:site")[..], more].concat());
+        assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{done:?}");
+        assert!(
+            done.stderr
+                .starts_with("error: main:site/b.yaml: git cat-file blob "),
+            "{done:?}"
+        );
+    }
+    lose("main:site");
+    for more in [&[][..], &["--hosts", "hosts.yaml"]] {
+        let done = scratch.run(&[&arguments("git:main:site")[..], more].concat());
+        assert_eq!(done.code, 1);
+        assert!(done.stderr.starts_with("error: git ls-tree -z "), "{done:?}");
+    }
+}
+
+#[test]
+fn a_path_in_a_commit_is_found_as_git_finds_it() {
+    let scratch = fleet();
+    let git = repository(&scratch);
+    std::os::unix::fs::symlink("a.yaml", scratch.path().join("site/link.yaml")).unwrap();
+    git(&["add", "site"]);
+    git(&["commit", "--quiet", "--message", "two"]);
+    let documents = |old: &str| {
+        let old = format!("git:{old}");
+        scratch.run(&["review", &old, "site/a.yaml", "--snapshots", "snapshots"])
+    };
+    for path in ["main:site/a.yaml", "main~1:./site/a.yaml", "main:site//a.yaml"] {
+        let done = documents(path);
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{path}");
+        assert!(done.stdout.contains("no change on 54 hosts."), "{}", done.stdout);
+    }
+    for (path, why) in [
+        ("main:site/a.yaml/x", "git has no main:site/a.yaml/x"),
+        ("main:", "main: has no documents"),
+        (
+            "main:site/link.yaml",
+            "main:site/link.yaml is a symbolic link, not a file",
+        ),
+        ("main:site", "main:site/link.yaml is a symbolic link, not a file"),
+    ] {
+        let done = documents(path);
+        assert_eq!(done.code, 1, "{path}");
+        assert!(done.stderr.starts_with(&format!("error: {why}\n")), "{done:?}");
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     /// Import these interfaces, sysctls, CNI plugins and NFLOG entries
     ///
     /// A name or a pattern (`cali*`, `net.core.*`, `calico`). A sysctl that a selector finds is imported even if it
-    /// has its default. Without a selector, everything is imported.
+    /// has its default. A selector that finds nothing is an error. Without a selector, everything is imported.
     #[arg(value_name = "SELECTOR")]
     selectors: Vec<String>,
     #[command(flatten)]
@@ -66,7 +66,8 @@ pub(crate) struct Arguments {
     from: Option<From>,
     /// File or directory to import with --from, or - for standard input
     ///
-    /// Repeat the option for more: later files override earlier ones.
+    /// Repeat the option for more: later files override earlier ones. With networkd, the first file that matches an
+    /// interface counts, in the order of their names.
     #[arg(short, long = "file", value_name = "FILE|DIR|-", requires = "from")]
     files: Vec<PathBuf>,
 }

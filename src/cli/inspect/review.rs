@@ -32,7 +32,7 @@ use netkeel_render::wording::count;
 /// shows the difference. Drift that exists today, and that both documents correct, is not shown. Hosts with the
 /// same change are one group; the greatest risk comes first.
 ///
-/// The name of a snapshot is the name of the host: worker1.json is worker1.
+/// The name of a snapshot is the name of the host: worker1.json is worker1. Other files are ignored and counted.
 ///
 /// Exit status: 0 success; 1 error (bad input, or a host that cannot be planned); with --fail-on 2 on such a change.
 #[derive(Debug, Args)]
@@ -49,7 +49,7 @@ pub(crate) struct Arguments {
     /// File that gives hosts their layers and stages
     ///
     /// `hosts` maps names or patterns to `layers`, files below OLD and NEW, and to a `stage`. The first entry that
-    /// matches a host decides.
+    /// matches a host decides. A host that it names without a pattern must have a snapshot.
     #[arg(long, value_name = "FILE")]
     hosts: Option<PathBuf>,
     #[command(flatten)]
@@ -85,7 +85,7 @@ const DRAWN: usize = 8;
 /// A change that makes a review fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FailOn {
-    /// Any change of a host
+    /// Any change of a host, or of a part of its document such as `replicate`
     Change,
     /// A device is deleted, or state is lost that the undo does not restore
     Destructive,
@@ -96,11 +96,11 @@ enum FailOn {
 impl FailOn {
     fn is_met(self, group: &Group) -> bool {
         match self {
-            FailOn::Change => !group.effects.is_empty(),
+            FailOn::Change => !group.effects.is_empty() || !group.parts.is_empty(),
             FailOn::Destructive => matches!(group.risk(), Risk::Destroys | Risk::Loses),
             FailOn::Finding => {
-                let mut findings = group.findings.iter();
-                findings.any(|finding| finding.code.severity() <= Severity::Warning)
+                let mut codes = group.findings.keys();
+                codes.any(|code| code.severity() <= Severity::Warning)
             }
         }
     }
@@ -135,6 +135,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         old: &old,
         new: &new,
         stages: documents.stages(),
+        differ: documents.differ(),
     };
     output::print(&match arguments.output {
         ReviewOutput::Text => text::review(&review, title, Paint(output::stdout_colour())),

@@ -219,6 +219,12 @@ pub(crate) fn load_with_configuration(
     Ok(Some((document, configuration.map(|loaded| loaded.configuration))))
 }
 
+/// The texts of native documents that are valid together. Prints diagnostics and returns `None` if they are not.
+pub(crate) fn load_texts(files: &[PathBuf], netns: Netns) -> Result<Option<Vec<(String, Vec<u8>)>>, Error> {
+    let texts = read_all(files)?;
+    Ok(report(check_texts(texts.clone(), netns)).map(|_| texts))
+}
+
 /// A Talos machine configuration and its source texts.
 pub(crate) struct LoadedConfiguration {
     pub configuration: Configuration,

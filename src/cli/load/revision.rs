@@ -1,6 +1,8 @@
 //! Reads a document of a review: a file, a directory, or a path in a commit of git.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::str::FromStr;
@@ -84,13 +86,14 @@ impl Place {
                 }
             }
             Place::Git { revision, path } => {
-                if kind(revision, path)?.as_deref() != Some("tree") {
-                    return Err(not_a_directory(self));
-                }
+                let tree = match Object::at(revision, path)? {
+                    Some(object) if object.kind == Kind::Tree => object,
+                    Some(_) | None => return Err(not_a_directory(self)),
+                };
                 let path = below(path, name);
-                match kind(revision, &path)? {
+                match tree.below(name)? {
                     None => Ok(None),
-                    Some(_) => blob(revision, &path).map(Some),
+                    Some(object) => object.text(format!("{revision}:{path}")).map(Some),
                 }
             }
         }
@@ -115,64 +118,172 @@ fn below(directory: &str, name: &str) -> String {
 }
 
 fn git_documents(revision: &str, path: &str) -> Result<Vec<Text>, Error> {
-    match kind(revision, path)?.as_deref() {
-        None => Err(
-            Error::new(ErrorKind::Missing, format!("git has no {revision}:{path}"))
-                .hint("name a commit, a branch or a tag, and a path from the top of the repository"),
-        ),
-        Some("tree") => {
-            let list = git(&["ls-tree", "-z", "--name-only", &format!("{revision}:{path}")])?;
-            let names = list.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-            let mut documents = Vec::new();
-            for name in names {
-                let name = String::from_utf8_lossy(name);
-                let path = below(path, &name);
-                if is_a_documents(name.as_ref().as_ref()) && kind(revision, &path)?.as_deref() == Some("blob")
-                {
-                    documents.push(blob(revision, &path)?);
-                }
-            }
-            match documents.is_empty() {
-                true => Err(Error::new(
-                    ErrorKind::Input,
-                    format!("{revision}:{path} has no documents"),
-                )),
-                false => Ok(documents),
-            }
+    let name = format!("{revision}:{path}");
+    let Some(object) = Object::at(revision, path)? else {
+        return Err(Error::new(ErrorKind::Missing, format!("git has no {name}"))
+            .hint("name a commit, a branch or a tag, and a path from the top of the repository"));
+    };
+    if object.kind != Kind::Tree {
+        return Ok(vec![object.text(name)?]);
+    }
+    let mut documents = Vec::new();
+    for (file, object) in object.list()? {
+        let file = Path::new(OsStr::from_bytes(&file));
+        if is_a_documents(file.as_os_str()) && !matches!(object.kind, Kind::Tree | Kind::Submodule) {
+            let name = format!("{revision}:{}", below(path, &file.display().to_string()));
+            documents.push(object.text(name)?);
         }
-        Some(_) => Ok(vec![blob(revision, path)?]),
+    }
+    match documents.is_empty() {
+        true => Err(Error::new(ErrorKind::Input, format!("{name} has no documents"))),
+        false => Ok(documents),
     }
 }
 
-/// The type of an object of git; `None` if the commit exists and has no such path.
-///
-/// # Errors
-/// When there is no such commit.
-fn kind(revision: &str, path: &str) -> Result<Option<String>, Error> {
-    git(&[
-        "rev-parse",
-        "--verify",
-        "--quiet",
-        &format!("{revision}^{{commit}}"),
-    ])
-    .map_err(|error| error.context(format!("git knows no commit {revision}")))?;
-    let found = git(&["cat-file", "-t", &format!("{revision}:{path}")]);
-    Ok(found
-        .ok()
-        .map(|kind| String::from_utf8_lossy(&kind).trim().to_owned()))
+/// The kind of an entry of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    File,
+    Link,
+    Tree,
+    Submodule,
 }
 
-fn blob(revision: &str, path: &str) -> Result<Text, Error> {
-    let name = format!("{revision}:{path}");
-    let bytes = git(&["cat-file", "blob", &name])?;
-    Ok((name, bytes))
+impl Kind {
+    /// The kind of a mode (gitformat-index(5)).
+    fn of(mode: &[u8]) -> Option<Self> {
+        match mode {
+            b"100644" | b"100755" | b"100664" => Some(Kind::File),
+            b"120000" => Some(Kind::Link),
+            b"040000" => Some(Kind::Tree),
+            b"160000" => Some(Kind::Submodule),
+            _ => None,
+        }
+    }
+}
+
+/// An object of a commit, as the tree above it has it. It exists even if the repository lacks its content, as a
+/// partial clone does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Object {
+    kind: Kind,
+    /// The name of the object: its hash, or `COMMIT:` for the top of a commit.
+    id: String,
+}
+
+impl Object {
+    /// The object at a path of a commit; `None` if the commit has no such path.
+    ///
+    /// # Errors
+    /// When there is no such commit, or a tree cannot be read.
+    fn at(revision: &str, path: &str) -> Result<Option<Self>, Error> {
+        let commit = git(&[
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            &format!("{revision}^{{commit}}"),
+        ])
+        .map_err(|error| error.context(format!("git knows no commit {revision}")))?;
+        let top = Object {
+            kind: Kind::Tree,
+            id: format!("{}:", text(commit)?.trim_end()),
+        };
+        let path = match path.starts_with("./") || path.starts_with("../") || matches!(path, "." | "..") {
+            false => path.to_owned(),
+            // As in `git show REVISION:./PATH`.
+            true => {
+                let here = text(git(&["rev-parse", "--show-prefix"])?)?;
+                format!("{}/{path}", here.trim_end_matches('\n'))
+            }
+        };
+        top.below(&path)
+    }
+
+    /// The object at a path below a tree; `None` if it does not exist.
+    fn below(&self, path: &str) -> Result<Option<Self>, Error> {
+        let mut parents: Vec<Object> = vec![self.clone()];
+        for part in path.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => {
+                    parents.pop();
+                }
+                name => {
+                    let Some(Object { kind: Kind::Tree, .. }) = parents.last() else {
+                        return Ok(None);
+                    };
+                    let entries = parents.last().map(Object::list).transpose()?.unwrap_or_default();
+                    let found = entries.into_iter().find(|(entry, _)| entry == name.as_bytes());
+                    let Some((_, object)) = found else {
+                        return Ok(None);
+                    };
+                    parents.push(object);
+                }
+            }
+        }
+        Ok(parents.pop())
+    }
+
+    /// The entries of a tree with their names. The content of files is not read.
+    fn list(&self) -> Result<Vec<(Vec<u8>, Object)>, Error> {
+        let output = git(&["ls-tree", "-z", &self.id])?;
+        let lines = output.split(|byte| *byte == 0).filter(|line| !line.is_empty());
+        let entries = lines.map(|line| {
+            let read = || {
+                let tab = line.iter().position(|byte| *byte == b'\t')?;
+                let (head, name) = (line.get(..tab)?, line.get(tab + 1..)?);
+                let mut words = head.split(|byte| *byte == b' ');
+                let (mode, _, id) = (words.next()?, words.next()?, words.next()?);
+                let object = Object {
+                    kind: Kind::of(mode)?,
+                    id: std::str::from_utf8(id).ok()?.to_owned(),
+                };
+                Some((name.to_owned(), object))
+            };
+            read().ok_or_else(|| {
+                let message = format!("git ls-tree {}: the output has an unknown form", self.id);
+                Error::new(ErrorKind::Input, message)
+            })
+        });
+        entries.collect()
+    }
+
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// When the object is not a file, or the repository lacks its content.
+    fn text(&self, name: String) -> Result<Text, Error> {
+        let what = match self.kind {
+            Kind::File => {
+                let bytes = git(&["cat-file", "blob", &self.id]).map_err(|error| error.context(&name))?;
+                return Ok((name, bytes));
+            }
+            Kind::Link => "a symbolic link",
+            Kind::Tree => "a directory",
+            Kind::Submodule => "a submodule",
+        };
+        Err(Error::new(
+            ErrorKind::Input,
+            format!("{name} is {what}, not a file"),
+        ))
+    }
+}
+
+/// A line of git that has no name of a user.
+fn text(output: Vec<u8>) -> Result<String, Error> {
+    String::from_utf8(output)
+        .map_err(|_| Error::new(ErrorKind::Input, "the output of git is not UTF-8".to_owned()))
 }
 
 /// The output of git in the working directory.
 fn git(arguments: &[&str]) -> Result<Vec<u8>, Error> {
     let failed = |why: String| Error::new(ErrorKind::Input, format!("git {}: {why}", arguments.join(" ")));
     let mut git = Command::new("git");
-    git.args(arguments).stdin(Stdio::null());
+    // A review reads what the repository has: an object that a partial clone lacks is an error, not a download. git
+    // before 2.45 ignores the variable and obeys the option.
+    git.env("GIT_NO_LAZY_FETCH", "1");
+    git.args(["-c", "protocol.allow=never"]).args(arguments);
+    git.stdin(Stdio::null());
     let output = git.output().map_err(|error| failed(error.to_string()))?;
     match output.status.success() {
         true => Ok(output.stdout),

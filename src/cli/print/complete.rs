@@ -60,13 +60,7 @@ enum Names {
 
 /// Runs the verb. `command` has the options of every verb.
 pub(crate) fn run(arguments: &Arguments, command: &Command) -> Result<u8, Error> {
-    // In bash, `--option=value` is three words.
-    let words: Vec<&str> = arguments
-        .words
-        .iter()
-        .map(String::as_str)
-        .filter(|word| *word != "=")
-        .collect();
+    let words = joined(&arguments.words);
     let mut out = String::new();
     for word in complete(command, &words, &names) {
         out.push_str(&format!(
@@ -77,6 +71,19 @@ pub(crate) fn run(arguments: &Arguments, command: &Command) -> Result<u8, Error>
     }
     output::print(&out)?;
     Ok(exit::OK)
+}
+
+/// The words of the line. In bash, `--option=value` is three words; without the value, the last one is `=`.
+fn joined(words: &[String]) -> Vec<&str> {
+    let mut joined: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .filter(|word| *word != "=")
+        .collect();
+    if words.last().is_some_and(|word| word == "=") {
+        joined.push("");
+    }
+    joined
 }
 
 /// The words that can take the place of the last one.
@@ -187,7 +194,7 @@ fn about(text: Option<&clap::builder::StyledStr>) -> String {
     text.map(ToString::to_string).unwrap_or_default()
 }
 
-/// The names on this host. What cannot be read is not offered: a completion has no place for an error.
+/// The names on this host. A completion has no place for an error, so names that cannot be read are not offered.
 fn names(kind: Names, netns: &Netns) -> Vec<Word> {
     let mut words = match kind {
         Names::Codes => Code::ALL
@@ -253,7 +260,8 @@ mod tests {
             Names::Owners => vec![Word::new("default", "")],
             Names::History => vec![Word::new("20261129-1", "")],
         };
-        let found = complete(&full_command(), line, &names);
+        let line: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
+        let found = complete(&full_command(), &joined(&line), &names);
         found.into_iter().map(|word| word.text).collect()
     }
 
@@ -267,6 +275,8 @@ mod tests {
             (&["release", "--owner", ""], &["default"]),
             (&["plan", "--netns", ""], &["red"]),
             (&["plan", "--netns=r"], &["--netns=red"]),
+            (&["plan", "--netns", "="], &["red"]),
+            (&["plan", "--netns", "=", "r"], &["red"]),
             (&["plan", "--output", "ma"], &["markdown"]),
             (&["plan", "-f", ""], &[]),
             (&["explain", ""], &["NK013", "cali1", "eth0"]),

@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use crate::arguments::{Documents, parse_talos_version};
-use crate::load::documents::{load_configuration, load_with_configuration, read_all};
+use crate::load::documents::{load_configuration, load_texts, load_with_configuration};
 use crate::load::file::read_file;
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
@@ -93,6 +93,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     if let (CHART_VALUES, Some(file)) = (arguments.name.as_str(), &arguments.go_pmtud) {
         return chart_values(file);
     }
+    if arguments.name == KUBERNETES {
+        return agents(arguments);
+    }
     let netns = arguments.documents.place.netns();
     let Some((document, configuration)) = load_with_configuration(&arguments.documents, netns)? else {
         return Ok(exit::ERROR);
@@ -108,12 +111,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
         COZYSTACK => {
             let file = arguments.manifests.clone();
+            let is_stdin = |path: &PathBuf| path.as_os_str() == "-";
+            if file.iter().any(is_stdin) && arguments.documents.files.iter().any(is_stdin) {
+                return Err(Error::new(
+                    ErrorKind::Input,
+                    "`-f -` and `--manifests -` are given: standard input can be read only once",
+                ));
+            }
             let Some(manifests) = load_configuration(file.as_slice())? else {
                 return Ok(exit::ERROR);
             };
             cozystack::render(&document, &manifests.configuration)?
         }
-        KUBERNETES => kubernetes::manifests(&texts(&arguments.documents)?, &arguments.image)?,
         _ => patches::daemonset(&document, version, &arguments.image)?.ok_or_else(|| {
             Error::new(
                 ErrorKind::Input,
@@ -126,8 +135,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     Ok(exit::OK)
 }
 
-/// The texts of native documents, as they are.
-fn texts(documents: &Documents) -> Result<Vec<String>, Error> {
+/// The agents on each node, with the texts of native documents as they are.
+fn agents(arguments: &Arguments) -> Result<u8, Error> {
+    let documents = &arguments.documents;
     if documents.origin.dialect() != Dialect::Native {
         return Err(Error::new(
             ErrorKind::Input,
@@ -135,11 +145,16 @@ fn texts(documents: &Documents) -> Result<Vec<String>, Error> {
         )
         .hint("leave out --from"));
     }
+    let Some(files) = load_texts(&documents.files, documents.place.netns())? else {
+        return Ok(exit::ERROR);
+    };
     let unreadable = |_| Error::new(ErrorKind::Input, "a document is not UTF-8 text");
-    let files = read_all(&documents.files)?.into_iter();
-    files
+    let texts = files.into_iter();
+    let texts: Vec<String> = texts
         .map(|(_, bytes)| String::from_utf8(bytes).map_err(unreadable))
-        .collect()
+        .collect::<Result<_, Error>>()?;
+    output::print(&kubernetes::manifests(&texts, &arguments.image)?)?;
+    Ok(exit::OK)
 }
 
 /// The values of netkeel's chart, from those of go-pmtud's.

@@ -42,6 +42,15 @@ impl Glob {
         Ok(Glob(pieces))
     }
 
+    /// The only name that the pattern matches; `None` if it may match several, or if the name is not UTF-8.
+    pub fn exact(&self) -> Option<String> {
+        let bytes = self.0.iter().map(|piece| match piece {
+            Piece::Byte(byte) => Some(*byte),
+            Piece::AnyByte | Piece::AnyRun | Piece::Class { .. } => None,
+        });
+        String::from_utf8(bytes.collect::<Option<Vec<u8>>>()?).ok()
+    }
+
     /// Whether the pattern matches the whole name.
     pub fn matches(&self, name: &[u8]) -> bool {
         // Most patterns are a prefix and `*`.

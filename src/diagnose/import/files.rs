@@ -18,7 +18,7 @@ pub fn import_files(files: &Files, cni: &Cni, from: &str, selection: &Selection)
         &format!("The network path of the files below {from}, as `netkeel import` read them."),
         "Sysctls are those that systemd-sysctl sets at boot. Files do not show interfaces or tunnels.",
     ]);
-    sysctl_d::add(files, selection, &mut draft);
+    let sysctls = sysctl_d::add(files, selection, &mut draft);
     let mut cni = cni.clone();
     selection.retain_cni(&mut cni);
     cni.files.retain(|_, file| {
@@ -26,5 +26,6 @@ pub fn import_files(files: &Files, cni: &Cni, from: &str, selection: &Selection)
         selection.is_all() || matches!(reading, Some(Contents::Plugins(plugins)) if !plugins.is_empty())
     });
     add_cni(&cni, &mut draft);
+    selection.require_entries(&draft, &sysctls, &cni)?;
     draft.finish()
 }

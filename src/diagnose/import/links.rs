@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::import::selection::Selection;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::rp_filter::RpFilter;
-use netkeel_document::draft::{Draft, Entry, LINK, quoted};
+use netkeel_document::draft::{Draft, Entry, LINK, quoted, scalar};
 use netkeel_host::device_owner;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
@@ -122,7 +122,7 @@ fn group(stem: &str, kind: &str, pattern: Option<String>, members: &[(LinkName, 
     draft.entries.push(Entry {
         section: LINK,
         key,
-        condition: Some(format!("name: {}, kind: {kind}", quoted(&pattern))),
+        condition: Some(format!("name: {}, kind: {}", quoted(&pattern), scalar(kind))),
         fields: common.clone(),
         comment: format!("{number} interfaces"),
     });
@@ -154,11 +154,14 @@ fn escaped(name: &str) -> String {
 /// A label that no interface has as its name, and no other rule.
 fn free_key(stem: &str, kind: &str, draft: &Draft) -> String {
     let plain: String = stem.chars().filter(char::is_ascii_alphanumeric).collect();
-    let mut key = format!("all-{plain}");
-    if draft.entries.iter().any(|entry| entry.key == key) {
-        key = format!("{key}-{kind}");
+    let label = match plain.as_str() {
+        "" => "all".to_owned(),
+        plain => format!("all-{plain}"),
+    };
+    if draft.has(LINK, &label) {
+        return draft.free_key(LINK, &format!("{label}-{kind}"));
     }
-    key
+    label
 }
 
 /// The settings of an interface that a document can declare.

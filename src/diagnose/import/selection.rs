@@ -8,7 +8,7 @@ use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::text::escape::quoted;
 use netkeel_core::text::glob::Glob;
 use netkeel_core::text::suggest::nearest;
-use netkeel_document::draft::{Draft, SYSCTL};
+use netkeel_document::draft::{Draft, Entry, SYSCTL};
 use netkeel_host::cni::configuration::Contents;
 use netkeel_host::cni::state::Cni;
 use netkeel_host::snapshot::Snapshot;
@@ -29,6 +29,14 @@ struct Word {
     name: Glob,
     /// The pattern over paths below /proc/sys.
     path: Glob,
+}
+
+impl Word {
+    fn alone(&self) -> Selection {
+        Selection {
+            words: vec![self.clone()],
+        }
+    }
 }
 
 impl Selection {
@@ -119,6 +127,41 @@ impl Selection {
         });
     }
 
+    /// Demands that each selector finds an entry of a document, one of the sysctls that files set, or a CNI plugin.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] for the first one that does not.
+    pub fn require_entries(
+        &self,
+        draft: &Draft,
+        sysctls: &BTreeSet<SysctlKey>,
+        cni: &Cni,
+    ) -> Result<(), Error> {
+        for word in &self.words {
+            let finds = |entry: &Entry| {
+                let key = entry.key.parse::<SysctlKey>();
+                let of_sysctl = key.is_ok_and(|key| word.path.matches(key.path().as_bytes()));
+                match entry.section {
+                    SYSCTL => of_sysctl,
+                    _ => word.name.matches(entry.key.as_bytes()),
+                }
+            };
+            let sets = |key: &SysctlKey| word.path.matches(key.path().as_bytes());
+            let (one, mut cni) = (word.alone(), cni.clone());
+            one.retain_cni(&mut cni);
+            if !draft.entries.iter().any(finds) && !sysctls.iter().any(sets) && !has_plugins(&cni) {
+                let message = format!("{} finds nothing in these files", quoted(&word.text));
+                let error = Error::new(ErrorKind::Missing, message);
+                let names = draft.entries.iter().map(|entry| entry.key.as_str());
+                return Err(match nearest(&word.text, names) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error.hint("without a selector, everything is imported"),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// The selected part of a host.
     pub(crate) fn of_host(&self, host: &Snapshot) -> Snapshot {
         let mut host = host.clone();
@@ -145,20 +188,12 @@ impl Selection {
     /// [`ErrorKind::Missing`] for the first one that does not.
     pub(crate) fn require(&self, host: &Snapshot) -> Result<(), Error> {
         for word in &self.words {
-            let one = Selection {
-                words: vec![word.clone()],
-            };
-            let found = one.of_host(host);
+            let found = word.alone().of_host(host);
             let present = |reading: &SysctlReading| *reading != SysctlReading::Absent;
-            let cni = found.cni.iter().flat_map(|cni| cni.files.values().flatten());
-            let mut plugins = cni.filter(|file| match &file.reading {
-                Contents::Plugins(plugins) => !plugins.is_empty(),
-                Contents::Unread(_) | Contents::Invalid(_) | Contents::Template(_) => false,
-            });
             let logs = |nflog: &NflogState| !nflog.entries.is_empty() || !nflog.others.is_empty();
             if found.links.is_empty()
                 && !found.sysctls.values().any(present)
-                && plugins.next().is_none()
+                && !found.cni.as_ref().is_some_and(has_plugins)
                 && !found.nflog.as_ref().is_some_and(logs)
             {
                 let message = format!(
@@ -180,6 +215,14 @@ impl Selection {
         }
         Ok(())
     }
+}
+
+/// Whether a configuration has a plugin.
+fn has_plugins(cni: &Cni) -> bool {
+    cni.files.values().flatten().any(|file| match &file.reading {
+        Contents::Plugins(plugins) => !plugins.is_empty(),
+        Contents::Unread(_) | Contents::Invalid(_) | Contents::Template(_) => false,
+    })
 }
 
 /// A pattern over sysctls with `/` between the components. The first separator decides, as for a key.

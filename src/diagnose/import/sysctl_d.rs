@@ -10,8 +10,9 @@ use netkeel_host::sysctl_d::parse::Entry;
 use netkeel_host::sysctl_d::reader::Judge;
 use netkeel_host::sysctl_d::settings::Settings;
 
-/// Adds the selected settings. A line that no document can declare becomes a note.
-pub fn add(files: &Files, selection: &Selection, draft: &mut Draft) {
+/// Adds the selected settings. A line that no document can declare becomes a note. Returns the selected keys that the
+/// files set.
+pub fn add(files: &Files, selection: &Selection, draft: &mut Draft) -> BTreeSet<SysctlKey> {
     for file in files.dropins.iter().chain(&files.sysctl_conf) {
         if let Content::Unreadable(why) = &file.content {
             draft.note(format!("{}: {why}", files.path(file)));
@@ -85,6 +86,7 @@ pub fn add(files: &Files, selection: &Selection, draft: &mut Draft) {
             _ => draft.note(format!("{place}: the kernel does not accept the value of {key}")),
         }
     }
+    seen
 }
 
 /// The file that has a line, and its number.

@@ -4,11 +4,15 @@ use crate::import::import;
 use crate::import::selection::Selection;
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sandbox::Sandbox;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::pod::PodEnd;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::sources::Sources;
 
 fn host(pods: u32) -> Snapshot {
     let mut host = Snapshot::empty(Netns::CURRENT);
@@ -93,4 +97,88 @@ fn a_host_with_a_thousand_pods_takes_few_lines() {
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
+}
+
+/// Text that would end a value, an entry or a comment of YAML.
+fn hostile() -> impl Strategy<Value = String> {
+    let parts = [
+        "dummy",
+        " }",
+        ", mtu: 1500",
+        "\n",
+        "prune: true",
+        "owner: evil",
+        "#",
+        "\"",
+        "'",
+        "\\",
+        "\r",
+        "\u{85}",
+        "\u{2028}",
+        "*",
+        "&a",
+        "!",
+        "{",
+        "]",
+        ": ",
+        "- ",
+        "\0",
+        "\u{1b}[31m",
+        "\t",
+        "no",
+    ];
+    proptest::collection::vec(proptest::sample::select(parts.to_vec()), 0..7).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_kind_driver_or_name_adds_a_key(
+        kind in hostile(),
+        driver in hostile(),
+        from in hostile(),
+        names in proptest::collection::vec("[a-z{}#\"'\\\\,:*&!-]{1,12}", 1..4),
+    ) {
+        let mut host = host(0);
+        for (number, stem) in names.iter().enumerate() {
+            for end in 0..4 {
+                let Ok(name) = format!("{stem}{end}").parse() else { continue };
+                let link = Link {
+                    index: u32::try_from(100 + number * 4 + end).unwrap(),
+                    kind: Some(kind.as_str().into()),
+                    driver: Some(driver.as_str().into()),
+                    mtu: 1500,
+                    min_mtu: 68,
+                    max_mtu: 65535,
+                    ..Link::default()
+                };
+                host.links.insert(name, link.into());
+            }
+        }
+        let text = import(&host, &from, &Selection::default()).unwrap();
+        let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+        let node = sources.load("import.yaml", text.clone().into_bytes(), None, &mut diagnostics);
+        prop_assert!(diagnostics.is_empty(), "{diagnostics:?}\n{text}");
+        let node = node.unwrap();
+        let keys: Vec<&str> = node.entries().iter().map(|entry| entry.key.as_str()).collect();
+        prop_assert_eq!(keys, ["version", "persist", "link"], "{}", text);
+    }
+}
+
+#[test]
+fn the_kind_of_a_rule_is_in_quotes_unless_it_is_a_word() {
+    let mut host = host(0);
+    for index in 100..103 {
+        let link = Link {
+            index,
+            kind: Some("dummy }, mtu: 1500 }\nprune: true\nowner: evil\n#".into()),
+            mtu: 1500,
+            min_mtu: 68,
+            max_mtu: 65535,
+            ..Link::default()
+        };
+        host.links
+            .insert(format!("d{index}").parse().unwrap(), link.into());
+    }
+    let text = import(&host, "host", &Selection::default()).unwrap();
+    assert!(!text.contains("\nprune:") && !text.contains("\nowner:"), "{text}");
 }

@@ -1,9 +1,11 @@
 //! A change without the host and without the names of matched objects. Hosts whose changes have equal classes are
 //! one group.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use netkeel_core::fact::{Field, Object, Value};
+use netkeel_plan::loss::LossKind;
 use netkeel_plan::plan::groups::pattern;
 
 /// The objects of a class.
@@ -94,11 +96,11 @@ pub enum After {
     Value(Value),
     /// It is removed.
     Absent,
-    /// The new document no longer declares it. It keeps its value, and netkeel no longer corrects it.
-    Kept,
-    /// The new document no longer declares it and has `prune: true`: it gets the value from before netkeel, if the
+    /// The new document does not declare it. It keeps its value, and netkeel no longer corrects it.
+    NoLongerDeclared,
+    /// The new document does not declare it and has `prune: true`: it gets the value from before netkeel, if the
     /// host's ledger has one.
-    Restored,
+    GivenBack,
 }
 
 /// The change of a field.
@@ -123,11 +125,16 @@ pub struct Class {
     pub changes: Vec<FieldChange>,
     /// A device is deleted, also to make another one in its place.
     pub destroys: bool,
-    /// The undo of a write does not restore everything.
-    pub loses: bool,
+    /// The kinds of state that the undo of the writes does not restore.
+    pub losses: BTreeSet<LossKind>,
 }
 
 impl Class {
+    /// Whether the undo of a write does not restore everything.
+    pub fn loses(&self) -> bool {
+        !self.losses.is_empty()
+    }
+
     /// The class with old values that may differ.
     pub(super) fn without_before(&self) -> Self {
         let mut shape = self.clone();

@@ -37,8 +37,10 @@ pub type Range = Option<(i64, i64)>;
 pub struct Effect {
     /// An object's changes, in the order of the changes of the class.
     pub examples: Vec<Example>,
-    /// State that the undo of the object's writes does not restore.
+    /// State that the undo of the writes to the example does not restore.
     pub losses: Vec<Loss>,
+    /// Another object loses other state of the same kinds.
+    pub losses_vary: bool,
     /// The old values of each change; the class has them unless they vary.
     pub(super) ranges: Vec<Range>,
     /// The smallest and the largest number of objects on a host.
@@ -60,6 +62,7 @@ impl Effect {
         Effect {
             examples,
             losses,
+            losses_vary: false,
             ranges,
             on_a_host: (1, 1),
             total: 1,
@@ -68,7 +71,8 @@ impl Effect {
     }
 
     /// Adds an object of the same host.
-    pub(super) fn count(&mut self, object: &Object) {
+    pub(super) fn count(&mut self, object: &Object, losses: &[Loss]) {
+        self.losses_vary |= self.losses != losses;
         self.total += 1;
         self.on_a_host = (self.total, self.total);
         self.spread(object, object);
@@ -97,6 +101,7 @@ impl Effect {
     }
 
     fn widen(&mut self, other: &Effect) {
+        self.losses_vary |= other.losses_vary || self.losses != other.losses;
         for (range, with) in self.ranges.iter_mut().zip(&other.ranges) {
             *range = range.zip(*with).map(|((a, b), (c, d))| (a.min(c), b.max(d)));
         }

@@ -14,6 +14,9 @@ const ERRORS: usize = 20;
 /// A group is an outlier if there is a group with at least this many times as many hosts.
 const OUTLIER: usize = 4;
 
+/// The most characters of an error that are kept. A snapshot of another program may have an error of any length.
+const LONGEST_ERROR: usize = 300;
+
 /// Why a host has no change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unplanned {
@@ -25,6 +28,8 @@ pub enum Unplanned {
     Snapshot,
     /// The inventory has no document for it.
     Document,
+    /// The inventory names it, and it has no snapshot.
+    Missing,
 }
 
 /// Hosts that cannot be planned for the same reason.
@@ -58,10 +63,10 @@ impl Fleet {
     }
 
     /// Adds a host that cannot be planned.
-    pub fn fail(&mut self, host: &str, stage: Option<Stage>, why: Unplanned, error: String) {
+    pub fn fail(&mut self, host: &str, stage: Option<Stage>, why: Unplanned, error: &str) {
         let failures = self.unplanned.entry(why).or_default();
         failures.hosts.add(host, stage);
-        failures.note(host.to_owned(), error);
+        failures.note(host.to_owned(), cut(error));
     }
 
     /// Adds the hosts of another part of the fleet.
@@ -107,6 +112,14 @@ impl Failures {
         if self.errors.len() > ERRORS {
             self.errors.pop_last();
         }
+    }
+}
+
+/// The beginning of an error.
+fn cut(error: &str) -> String {
+    match error.char_indices().nth(LONGEST_ERROR) {
+        Some((end, _)) => format!("{}...", error.get(..end).unwrap_or_default()),
+        None => error.to_owned(),
     }
 }
 
@@ -165,6 +178,7 @@ fn merge_small(groups: BTreeMap<Key, Group>) -> Vec<Group> {
     let shape = |key: &Key| Key {
         classes: key.classes.iter().map(Class::without_before).collect(),
         codes: key.codes.clone(),
+        parts: key.parts.clone(),
     };
     let mut shapes: BTreeMap<Key, usize> = BTreeMap::new();
     for key in groups.keys() {

@@ -1,12 +1,14 @@
 //! Hosts with the same change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::review::class::Class;
 use crate::review::effect::{Effect, Effects};
+use crate::review::found::Found;
 use crate::review::host::HostChange;
 use crate::review::names::Names;
-use netkeel_core::finding::{Code, Finding, Severity};
+use netkeel_core::finding::{Code, Severity};
+use netkeel_document::document::part::Part;
 
 /// Where the inventory puts a host in the order of a rollout: its number in the list of stages.
 pub type Stage = usize;
@@ -46,17 +48,16 @@ impl Hosts {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub classes: Vec<Class>,
-    pub codes: Vec<Code>,
+    pub codes: BTreeSet<Code>,
+    pub parts: BTreeSet<Part>,
 }
 
 impl Key {
     pub(super) fn of(change: &HostChange) -> Self {
-        let mut codes: Vec<Code> = change.findings.iter().map(|finding| finding.code).collect();
-        codes.sort();
-        codes.dedup();
         Key {
             classes: change.effects.keys().cloned().collect(),
-            codes,
+            codes: change.findings.iter().map(|finding| finding.code).collect(),
+            parts: change.parts.clone(),
         }
     }
 }
@@ -81,8 +82,10 @@ pub struct Group {
     pub hosts: Hosts,
     /// The objects that change.
     pub effects: Effects,
-    /// The new findings of the first host. Those of the others have the same codes.
-    pub findings: Vec<Finding>,
+    /// The new findings of the hosts, by code. Each host has a finding of each code.
+    pub findings: BTreeMap<Code, Found>,
+    /// Parts of the document that change and are no facts of the hosts.
+    pub parts: BTreeSet<Part>,
 }
 
 impl Group {
@@ -92,7 +95,8 @@ impl Group {
         Group {
             hosts,
             effects: change.effects,
-            findings: change.findings,
+            findings: Found::of(host, change.findings),
+            parts: change.parts,
         }
     }
 
@@ -102,8 +106,8 @@ impl Group {
         for (effect, with) in self.effects.values_mut().zip(other.effects.into_values()) {
             effect.add(with, earlier);
         }
-        if earlier {
-            self.findings = other.findings;
+        for (code, found) in other.findings {
+            self.findings.entry(code).or_default().extend(found);
         }
         self.hosts.extend(other.hosts);
     }
@@ -111,12 +115,12 @@ impl Group {
     /// The risk of the worst write or finding.
     pub fn risk(&self) -> Risk {
         let effects = self.effects.keys().map(|class| match class {
-            Class { destroys: true, .. } => Risk::Destroys,
-            Class { loses: true, .. } => Risk::Loses,
-            Class { .. } => Risk::None,
+            class if class.destroys => Risk::Destroys,
+            class if class.loses() => Risk::Loses,
+            _ => Risk::None,
         });
-        let findings = self.findings.iter();
-        let findings = findings.map(|finding| Risk::Finding(finding.code.severity()));
+        let codes = self.findings.keys();
+        let findings = codes.map(|code| Risk::Finding(code.severity()));
         effects.chain(findings).min().unwrap_or(Risk::None)
     }
 
@@ -126,7 +130,7 @@ impl Group {
         let mut shown: Vec<(&Class, &Effect)> = self.effects.iter().collect();
         shown.sort_by_key(|(class, effect)| {
             let named = class.subject.named().is_none();
-            (!class.destroys, !class.loses, named, usize::MAX - effect.total)
+            (!class.destroys, !class.loses(), named, usize::MAX - effect.total)
         });
         shown
     }

@@ -15,11 +15,12 @@ use crate::review::effect::{Effect, Effects, Example, Line, range};
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::finding::Finding;
 use netkeel_document::document::Document;
+use netkeel_document::document::part::Part;
 use netkeel_document::want::{Origin, Want};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_plan::goal::planned::Planned;
-use netkeel_plan::loss::Loss;
+use netkeel_plan::loss::{Loss, LossKind};
 use netkeel_plan::plan::Drift;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::report::location::Locator;
@@ -43,13 +44,15 @@ pub struct HostChange {
     /// The objects that change, by class.
     pub effects: Effects,
     /// Findings on the new document's plan that the old one's does not have.
-    pub findings: Vec<Finding>,
+    pub findings: BTreeSet<Finding>,
+    /// Parts of the document that change and are no facts of the host.
+    pub parts: BTreeSet<Part>,
 }
 
 impl HostChange {
     /// Whether the change has no effect on the host.
     pub fn is_empty(&self) -> bool {
-        self.effects.is_empty() && self.findings.is_empty()
+        self.effects.is_empty() && self.findings.is_empty() && self.parts.is_empty()
     }
 }
 
@@ -72,8 +75,9 @@ pub fn change(old: Version<'_>, new: Version<'_>, host: &Snapshot) -> Result<Hos
     let settled = settled.as_ref().unwrap_or(host);
     let mut after = planned(new.document, settled).map_err(Refused::New)?;
     let known: BTreeSet<&Finding> = before.plan.findings.iter().collect();
-    let mut findings = std::mem::take(&mut after.plan.findings);
-    findings.retain(|finding| !known.contains(finding));
+    let findings = std::mem::take(&mut after.plan.findings);
+    let findings = findings.into_iter().filter(|finding| !known.contains(finding));
+    let findings = findings.collect();
     let mut collected = Collected {
         effects: Effects::new(),
         risks: risks(&after),
@@ -87,6 +91,7 @@ pub fn change(old: Version<'_>, new: Version<'_>, host: &Snapshot) -> Result<Hos
     Ok(HostChange {
         effects: fold(collected.effects),
         findings,
+        parts: old.document.changed_parts(new.document),
     })
 }
 
@@ -183,7 +188,11 @@ fn of_undeclared<'a>(fact: &'a Fact, want: &'a Want, prunes: bool) -> Change<'a>
     Change {
         fact,
         before: Before::Value(want.value.clone()),
-        after: if prunes { After::Restored } else { After::Kept },
+        after: if prunes {
+            After::GivenBack
+        } else {
+            After::NoLongerDeclared
+        },
         origin: &want.origin,
         is_old: true,
     }
@@ -226,15 +235,15 @@ impl Collected<'_> {
         let risk = self.risks.remove(object).unwrap_or_default();
         // A tunnel that netkeel made goes with its declaration.
         let pruned =
-            |change: &Change<'_>| change.after == After::Restored && change.fact.field == Field::Kind;
+            |change: &Change<'_>| change.after == After::GivenBack && change.fact.field == Field::Kind;
         let class = Class {
             subject: Subject::of(object, found),
             destroys: risk.destroys || changes.iter().any(pruned),
-            loses: !risk.losses.is_empty(),
+            losses: kinds(&risk.losses),
             changes: changes.iter().map(|change| field_change(change, found)).collect(),
         };
         if let Some(effect) = self.effects.get_mut(&class) {
-            effect.count(object);
+            effect.count(object, &risk.losses);
             return;
         }
         let ranges = changes.iter().map(|change| range(old_value(change))).collect();
@@ -250,7 +259,7 @@ impl Collected<'_> {
             let class = Class {
                 subject: Subject::Named(object.clone()),
                 destroys: risk.destroys,
-                loses: !risk.losses.is_empty(),
+                losses: kinds(&risk.losses),
                 changes: Vec::new(),
             };
             let effect = Effect::new(&object, Vec::new(), risk.losses, Vec::new());
@@ -278,6 +287,10 @@ impl Collected<'_> {
             derivation: change.origin.derivation.clone().filter(|_| !change.is_old),
         }
     }
+}
+
+fn kinds(losses: &[Loss]) -> BTreeSet<LossKind> {
+    losses.iter().map(Loss::kind).collect()
 }
 
 fn old_value<'a>(change: &'a Change<'_>) -> Option<&'a Value> {

@@ -1,5 +1,7 @@
 //! The inventory of a fleet: which layers of a document a host gets, and its stage of a rollout.
 
+use std::collections::BTreeMap;
+
 use crate::review::group::Stage;
 use netkeel_core::text::glob::Glob;
 use netkeel_core::text::suggest::suggest;
@@ -103,6 +105,16 @@ impl Inventory {
         Some(self.stages.len() - 1)
     }
 
+    /// The hosts that entries name exactly, with their stages.
+    pub fn exact(&self) -> BTreeMap<String, Option<Stage>> {
+        let entries = self.entries.iter().filter_map(|entry| entry.hosts.exact());
+        let named = entries.filter_map(|host| {
+            let stage = self.entry(&host)?.1.stage;
+            Some((host, stage))
+        });
+        named.collect()
+    }
+
     /// The entry of a host, with its number.
     pub fn entry(&self, host: &str) -> Option<(usize, &Entry)> {
         let mut entries = self.entries.iter().enumerate();
@@ -195,6 +207,10 @@ mod tests {
         let layers = inventory.entries[1].layers.as_deref().unwrap();
         assert_eq!(layers, ["base.yaml", "role/k8s.yaml"]);
         assert_eq!(inventory.stages, ["canary"]);
+        assert_eq!(
+            inventory.exact(),
+            BTreeMap::from([("k8s1001".to_owned(), Some(0))])
+        );
     }
 
     #[test]

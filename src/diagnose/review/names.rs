@@ -59,8 +59,8 @@ impl Names {
                 self.insert(around.clone(), first, last);
             }
         }
-        self.count += other.dropped;
-        self.dropped += other.dropped;
+        self.count = self.count.saturating_add(other.dropped);
+        self.dropped = self.dropped.saturating_add(other.dropped);
         self.least = match (self.least.take(), other.least) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -68,8 +68,12 @@ impl Names {
     }
 
     fn insert(&mut self, around: Around, mut first: u64, mut last: u64) {
-        let hosts = usize::try_from((last - first).saturating_add(1)).unwrap_or(usize::MAX);
-        self.count += hosts;
+        let hosts = members(first, last);
+        self.count = self.count.saturating_add(hosts);
+        if self.kept >= MOST && !self.ranges.contains_key(&around) {
+            self.dropped = self.dropped.saturating_add(hosts);
+            return;
+        }
         let ranges = self.ranges.entry(around).or_default();
         if let Some((&start, &end)) = ranges.range(..first).next_back()
             && end.checked_add(1) == Some(first)
@@ -86,8 +90,7 @@ impl Names {
             last = end;
         }
         if self.kept >= MOST {
-            let merged = usize::try_from((last - first).saturating_add(1)).unwrap_or(usize::MAX);
-            self.dropped += merged;
+            self.dropped = self.dropped.saturating_add(hosts);
             return;
         }
         ranges.insert(first, last);
@@ -96,9 +99,31 @@ impl Names {
 
     /// The names, with ranges, in order.
     pub fn folded(&self) -> Vec<String> {
-        let ranges = self.ranges.iter().filter(|(_, ranges)| !ranges.is_empty());
-        ranges.map(|(around, ranges)| folded(around, ranges)).collect()
+        self.folded_within(usize::MAX).map(|folded| folded.text).collect()
     }
+
+    /// The names, with ranges, in order. Ranges that do not fit into a text of `longest` bytes are left out; each text
+    /// has at least one range.
+    pub fn folded_within(&self, longest: usize) -> impl Iterator<Item = Folded> {
+        let all = self.ranges.iter();
+        all.map(move |(around, ranges)| folded(around, ranges, longest))
+    }
+}
+
+/// Names that differ in a number only, as one text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folded {
+    /// The names, with ranges.
+    pub text: String,
+    /// The number of hosts.
+    pub count: usize,
+    /// The number of hosts that are not in the text.
+    pub left_out: usize,
+}
+
+/// The number of hosts of a range.
+fn members(first: u64, last: u64) -> usize {
+    usize::try_from(last.saturating_sub(first).saturating_add(1)).unwrap_or(usize::MAX)
 }
 
 /// A name, its number and the rest. The number is the last one before the first dot, or the last one.
@@ -132,23 +157,35 @@ fn digits(text: &str) -> Option<(usize, usize)> {
     Some((start, end))
 }
 
-fn folded(around: &Around, ranges: &BTreeMap<u64, u64>) -> String {
+fn folded(around: &Around, ranges: &BTreeMap<u64, u64>, longest: usize) -> Folded {
     let Around { before, width, after } = around;
     let (width, mut list) = (*width, String::new());
-    if width == 0 {
-        return before.clone();
-    }
+    let (mut count, mut left_out) = (0_usize, 0_usize);
     for (first, last) in ranges {
-        let comma = if list.is_empty() { "" } else { "," };
-        let _ = match first == last {
-            true => write!(list, "{comma}{first:0width$}"),
-            false => write!(list, "{comma}{first:0width$}-{last:0width$}"),
+        let hosts = members(*first, *last);
+        count = count.saturating_add(hosts);
+        let range = match first == last {
+            true => format!("{first:0width$}"),
+            false => format!("{first:0width$}-{last:0width$}"),
         };
+        let is_full = before.len() + list.len() + range.len() + after.len() > longest;
+        if !list.is_empty() && (left_out > 0 || is_full) {
+            left_out = left_out.saturating_add(hosts);
+            continue;
+        }
+        let comma = if list.is_empty() { "" } else { "," };
+        let _ = write!(list, "{comma}{range}");
     }
     let single = ranges.len() == 1 && ranges.iter().all(|(first, last)| first == last);
-    match single {
-        true => format!("{before}{list}{after}"),
-        false => format!("{before}[{list}]{after}"),
+    let text = match (width, single) {
+        (0, _) => before.clone(),
+        (_, true) => format!("{before}{list}{after}"),
+        (_, false) => format!("{before}[{list}]{after}"),
+    };
+    Folded {
+        text,
+        count,
+        left_out,
     }
 }
 
@@ -221,5 +258,32 @@ mod tests {
         let mut many = Names::default();
         (0..MOST as u64 * 4).for_each(|number| many.add(&format!("k{:08}", number * 2)));
         assert_eq!((many.count(), many.dropped()), (MOST * 4, MOST * 3));
+    }
+
+    #[test]
+    fn names_that_are_not_kept_take_no_memory() {
+        let mut many = Names::default();
+        (0..MOST * 2)
+            .for_each(|number| many.add(&format!("k{}x", "a".repeat(number % 97) + &number.to_string())));
+        (0..MOST * 2).for_each(|number| many.add(&format!("{number}-of-its-own-{number}.z{number}")));
+        assert!(many.ranges.len() <= MOST, "{}", many.ranges.len());
+        assert!(many.ranges.values().all(|ranges| !ranges.is_empty()));
+        assert_eq!(many.count(), MOST * 4);
+    }
+
+    #[test]
+    fn a_long_list_of_ranges_is_cut_and_its_hosts_are_counted() {
+        let all: Vec<String> = (0..50).map(|number| format!("k{}", 100 + number * 2)).collect();
+        let all = names(&all.iter().map(String::as_str).collect::<Vec<_>>());
+        let cut: Vec<Folded> = all.folded_within(12).collect();
+        let [one] = &cut[..] else { panic!("{cut:?}") };
+        assert_eq!(
+            (one.text.as_str(), one.count, one.left_out),
+            ("k[100,102,104]", 50, 47)
+        );
+        // Brackets in a name are not ranges.
+        let odd = names(&["x1[0-18446744073709551615]", "y[a,b]"]);
+        let counts: Vec<usize> = odd.folded_within(4).map(|one| one.count + one.left_out).collect();
+        assert_eq!(counts, [1, 1]);
     }
 }

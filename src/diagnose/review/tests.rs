@@ -124,11 +124,11 @@ fn a_fact_that_is_no_longer_declared_is_kept_or_restored() {
     let gone = with(&[("sysctl:\n  net.core.rmem_max: 212992\n", "")]);
     let change = changed(OLD, &gone, &host);
     let (class, effect) = only(&change);
-    assert_eq!(class.changes[0].after, After::Kept);
+    assert_eq!(class.changes[0].after, After::NoLongerDeclared);
     let line = effect.examples[0].line.as_ref().unwrap();
     assert_eq!((line.number, line.is_old), (4, true));
     let pruned = changed(OLD, &gone.replace("persist", "prune: true\npersist"), &host);
-    assert_eq!(only(&pruned).0.changes[0].after, After::Restored);
+    assert_eq!(only(&pruned).0.changes[0].after, After::GivenBack);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn the_greatest_risk_is_first() {
     for (name, host) in &hosts {
         fleet.add(name, Some(0), changed(OLD, &new, host));
     }
-    fleet.fail("c", None, Unplanned::Snapshot, "field `links`".to_owned());
+    fleet.fail("c", None, Unplanned::Snapshot, "field `links`");
     let review = fleet.review();
     let first: Vec<Option<&str>> = review
         .groups
@@ -240,4 +240,77 @@ fn a_document_that_is_refused_on_a_host_says_which() {
     let same = "version: 1\n";
     assert!(matches!(try_change(same, new, &host), Err(Refused::New(_))));
     assert!(matches!(try_change(new, same, &host), Err(Refused::Old(_))));
+}
+
+/// A host whose eth1 has this IPv6 address.
+fn with_address(address: &str) -> Snapshot {
+    let mut json = serde_json::to_value(host(&[], &[])).unwrap();
+    json["links"]["eth1"] = serde_json::json!({
+        "index": 3, "mtu": 1500, "min_mtu": 68, "max_mtu": 65535, "up": true, "rp_filter": 0, "forwarding": 1,
+        "forwarding6": 0, "disable_ipv6": 0, "addresses": [address]
+    });
+    Snapshot::from_json(&json.to_string()).unwrap()
+}
+
+#[test]
+fn losses_of_one_host_are_not_those_of_all() {
+    let new = "version: 1\npersist: false\nlink: { eth1: { mtu: 1200 } }\n";
+    let old = "version: 1\npersist: false\nlink: { eth1: { mtu: 1500 } }\n";
+    let hosts = |addresses: [&str; 3]| -> Vec<(String, Snapshot)> {
+        let numbered = addresses.iter().enumerate();
+        numbered
+            .map(|(number, address)| (format!("h{}", number + 1), with_address(address)))
+            .collect()
+    };
+    let varied = reviewed(
+        old,
+        new,
+        &hosts(["2001:db8::1/64", "2001:db8::2/64", "2001:db8::3/64"]),
+        2,
+    );
+    assert_eq!(varied.groups.len(), 1);
+    let group = &varied.groups[0];
+    let effect = group.effects.values().next().unwrap();
+    assert!(effect.losses_vary, "{effect:?}");
+    assert!(
+        effect.losses[0].to_string().contains("2001:db8::1/64"),
+        "{effect:?}"
+    );
+    // The finding names the address: each host has its own.
+    let found = group
+        .findings
+        .values()
+        .map(|found| (found.kept.len(), found.total));
+    assert_eq!(found.collect::<Vec<_>>(), [(3, 3)]);
+    let same = reviewed(old, new, &hosts(["2001:db8::1/64"; 3]), 2);
+    let effect = same.groups[0].effects.values().next().unwrap();
+    assert!(!effect.losses_vary, "{effect:?}");
+    // Hosts that lose other kinds of state are another group.
+    let kinds = reviewed(
+        old,
+        new,
+        &hosts(["2001:db8::1/64", "2001:db8::2/64", "fe80::1/64"]),
+        1,
+    );
+    assert_eq!(kinds.groups.len(), 2, "{kinds:?}");
+}
+
+#[test]
+fn a_part_of_the_document_that_is_no_fact_is_a_change() {
+    let old = "version: 1\npersist: false\n";
+    let new = "version: 1\npersist: false\nprune: true\nprobes: { db: { path_mtu: 192.0.2.7 } }\n";
+    let change = changed(old, new, &host(&[], &[]));
+    assert!(change.effects.is_empty() && !change.is_empty(), "{change:?}");
+    let parts: Vec<String> = change.parts.iter().map(ToString::to_string).collect();
+    assert_eq!(parts, ["prune", "probes.db"]);
+    let review = reviewed(old, new, &[("a".to_owned(), host(&[], &[]))], 1);
+    assert_eq!((review.changed(), review.groups[0].parts.len()), (1, 2));
+}
+
+#[test]
+fn an_error_of_any_length_is_cut() {
+    let mut fleet = Fleet::default();
+    fleet.fail("a", None, Unplanned::Snapshot, &"\u{e9}".repeat(100_000));
+    let error = &fleet.unplanned[&Unplanned::Snapshot].errors["a"];
+    assert_eq!(error.chars().count(), 303);
 }

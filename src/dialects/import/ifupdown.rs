@@ -25,7 +25,7 @@ const STANZAS: [&str; 8] = [
     "no-auto-down",
 ];
 
-/// What the commands of all files make.
+/// The tunnels that the commands of all files make.
 #[derive(Default)]
 struct Tunnels {
     names: BTreeSet<String>,
@@ -170,13 +170,21 @@ fn option(
         "mtu" => into.set_link(&Target::of_name(&name), ("mtu", value(rest)), span),
         "up" | "pre-up" | "post-up" => {
             let commands = rest.replace("${IFACE}", &name).replace("$IFACE", &name);
-            for command in commands.split([';']).flat_map(|part| part.split("&&")) {
-                let command = command.split("||").next().unwrap_or_default().trim();
-                if !command.is_empty() && !run(command, &name, span, tunnels, into) {
-                    into.note(
-                        span,
-                        &format!("{name}: netkeel does not manage `{word} {command}`"),
-                    );
+            for list in lists(&commands) {
+                // Whether a command runs whatever the others return.
+                let mut is_certain = true;
+                for (operator, command) in chain(list) {
+                    if operator == Some(Operator::Or) && ["true", ":"].contains(&command) {
+                        continue;
+                    }
+                    is_certain &= operator != Some(Operator::Or) && is_plain(&commands);
+                    is_certain = is_certain && run(command, &name, span, tunnels, into);
+                    if !is_certain {
+                        into.note(
+                            span,
+                            &format!("{name}: netkeel does not manage `{word} {command}`"),
+                        );
+                    }
                 }
             }
         }
@@ -190,6 +198,53 @@ fn option(
             }
         }
     }
+}
+
+/// The operator before a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operator {
+    And,
+    Or,
+}
+
+/// The lists of commands between semicolons.
+fn lists(text: &str) -> impl Iterator<Item = &str> {
+    text.split(';').map(str::trim).filter(|list| !list.is_empty())
+}
+
+/// The commands of a list with the operators before them.
+fn chain(list: &str) -> Vec<(Option<Operator>, &str)> {
+    let mut chain = Vec::new();
+    let (mut rest, mut operator) = (list, None);
+    loop {
+        let next = [("&&", Operator::And), ("||", Operator::Or)];
+        let found = next.map(|(text, operator)| (rest.split_once(text), operator));
+        let first = found
+            .into_iter()
+            .filter_map(|(split, next)| split.map(|split| (split, next)))
+            .min_by_key(|((command, _), _)| command.len());
+        let command = first.map_or(rest, |((command, _), _)| command).trim();
+        if !command.is_empty() {
+            chain.push((operator, command));
+        }
+        match first {
+            Some(((_, after), next)) => (rest, operator) = (after, Some(next)),
+            None => return chain,
+        }
+    }
+}
+
+/// Whether every list runs, with the words that the text has: no variables, compound commands or `exit`.
+fn is_plain(text: &str) -> bool {
+    const COMPOUND: [&str; 14] = [
+        "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "case", "{", "(", "exit", "exec",
+    ];
+    let first = |command: &str| {
+        let word = command.split_whitespace().next().unwrap_or_default();
+        COMPOUND.contains(&word) || word.starts_with('(')
+    };
+    !text.contains(['$', '`'])
+        && !lists(text).any(|list| chain(list).iter().any(|(_, command)| first(command)))
 }
 
 /// Takes over what a command does. False if it does something that netkeel does not manage.

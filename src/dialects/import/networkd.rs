@@ -1,13 +1,16 @@
 //! systemd-networkd: MTUs, reverse path filters and metrics of routes of `.network` files, tunnels with `External=`
 //! of `.netdev` files, and MTUs and queue lengths of `.link` files.
 
-use std::collections::BTreeMap;
+mod matching;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use netkeel_document::draft::{SYSCTL, TUNNEL, quoted};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::span::Span;
 
-use crate::import::{Importer, Route, Target, Text, bytes, is_pattern, label, value};
+use crate::import::networkd::matching::{Earlier, Match};
+use crate::import::{Importer, Route, Target, Text, bytes, value};
 
 /// A section of a file. A name can occur several times.
 struct Section {
@@ -34,28 +37,67 @@ impl Section {
 
 pub(super) fn read(files: &[Text], into: &mut Importer<'_>, diagnostics: &mut Diagnostics) {
     let mut parsed: Vec<(&Text, Vec<Section>)> = Vec::new();
-    for file in files {
+    for file in in_order(files, into) {
         parsed.push((file, sections(file, diagnostics)));
     }
+    let of_kind = |end: &'static str| parsed.iter().filter(move |(file, _)| file.name.ends_with(end));
     // The tunnels first: a .network file has their addresses.
-    let mut tunnels = BTreeMap::new();
-    for (file, sections) in &parsed {
-        if file.name.ends_with(".netdev") {
-            netdev(sections, &mut tunnels, into);
+    let (mut tunnels, mut made) = (BTreeMap::new(), BTreeSet::new());
+    for (_, sections) in of_kind(".netdev") {
+        netdev(sections, &mut tunnels, &mut made, into);
+    }
+    // A .network file overrides a .link file.
+    let (mut earlier, mut renamed) = (Earlier::default(), BTreeSet::new());
+    for (file, sections) in of_kind(".link") {
+        link(file, sections, &mut earlier, &mut renamed, into);
+    }
+    let mut earlier = Earlier::default();
+    for (file, sections) in of_kind(".network") {
+        network(file, sections, &tunnels, &mut earlier, into);
+    }
+    for (file, _) in &parsed {
+        let is_known = [".netdev", ".link", ".network"]
+            .iter()
+            .any(|end| file.name.ends_with(end));
+        if let (false, Some(line)) = (is_known, file.lines.first()) {
+            into.note(line.span, "neither a .network, a .netdev nor a .link file");
         }
     }
-    for (file, sections) in &parsed {
-        match file.name.rsplit_once('.').map(|(_, end)| end) {
-            Some("netdev") => {}
-            Some("network") => network(sections, &tunnels, into),
-            Some("link") => link(sections, into),
-            _ => {
-                if let Some(line) = file.lines.first() {
-                    into.note(line.span, "neither a .network, a .netdev nor a .link file");
-                }
-            }
+}
+
+/// The directories of systemd, the first one with the highest priority (systemd.network(5)).
+const DIRECTORIES: [&str; 4] = [
+    "/etc/systemd/network/",
+    "/run/systemd/network/",
+    "/usr/local/lib/systemd/network/",
+    "/lib/systemd/network/",
+];
+
+/// The files in the order of their names without directories. Of several files of a name, systemd reads one.
+fn in_order<'a>(files: &'a [Text], into: &mut Importer<'_>) -> Vec<&'a Text> {
+    let priority = |file: &Text| {
+        let found = DIRECTORIES
+            .iter()
+            .position(|directory| file.name.contains(directory));
+        found.unwrap_or_default()
+    };
+    let mut by_name: BTreeMap<&str, &Text> = BTreeMap::new();
+    for file in files {
+        let name = file.name.rsplit('/').next().unwrap_or(&file.name);
+        let (kept, masked) = match by_name.get(name) {
+            Some(known) if priority(known) <= priority(file) => (*known, Some(file)),
+            Some(known) => (file, Some(*known)),
+            None => (file, None),
+        };
+        by_name.insert(name, kept);
+        if let Some(line) = masked.and_then(|masked| masked.lines.first()) {
+            into.note(
+                line.span,
+                &format!("systemd reads {} instead, which has the same name", kept.name),
+            );
         }
     }
+    by_name.into_values().collect()
 }
 
 fn sections(file: &Text, diagnostics: &mut Diagnostics) -> Vec<Section> {
@@ -113,7 +155,12 @@ fn note_others(sections: &[Section], ours: &[(&str, &[&str])], into: &mut Import
 }
 
 /// Collects the names of external tunnels with their modes.
-fn netdev(sections: &[Section], tunnels: &mut BTreeMap<String, Span>, into: &mut Importer<'_>) {
+fn netdev(
+    sections: &[Section],
+    tunnels: &mut BTreeMap<String, Span>,
+    made: &mut BTreeSet<String>,
+    into: &mut Importer<'_>,
+) {
     let of = |name: &str| sections.iter().find(|section| section.name == name);
     let Some(device) = of("NetDev") else {
         if let Some(first) = sections.first() {
@@ -125,13 +172,17 @@ fn netdev(sections: &[Section], tunnels: &mut BTreeMap<String, Span>, into: &mut
         into.note(device.span, "this [NetDev] has no Name=");
         return;
     };
+    if !made.insert(name.value.clone()) {
+        let text = format!("{}: an earlier .netdev file makes it", name.value);
+        into.note(device.span, &text);
+        return;
+    }
     let external = of("Tunnel")
         .and_then(|tunnel| tunnel.last("External"))
         .is_some_and(|setting| is_on(&setting.value));
     let kind = kind.map(|kind| kind.value.as_str()).unwrap_or_default();
-    let mtu = device
-        .last("MTUBytes")
-        .and_then(|setting| Some((bytes(&setting.value)?, setting.span)));
+    let mtu = device.last("MTUBytes");
+    let mtu = mtu.and_then(|setting| Some((size(setting, into)?, setting.span)));
     let tunnel: &[&str] = match kind {
         "ipip" | "ip6tnl" if external => {
             into.set(TUNNEL, &name.value, ("mode", kind.to_owned()), name.span);
@@ -163,70 +214,38 @@ fn netdev(sections: &[Section], tunnels: &mut BTreeMap<String, Span>, into: &mut
     );
 }
 
-/// The interfaces of a `[Match]`. None with a note if netkeel cannot select them.
-fn targets(sections: &[Section], name_key: &str, into: &mut Importer<'_>) -> Option<Vec<Target>> {
-    let mut names: Vec<String> = Vec::new();
-    let mut conditions = Vec::new();
-    let mut at = sections.first()?.span;
-    for section in sections.iter().filter(|section| section.name == "Match") {
-        at = section.span;
-        for setting in section
-            .settings
-            .iter()
-            .filter(|setting| !setting.value.is_empty())
-        {
-            let words: Vec<&str> = setting.value.split_whitespace().collect();
-            let one = match words.as_slice() {
-                [one] if !one.starts_with('!') => Some(*one),
-                _ => None,
-            };
-            let condition = match (setting.key.as_str(), one) {
-                (key, _) if key == name_key && !words.iter().any(|word| word.starts_with('!')) => {
-                    names.extend(words.iter().map(|word| (*word).to_owned()));
-                    continue;
-                }
-                ("MACAddress", Some(mac)) => format!("mac: {}", quoted(&mac.to_ascii_lowercase())),
-                ("PermanentMACAddress", Some(mac)) => {
-                    format!("permanent_mac: {}", quoted(&mac.to_ascii_lowercase()))
-                }
-                ("Driver", Some(driver)) => format!("driver: {}", quoted(driver)),
-                ("Kind", Some(kind)) if !is_pattern(kind) => format!("kind: {}", quoted(kind)),
-                (key, _) => {
-                    let text = format!("netkeel has no condition for {key}={}", setting.value);
-                    into.note(setting.span, &text);
-                    return None;
-                }
-            };
-            conditions.push(condition);
-        }
+/// A number of bytes. None with a note if the text is not a number.
+fn size(setting: &Setting, into: &mut Importer<'_>) -> Option<u64> {
+    let size = bytes(&setting.value);
+    if size.is_none() {
+        let text = format!("{}: `{}` is no number of bytes", setting.key, setting.value);
+        into.note(setting.span, &text);
     }
-    if names.is_empty() && conditions.is_empty() {
-        into.note(at, "this file has no [Match], which finds every interface");
-        return None;
-    }
-    let conditions = conditions.join(", ");
-    if names.is_empty() {
-        return Some(vec![Target {
-            key: label(&conditions),
-            condition: Some(conditions),
-        }]);
-    }
-    let target = |name: &String| {
-        let mut target = Target::of_name(name);
-        if !conditions.is_empty() {
-            target.key = label(&format!("{name} {conditions}"));
-            target.condition = Some(format!("name: {}, {conditions}", quoted(name)));
-        }
-        target
-    };
-    Some(names.iter().map(target).collect())
+    size
 }
 
-fn network(sections: &[Section], tunnels: &BTreeMap<String, Span>, into: &mut Importer<'_>) {
-    let Some(targets) = targets(sections, "Name", into) else {
+fn network(
+    file: &Text,
+    sections: &[Section],
+    tunnels: &BTreeMap<String, Span>,
+    earlier: &mut Earlier,
+    into: &mut Importer<'_>,
+) {
+    let matching = Match::read(sections, "Name", into);
+    let Some(matching) = matching else {
         note_others(sections, &[("Match", &[])], into);
         return;
     };
+    if !matching.is_known() {
+        note_others(sections, &[("Match", &[])], into);
+        earlier.add(&file.name, matching);
+        return;
+    }
+    let targets = earlier.targets(sections, &matching, into);
+    earlier.add(&file.name, matching);
+    if targets.is_empty() {
+        return;
+    }
     let is_tunnel = |target: &Target| tunnels.contains_key(&target.key);
     for section in sections {
         match section.name.as_str() {
@@ -240,10 +259,7 @@ fn network(sections: &[Section], tunnels: &BTreeMap<String, Span>, into: &mut Im
                     rp_filter(&targets, tunnels, setting, into);
                 }
                 if let Some(setting) = section.last("IPv6MTUBytes") {
-                    for target in targets.iter().filter(|target| target.condition.is_none()) {
-                        let key = format!("net/ipv6/conf/{}/mtu", target.key);
-                        into.set(SYSCTL, &key, ("", value(&setting.value)), setting.span);
-                    }
+                    ipv6_mtu(&targets, setting, into);
                 }
                 let addresses: Vec<String> = section
                     .settings
@@ -288,14 +304,24 @@ fn network(sections: &[Section], tunnels: &BTreeMap<String, Span>, into: &mut Im
     note_others(sections, &ours, into);
 }
 
+fn ipv6_mtu(targets: &[Target], setting: &Setting, into: &mut Importer<'_>) {
+    let Some(mtu) = size(setting, into) else { return };
+    for target in targets {
+        if target.condition.is_some() {
+            let text = format!(
+                "{}: IPv6MTUBytes= of a rule: a sysctl names one interface",
+                target.key
+            );
+            into.note(setting.span, &text);
+            continue;
+        }
+        let key = format!("net/ipv6/conf/{}/mtu", target.key);
+        into.set(SYSCTL, &key, ("", mtu.to_string()), setting.span);
+    }
+}
+
 fn mtu(targets: &[Target], tunnels: &BTreeMap<String, Span>, setting: &Setting, into: &mut Importer<'_>) {
-    let Some(mtu) = bytes(&setting.value) else {
-        into.note(
-            setting.span,
-            &format!("`{}` is no number of bytes", setting.value),
-        );
-        return;
-    };
+    let Some(mtu) = size(setting, into) else { return };
     for target in targets {
         match tunnels.contains_key(&target.key) {
             true => into.set(TUNNEL, &target.key, ("mtu", mtu.to_string()), setting.span),
@@ -335,7 +361,11 @@ fn is_on(text: &str) -> bool {
 
 fn route(section: &Section, into: &mut Importer<'_>) {
     let mut route = Route::default();
-    for setting in &section.settings {
+    for setting in section
+        .settings
+        .iter()
+        .filter(|setting| !setting.value.is_empty())
+    {
         let text = &setting.value;
         match setting.key.as_str() {
             "Destination" => route.destination = Some(text.clone()),
@@ -344,11 +374,11 @@ fn route(section: &Section, into: &mut Importer<'_>) {
             "Metric" => route.place.push(("metric", value(text))),
             "MTUBytes" => route
                 .metrics
-                .extend(bytes(text).map(|mtu| ("mtu", mtu.to_string()))),
+                .extend(size(setting, into).map(|mtu| ("mtu", mtu.to_string()))),
             "TCPAdvertisedMaximumSegmentSize" => {
                 route
                     .metrics
-                    .extend(bytes(text).map(|mss| ("advmss", mss.to_string())));
+                    .extend(size(setting, into).map(|mss| ("advmss", mss.to_string())));
             }
             _ => {}
         }
@@ -362,27 +392,53 @@ fn route(section: &Section, into: &mut Importer<'_>) {
     into.add_route(route, section.span);
 }
 
-fn link(sections: &[Section], into: &mut Importer<'_>) {
-    let renamed = sections
+fn link(
+    file: &Text,
+    sections: &[Section],
+    earlier: &mut Earlier,
+    renamed: &mut BTreeSet<String>,
+    into: &mut Importer<'_>,
+) {
+    let Some(matching) = Match::read(sections, "OriginalName", into) else {
+        note_others(sections, &[("Match", &[])], into);
+        return;
+    };
+    let mut targets = earlier.targets(sections, &matching, into);
+    let is_first = !targets.is_empty();
+    let name = sections
         .iter()
         .filter(|section| section.name == "Link")
         .find_map(|section| section.last("Name"));
-    let targets = match renamed {
-        Some(name) => Some(vec![Target {
-            key: name.value.clone(),
-            condition: None,
-        }]),
-        None => targets(sections, "OriginalName", into),
-    };
-    if let Some(targets) = targets {
-        for section in sections.iter().filter(|section| section.name == "Link") {
-            if let Some(setting) = section.last("MTUBytes") {
-                mtu(&targets, &BTreeMap::new(), setting, into);
-            }
-            if let Some(setting) = section.last("TransmitQueueLength") {
-                for target in &targets {
-                    into.set_link(target, ("txqueuelen", value(&setting.value)), setting.span);
-                }
+    match name {
+        // The name selects the interface, whatever the file matches.
+        Some(name) if is_first && renamed.insert(name.value.clone()) => {
+            targets = vec![Target {
+                key: name.value.clone(),
+                condition: None,
+            }];
+        }
+        Some(name) if is_first => {
+            let text = format!("{}: an earlier file gives an interface this name", name.value);
+            into.note(name.span, &text);
+            targets.clear();
+        }
+        None if !matching.is_known() => {
+            targets.clear();
+            note_others(sections, &[("Match", &[])], into);
+        }
+        Some(_) | None => {}
+    }
+    earlier.add(&file.name, matching);
+    if targets.is_empty() {
+        return;
+    }
+    for section in sections.iter().filter(|section| section.name == "Link") {
+        if let Some(setting) = section.last("MTUBytes") {
+            mtu(&targets, &BTreeMap::new(), setting, into);
+        }
+        if let Some(setting) = section.last("TransmitQueueLength") {
+            for target in &targets {
+                into.set_link(target, ("txqueuelen", value(&setting.value)), setting.span);
             }
         }
     }

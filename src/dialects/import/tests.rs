@@ -135,3 +135,197 @@ fn wikimedia() {
         "{broken}"
     );
 }
+
+#[test]
+fn netplan_merges_files_by_the_ids_of_devices() {
+    let base = "network:\n  ethernets:\n    eth0: { match: { macaddress: \"02:00:5e:00:00:01\" }, mtu: 9000 }\n    lan: { match: { name: \"enp*\" }, set-name: lan0 }\n";
+    let site = "network:\n  ethernets:\n    eth0: { mtu: 1400 }\n    lan: { mtu: 1300 }\n";
+    let text = imported(Format::Netplan, &[("01.yaml", base), ("60.yaml", site)]);
+    for line in [
+        "  eth0: { match: { mac: \"02:00:5e:00:00:01\" }, mtu: 1400 }  # 60.yaml:3\n",
+        "  lan0: { mtu: 1300 }  # 60.yaml:4\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(!text.contains("  lan:"), "{text}");
+}
+
+#[test]
+fn the_default_route_of_netplan_has_the_family_of_its_gateway() {
+    let of = |route: &str| {
+        let text = format!("network: {{ ethernets: {{ eth0: {{ routes: [{route}] }} }} }}\n");
+        imported(Format::Netplan, &[("a.yaml", &text)])
+    };
+    let text = of("{ to: default, via: \"2001:db8::1\", mtu: 1400 }");
+    assert!(
+        text.contains("  \"::/0\": { mtu: 1400 }") && !text.contains("  default:"),
+        "{text}"
+    );
+    let text = of("{ to: default, via: 192.0.2.1, mtu: 1400 }");
+    assert!(text.contains("  default: { mtu: 1400 }"), "{text}");
+    let text = of("{ to: default, mtu: 1400 }");
+    assert!(
+        text.contains("its family is not known") && !text.contains("route:"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_wrong_shape_of_netplan_is_an_error() {
+    for (text, message) in [
+        ("network: 7\n", "`network` is not a map"),
+        ("network: { bridges: foo }\n", "`bridges` is not a map"),
+        (
+            "network: { ethernets: { eth0: 7 } }\n",
+            "`ethernets.eth0` is not a map",
+        ),
+        (
+            "network: { ethernets: { eth0: { routes: { to: default } } } }\n",
+            "`routes` is not a list",
+        ),
+        (
+            "network: { ethernets: { eth0: { routes: [default] } } }\n",
+            "this route is not a map",
+        ),
+        (
+            "network: { ethernets: { eth0: { mtu: [1400] } } }\n",
+            "`mtu` is not a number",
+        ),
+        (
+            "network: { ethernets: { eth0: { match: eth0 } } }\n",
+            "`ethernets.eth0.match` is not a map",
+        ),
+    ] {
+        let broken = imported(Format::Netplan, &[("a.yaml", text)]);
+        assert!(
+            broken.contains(message) && broken.contains("a.yaml:1:"),
+            "{text}: {broken}"
+        );
+    }
+}
+
+#[test]
+fn the_first_file_of_networkd_wins() {
+    let sized = |name: &str, mtu: u32| format!("[Match]\nName={name}\n[Link]\nMTUBytes={mtu}\n");
+    let (first, second, third) = (sized("eth0", 9000), sized("eth0 eth1", 1400), sized("eth*", 1300));
+    let text = imported(
+        Format::Networkd,
+        &[
+            ("/usr/lib/systemd/network/20-b.network", &sized("eth1", 1280)),
+            ("/etc/systemd/network/20-b.network", &second),
+            ("/etc/systemd/network/30-c.network", &third),
+            ("/etc/systemd/network/10-a.network", &first),
+        ],
+    );
+    for line in [
+        "  eth0: { mtu: 9000 }  # /etc/systemd/network/10-a.network:4\n",
+        "  eth1: { mtu: 1400 }  # /etc/systemd/network/20-b.network:4\n",
+        "  all-eth: { match: { name: \"eth*\" }, mtu: 1300 }",
+        "/usr/lib/systemd/network/20-b.network:1: systemd reads /etc/systemd/network/20-b.network instead",
+        "20-b.network:1: eth0: /etc/systemd/network/10-a.network matches it first",
+        "30-c.network:1: eth*: /etc/systemd/network/10-a.network comes first and can match the same interfaces",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let link = |queue: u32| format!("[Match]\nDriver=virtio_net\n[Link]\nTransmitQueueLength={queue}\n");
+    let text = imported(Format::Networkd, &[("1.link", &link(7)), ("2.link", &link(8))]);
+    assert!(
+        text.contains("txqueuelen: 7") && !text.contains("txqueuelen: 8"),
+        "{text}"
+    );
+}
+
+#[test]
+fn every_setting_of_networkd_is_declared_or_named() {
+    let of = |text: &str| imported(Format::Networkd, &[("a.network", text)]);
+    let text = of("[Match]\nDriver=virtio_net\n[Network]\nIPv6MTUBytes=1400\n");
+    assert!(text.contains("IPv6MTUBytes= of a rule"), "{text}");
+    let text = of("[Match]\nName=eth0\n[Network]\nIPv6MTUBytes=2K\n");
+    assert!(text.contains("  net.ipv6.conf.eth0.mtu: 2048  "), "{text}");
+    let text = of(
+        "[Match]\nName=eth0\n[Network]\nIPv6MTUBytes=many\n[Route]\nDestination=192.0.2.0/24\nMTUBytes=x\n",
+    );
+    assert!(
+        text.contains("IPv6MTUBytes: `many` is no number of bytes")
+            && text.contains("MTUBytes: `x` is no number of bytes"),
+        "{text}"
+    );
+}
+
+#[test]
+fn labels_of_rules_are_words_and_unique() {
+    let sized = |name: &str, mtu: u32| format!("[Match]\nName={name}\n[Link]\nMTUBytes={mtu}\n");
+    let text = imported(
+        Format::Networkd,
+        &[
+            ("1.network", &sized("en*", 1400)),
+            ("2.network", &sized("en?", 1300)),
+            ("3.network", "[Match]\nDriver=virtio_net\n[Link]\nMTUBytes=1200\n"),
+            ("4.network", &sized("all-en", 1280)),
+        ],
+    );
+    for line in [
+        "  all-en-3: { match: { name: \"en*\" }, mtu: 1400 }",
+        "  all-en-2: { match: { name: \"en?\" }, mtu: 1300 }",
+        "  all-driver-virtio-net: { match: { driver: \"virtio_net\" }, mtu: 1200 }",
+        "  all-en: { mtu: 1280 }",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+#[test]
+fn only_commands_that_run_in_any_case_are_declared() {
+    let of = |command: &str| {
+        let text = format!("iface eth0 inet manual\n    up {command}\n");
+        imported(Format::Ifupdown, &[("interfaces", &text)])
+    };
+    let text = of("ip link set eth0 mtu 9000 || ip link set eth0 mtu 1400");
+    assert!(
+        text.contains("  eth0: { mtu: 9000 }")
+            && text.contains("does not manage `up ip link set eth0 mtu 1400`"),
+        "{text}"
+    );
+    let text = of("ip link set eth0 mtu 9000 || true");
+    assert!(
+        text.contains("mtu: 9000") && !text.contains("Not declared"),
+        "{text}"
+    );
+    for command in [
+        "[ -e /etc/x ] && sysctl -w net.core.rmem_max=1",
+        "test -e /etc/x || sysctl -w net.core.rmem_max=1",
+        "if test -e /etc/x; then date; sysctl -w net.core.rmem_max=1; fi",
+        "sysctl -w net.core.rmem_max=$SIZE",
+        "exit 0; sysctl -w net.core.rmem_max=1",
+    ] {
+        let text = of(command);
+        assert!(
+            !text.contains("sysctl:") && text.contains("does not manage `up sysctl -w"),
+            "{command}: {text}"
+        );
+    }
+    assert!(of("date; sysctl -w net.core.rmem_max=1").contains("  net.core.rmem_max: 1  "));
+}
+
+#[test]
+fn the_last_value_of_a_key_of_hiera_counts() {
+    let on = "profile::lvs::realserver::ipip::enabled: true\n";
+    let of = |last: &str| {
+        imported(
+            Format::WikimediaHiera,
+            &[("common.yaml", on), ("host.yaml", last)],
+        )
+    };
+    let text = of("profile::lvs::realserver::ipip::enabled: false\n");
+    assert!(
+        !text.contains("tunnel:")
+            && text.contains("IPIP is disabled")
+            && text.contains("a later file replaces"),
+        "{text}"
+    );
+    let text = of("profile::lvs::realserver::ipip::enabled: \"%{lookup('ipip')}\"\n");
+    assert!(
+        text.contains("enabled is no boolean") && !text.contains("disabled"),
+        "{text}"
+    );
+}

@@ -2,6 +2,8 @@
 //! filtering, of `profile::lvs::realserver::ipip`, of `profile::lvs::interface_tweaks`, and the MTU in
 //! `kubernetes::clusters`.
 
+use std::collections::BTreeMap;
+
 use netkeel_document::draft::{CNI, LINK, SYSCTL, TUNNEL, quoted};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::{Data, Entry, Node};
@@ -12,18 +14,28 @@ use crate::import::{Importer, scalar, value};
 const IPIP: &str = "profile::lvs::realserver::ipip::";
 
 pub(super) fn read(files: &[Node], into: &mut Importer<'_>, diagnostics: &mut Diagnostics) {
-    // A later file names the cluster of the host.
-    let cluster = files
-        .iter()
-        .rev()
-        .find_map(|file| file.get("profile::kubernetes::cluster_name").and_then(scalar));
-    for file in files {
+    // The value of a key is that of the last file that has it.
+    let mut last: BTreeMap<&str, (usize, &Entry)> = BTreeMap::new();
+    for (number, file) in files.iter().enumerate() {
         if !matches!(file.data, Data::Map(_)) {
             diagnostics.add(file.span, "", "Hiera data are a map of keys and their values");
         }
-        let mut others = Vec::new();
         for entry in file.entries() {
-            match entry.key.as_str() {
+            last.insert(&entry.key, (number, entry));
+        }
+    }
+    let cluster = last
+        .get("profile::kubernetes::cluster_name")
+        .and_then(|(_, entry)| scalar(&entry.value));
+    for (number, file) in files.iter().enumerate() {
+        let (mut others, mut replaced) = (Vec::new(), Vec::new());
+        for entry in file.entries() {
+            let key = entry.key.as_str();
+            if last.get(key).is_some_and(|(last, _)| *last != number) {
+                replaced.push(key);
+                continue;
+            }
+            match key {
                 "profile::base::enable_rp_filter" => rp_filter(entry, into, diagnostics),
                 "profile::lvs::interface_tweaks" => tweaks(&entry.value, into),
                 "kubernetes::clusters" => clusters(&entry.value, cluster.as_deref(), into),
@@ -35,6 +47,10 @@ pub(super) fn read(files: &[Node], into: &mut Importer<'_>, diagnostics: &mut Di
             }
         }
         into.note_keys(file.span, "this file", &others);
+        if !replaced.is_empty() {
+            let text = format!("this file: a later file replaces {}", replaced.join(", "));
+            into.note(file.span, &text);
+        }
     }
 }
 
@@ -91,7 +107,11 @@ fn realserver(parameter: &str, entry: &Entry, into: &mut Importer<'_>) {
                 "the class also sets rp_filter to 0 on the primary interface, which the data do not name",
             );
         }
-        "enabled" => into.note(span, "IPIP is disabled: no tunnels"),
+        "enabled" if entry.value.switch() == Some(false) => into.note(span, "IPIP is disabled: no tunnels"),
+        "enabled" => into.note(
+            span,
+            &format!("{IPIP}enabled is no boolean, so that it is not known whether there are tunnels"),
+        ),
         "ipv4_mss" | "ipv6_mss" | "clamping_enabled" | "interfaces" => into.note(
             span,
             &format!("{IPIP}{parameter}: netkeel does not clamp the MSS; `netkeel mtu` computes an MTU for pods instead"),

@@ -29,7 +29,7 @@ pub fn review(review: &Review, title: Title<'_>, paths: &BTreeMap<usize, Compare
     body.push_str(&figures(&numbers(review)));
     let is_empty = review.groups.is_empty() && review.unplanned.is_empty();
     match is_empty {
-        true => body.push_str("<p>No host changes.</p>\n"),
+        true => body.push_str(&format!("<p>{}.</p>\n", escaped(&words::decision(review, title)))),
         false => body.push_str(filter()),
     }
     for (why, failures) in review.unplanned.iter().filter(|(why, _)| **why == Unplanned::New) {
@@ -60,7 +60,7 @@ pub fn review(review: &Review, title: Title<'_>, paths: &BTreeMap<usize, Compare
 
 fn numbers(review: &Review) -> Vec<Figure> {
     let destroys = review.hosts_with(|group| group.effects.keys().any(|class| class.destroys));
-    let loses = review.hosts_with(|group| group.effects.keys().any(|class| class.loses));
+    let loses = review.hosts_with(|group| group.effects.keys().any(Class::loses));
     let findings = review.hosts_with(|group| !group.findings.is_empty());
     vec![
         Figure::count(review.hosts(), ("host", "hosts"), false),
@@ -92,19 +92,28 @@ fn group(is_open: bool, group: &Group, title: Title<'_>, paths: Option<&Compared
     });
     let objects: Vec<String> = objects.collect();
     summary.push_str(&format!(" {}", escaped(&objects.join("; "))));
-    if group.effects.is_empty() {
-        summary.push_str("new findings only");
+    let parts = words::parts(group);
+    match &parts {
+        Some(parts) => summary.push_str(&format!(" {}", escaped(parts))),
+        None if group.effects.is_empty() => summary.push_str("new findings only"),
+        None => {}
     }
     let mut body = names(&group.hosts, title);
     let rows: Vec<Vec<String>> = group
         .shown()
         .into_iter()
-        .map(|(class, effect)| row(class, effect))
+        .map(|(class, effect)| row(class, effect, group))
         .collect();
     if !rows.is_empty() {
         body.push_str(&table(&["object on each host", "change", "declared at"], &rows));
     }
-    body.push_str(&finding_list(&group.findings));
+    if let Some(parts) = parts {
+        body.push_str(&format!("<p>{}</p>\n", escaped(&parts)));
+    }
+    body.push_str(&finding_list(&words::findings(group)));
+    for left_out in words::findings_left_out(group) {
+        body.push_str(&format!("<p class=\"note\">{}</p>\n", escaped(&left_out)));
+    }
     if let Some(paths) = paths {
         let drawing = paths.html();
         if let (false, Some(host)) = (drawing.is_empty(), group.hosts.names.first()) {
@@ -149,7 +158,7 @@ fn names(hosts: &Hosts, title: Title<'_>) -> String {
 }
 
 /// The objects of a class as a row.
-fn row(class: &Class, effect: &Effect) -> Vec<String> {
+fn row(class: &Class, effect: &Effect, group: &Group) -> Vec<String> {
     let action = words::action(class, effect);
     let object = format!(
         "{} {}",
@@ -164,11 +173,7 @@ fn row(class: &Class, effect: &Effect) -> Vec<String> {
         .filter_map(|example| example.derivation.as_deref());
     texts.extend(derivations.map(|text| format!("<span class=\"note\">{}</span>", escaped(text))));
     if let Some(risk) = words::risk(class) {
-        let losses = words::losses(effect);
-        let loses = match losses.is_empty() {
-            true => String::new(),
-            false => format!(": loses {}", losses.join("; ")),
-        };
+        let loses = words::losses(effect, group);
         texts.push(format!("<span class=\"loss\">{risk}{}</span>", escaped(&loses)));
     }
     let mut places: Vec<String> = Vec::new();
@@ -249,17 +254,18 @@ mod tests {
             remedy: text.to_owned(),
         };
         let change = HostChange {
-            findings: vec![finding],
+            findings: [finding].into(),
             ..HostChange::default()
         };
         fleet.add(text, Some(0), change);
         fleet.add(&format!("{text}7"), None, HostChange::default());
-        fleet.fail(&format!("{text}8"), Some(0), Unplanned::Snapshot, text.to_owned());
-        fleet.fail(&format!("{text}9"), None, Unplanned::New, text.to_owned());
+        fleet.fail(&format!("{text}8"), Some(0), Unplanned::Snapshot, text);
+        fleet.fail(&format!("{text}9"), None, Unplanned::New, text);
         let title = Title {
             old: text,
             new: text,
             stages: &[text.to_owned()],
+            differ: true,
         };
         review(&fleet.review(), title, &BTreeMap::new())
     }

@@ -82,8 +82,23 @@ struct Group<'a> {
     risk: Risk,
     /// The objects that change.
     objects: Vec<Objects<'a>>,
-    /// New findings on the first host. Those on the other hosts have the same codes.
-    findings: Vec<Finding<'a>>,
+    /// Parts of the document that change and are no facts of a host: `replicate.peers`.
+    parts: Vec<String>,
+    /// New findings on the hosts.
+    findings: Vec<OnHosts<'a>>,
+    /// The number of findings that are left out, by code.
+    findings_left_out: BTreeMap<String, usize>,
+}
+
+/// A finding with its hosts.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OnHosts<'a> {
+    /// The finding.
+    finding: Finding<'a>,
+    /// The number of hosts of the group that have it.
+    hosts: usize,
+    /// The first one by name.
+    first: &'a str,
 }
 
 /// The risk of a change.
@@ -119,6 +134,8 @@ struct Objects<'a> {
     destructive: bool,
     /// State that the undo of the first object's writes does not restore.
     loses: Vec<String>,
+    /// Other objects lose other state of the same kinds.
+    losses_vary: bool,
     /// The changes of each object.
     changes: Vec<Change<'a>>,
 }
@@ -155,9 +172,9 @@ enum State {
     /// The hosts or objects have different values.
     Various,
     /// The new document does not declare it: it keeps its value.
-    Kept,
+    NoLongerDeclared,
     /// The new document does not declare it and has `prune: true`: the value from before netkeel comes back.
-    Restored,
+    GivenBack,
 }
 
 /// Hosts that cannot be planned for the same reason.
@@ -183,6 +200,8 @@ enum Why {
     Snapshot,
     /// The inventory has no document for the host.
     NoDocument,
+    /// The inventory names the host, and it has no snapshot.
+    NoSnapshot,
 }
 
 /// The review.
@@ -222,7 +241,23 @@ fn group<'a>(group: &'a group::Group, title: Title<'a>) -> Group<'a> {
             .into_iter()
             .map(|(class, effect)| objects(class, effect))
             .collect(),
-        findings: group.findings.iter().map(json::finding).collect(),
+        parts: group.parts.iter().map(ToString::to_string).collect(),
+        findings: group
+            .findings
+            .values()
+            .flat_map(|found| &found.kept)
+            .map(|(finding, on)| OnHosts {
+                finding: json::finding(finding),
+                hosts: on.hosts,
+                first: &on.first,
+            })
+            .collect(),
+        findings_left_out: group
+            .findings
+            .iter()
+            .map(|(code, found)| (code.to_string(), found.left_out()))
+            .filter(|(_, number)| *number > 0)
+            .collect(),
     }
 }
 
@@ -239,6 +274,7 @@ fn objects<'a>(class: &'a Class, effect: &'a Effect) -> Objects<'a> {
         total: effect.total,
         destructive: class.destroys,
         loses: effect.losses.iter().map(ToString::to_string).collect(),
+        losses_vary: effect.losses_vary,
         changes: class
             .changes
             .iter()
@@ -258,8 +294,8 @@ fn change<'a>(number: usize, change: &'a FieldChange, effect: &'a Effect) -> Cha
     let (after, new) = match &change.after {
         After::Value(value) => (State::Value, Some(value)),
         After::Absent => (State::Absent, None),
-        After::Kept => (State::Kept, None),
-        After::Restored => (State::Restored, None),
+        After::NoLongerDeclared => (State::NoLongerDeclared, None),
+        After::GivenBack => (State::GivenBack, None),
     };
     let line = effect
         .examples
@@ -283,6 +319,7 @@ fn failed<'a>(why: Unplanned, failures: &'a Failures, title: Title<'a>) -> Faile
             Unplanned::Old => Why::OldDocument,
             Unplanned::Snapshot => Why::Snapshot,
             Unplanned::Document => Why::NoDocument,
+            Unplanned::Missing => Why::NoSnapshot,
         },
         hosts: hosts(&failures.hosts, title),
         errors: &failures.errors,

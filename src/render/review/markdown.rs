@@ -16,13 +16,25 @@ const RESERVED: usize = 512;
 /// The most errors that are shown for a reason.
 const ERRORS: usize = 5;
 
+/// The longest name of a host or of a document, bytes.
+const NAME: usize = 300;
+
+/// The longest error, bytes.
+const ERROR: usize = 600;
+
+/// The longest text of one kind in a row, bytes: names of hosts, changes, places, losses.
+const TEXT: usize = 1200;
+
+/// The entries of a row take so many bytes, and one entry more.
+const ROW: usize = 6 * 1024;
+
 /// The review, at most 60 KiB.
 pub fn review(review: &Review, title: Title<'_>) -> String {
     let mut out = format!(
         "### netkeel review\n\n**{}.** Existing drift is not shown.\n\nOld: {}, new: {}\n",
-        escaped(&words::decision(review)),
-        escaped(title.old),
-        escaped(title.new)
+        escaped(&words::decision(review, title)),
+        cut(title.old, NAME),
+        cut(title.new, NAME)
     );
     let (refused, others): (Vec<_>, Vec<_>) = review
         .unplanned
@@ -42,7 +54,7 @@ pub fn review(review: &Review, title: Title<'_>) -> String {
     let (mut groups, mut hosts) = (0, 0);
     for group in &review.groups {
         let row = row(group, title);
-        if groups > 0 || out.len() + row.len() > room {
+        if out.len() + row.len() > room {
             groups += 1;
             hosts += group.hosts.count();
             continue;
@@ -66,38 +78,66 @@ fn row(group: &Group, title: Title<'_>) -> String {
     let mut hosts = format!(
         "{mark}**{}**<br>{}",
         words::hosts(group.hosts.count()),
-        escaped(&words::names(&group.hosts))
+        cut(&words::names(&group.hosts), TEXT)
     );
     let stages = words::stages(&group.hosts, title);
     if !stages.is_empty() {
-        hosts.push_str(&format!("<br>{}", escaped(&stages)));
+        hosts.push_str(&format!("<br>{}", cut(&stages, TEXT)));
     }
-    let mut changes: Vec<String> = group
-        .shown()
-        .into_iter()
-        .map(|(class, effect)| entry(class, effect))
-        .collect();
-    changes.extend(group.findings.iter().map(|finding| {
-        format!(
+    let shown = group.shown();
+    let mut changes: Vec<String> = Vec::new();
+    let mut length = 0;
+    for (class, effect) in &shown {
+        if length > ROW {
+            break;
+        }
+        let entry = entry(class, effect, group);
+        length += entry.len();
+        changes.push(entry);
+    }
+    if shown.len() > changes.len() {
+        changes.push(format!(
+            "and {}",
+            count_thousands(shown.len() - changes.len(), "more change")
+        ));
+    }
+    changes.extend(words::parts(group).map(|parts| cut(&parts, TEXT)));
+    let findings = words::findings(group);
+    let (mut length, mut number) = (0, 0);
+    for finding in &findings {
+        if length > ROW {
+            break;
+        }
+        let text = format!(
             "**{} {}** {}: {}",
             finding.code.severity(),
             finding.code,
-            escaped(&crate::findings::subjects(&finding.subjects)),
-            escaped(&finding.message)
-        )
-    }));
+            cut(&crate::findings::subjects(&finding.subjects), TEXT),
+            cut(&finding.message, TEXT)
+        );
+        length += text.len();
+        number += 1;
+        changes.push(text);
+    }
+    if findings.len() > number {
+        changes.push(format!(
+            "and {}",
+            count_thousands(findings.len() - number, "more finding")
+        ));
+    }
+    changes.extend(words::findings_left_out(group));
     format!("| {hosts} | {} |\n", changes.join("<br>"))
 }
 
 /// The objects of a class with their changes.
-fn entry(class: &Class, effect: &Effect) -> String {
+fn entry(class: &Class, effect: &Effect, group: &Group) -> String {
     let changes = words::changes(class, effect);
-    let texts: Vec<String> = changes.iter().map(|(text, _)| escaped(text)).collect();
+    let texts: Vec<&str> = changes.iter().map(|(text, _)| text.as_str()).collect();
     let mut out = format!(
         "{} **{}** {}",
         words::action(class, effect).sign(),
-        escaped(&words::objects(class, effect)),
-        texts.join(", ")
+        cut(&words::objects(class, effect), TEXT),
+        cut(&texts.join(", "), TEXT)
     );
     let mut places: Vec<String> = Vec::new();
     for place in changes
@@ -110,16 +150,31 @@ fn entry(class: &Class, effect: &Effect) -> String {
         }
     }
     if !places.is_empty() {
-        out.push_str(&format!(" ({})", escaped(&places.join(", "))));
+        out.push_str(&format!(" ({})", cut(&places.join(", "), TEXT)));
     }
     if let Some(risk) = words::risk(class) {
-        let losses = words::losses(effect);
-        let loses = match losses.is_empty() {
-            true => String::new(),
-            false => format!(": loses {}", escaped(&losses.join("; "))),
-        };
+        let loses = cut(&words::losses(effect, group), TEXT);
         out.push_str(&format!("<br>**{risk}**{loses}"));
     }
+    out
+}
+
+/// The escaped beginning of a text: at most so many bytes, and three dots if it was cut.
+fn cut(text: &str, most: usize) -> String {
+    let whole = escaped(text);
+    if whole.len() <= most {
+        return whole;
+    }
+    let mut out = String::new();
+    // No escape is cut: a half one would be markup.
+    for char in text.chars() {
+        let next = escaped(char.encode_utf8(&mut [0; 4]));
+        if out.len() + next.len() > most {
+            break;
+        }
+        out.push_str(&next);
+    }
+    out.push_str("...");
     out
 }
 
@@ -130,11 +185,67 @@ fn failed(why: Unplanned, failures: &Failures) -> String {
         words::unplanned(why)
     );
     for (host, error) in failures.errors.iter().take(ERRORS) {
-        out.push_str(&format!("  - {}: {}\n", escaped(host), escaped(error)));
+        out.push_str(&format!("  - {}: {}\n", cut(host, NAME), cut(error, ERROR)));
     }
     let more = failures.hosts.count() - failures.errors.len().min(ERRORS);
     if more > 0 {
         out.push_str(&format!("  - and {} more\n", words::hosts(more)));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_core::finding::{Code, Finding};
+    use netkeel_diagnose::review::fleet::Fleet;
+    use netkeel_diagnose::review::host::HostChange;
+
+    /// A host with a finding of each code, whose texts are this one.
+    fn change(text: &str, codes: &[Code]) -> HostChange {
+        let finding = |code: &Code| Finding {
+            code: *code,
+            subjects: vec![text.to_owned()],
+            message: text.to_owned(),
+            remedy: text.to_owned(),
+        };
+        HostChange {
+            findings: codes.iter().map(finding).collect(),
+            ..HostChange::default()
+        }
+    }
+
+    #[test]
+    fn no_text_of_others_makes_the_comment_too_long() {
+        let title = Title {
+            old: &"[".repeat(90_000),
+            new: &"\u{1b}".repeat(90_000),
+            stages: &["_".repeat(90_000)],
+            differ: true,
+        };
+        let text = "\u{202e}|".repeat(50_000);
+        let mut fleet = Fleet::default();
+        for why in [
+            Unplanned::New,
+            Unplanned::Old,
+            Unplanned::Snapshot,
+            Unplanned::Document,
+            Unplanned::Missing,
+        ] {
+            for number in 0..30 {
+                fleet.fail(&format!("{text}{number}{why:?}"), Some(0), why, &text);
+            }
+        }
+        fleet.add(
+            &text,
+            Some(0),
+            change(&text, &[Code::NK001, Code::NK002, Code::NK003]),
+        );
+        fleet.add("small", None, change("small", &[Code::NK005]));
+        let page = review(&fleet.review(), title);
+        assert!(page.len() <= LIMIT, "{}", page.len());
+        // Neither the long row nor the one after it is left out.
+        assert!(page.contains("**1 host**<br>small"), "{page}");
+        assert!(page.contains("NK001") && !page.contains("Left out"), "{page}");
+    }
 }

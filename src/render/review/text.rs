@@ -39,7 +39,7 @@ pub fn review(review: &Review, title: Title<'_>, paint: Paint) -> String {
     if unchanged > 0 && !review.groups.is_empty() {
         let _ = writeln!(out, "  {} without a change\n", words::hosts(unchanged));
     }
-    let end = format!("{}. Existing drift is not shown.", words::decision(review));
+    let end = format!("{}. Existing drift is not shown.", words::decision(review, title));
     let _ = writeln!(out, "{}", wrap(&end, 0, 0, WIDTH));
     out
 }
@@ -59,18 +59,30 @@ fn group(group: &Group, title: Title<'_>, paint: Paint) -> String {
     let names = wrap(&names, column, INDENT, WIDTH);
     let mut out = format!("{mark} {}  {names}\n", paint.bold(number));
     for (class, effect) in group.shown() {
-        out.push_str(&entry(class, effect, paint));
+        out.push_str(&entry(class, effect, group, paint));
     }
-    let findings = findings::wrapped(&group.findings, paint, WIDTH - INDENT);
+    if let Some(parts) = words::parts(group) {
+        let parts = wrap(&parts, INDENT + 2, INDENT + 4, WIDTH);
+        let _ = writeln!(
+            out,
+            "{}{} {parts}",
+            " ".repeat(INDENT),
+            paint.yellow(Action::Change.sign())
+        );
+    }
+    let findings = findings::wrapped(&words::findings(group), paint, WIDTH - INDENT);
     for line in findings.lines().filter(|line| !line.is_empty()) {
         let _ = writeln!(out, "{}{line}", " ".repeat(INDENT));
+    }
+    for left_out in words::findings_left_out(group) {
+        let _ = writeln!(out, "{}{left_out}", " ".repeat(INDENT));
     }
     out.push('\n');
     out
 }
 
 /// The objects of a class with their changes.
-fn entry(class: &Class, effect: &Effect, paint: Paint) -> String {
+fn entry(class: &Class, effect: &Effect, group: &Group, paint: Paint) -> String {
     let action = words::action(class, effect);
     let sign = match action {
         Action::Create => paint.green(action.sign()),
@@ -116,11 +128,7 @@ fn entry(class: &Class, effect: &Effect, paint: Paint) -> String {
         out.push_str(&paint.lines(&indented(&printable(derivation), INDENT + 4)));
     }
     if let Some(risk) = words::risk(class) {
-        let losses = words::losses(effect);
-        let loses = match losses.is_empty() {
-            true => risk.to_owned(),
-            false => format!("{risk}: loses {}", losses.join("; ")),
-        };
+        let loses = format!("{risk}{}", words::losses(effect, group));
         for line in indented(&loses, INDENT + 4).lines() {
             let start = line.trim_start();
             let blanks = " ".repeat(line.len() - start.len());

@@ -9,4 +9,6 @@ pub struct Title<'a> {
     pub new: &'a str,
     /// The stages of the inventory, in order.
     pub stages: &'a [String],
+    /// The documents of at least one host differ.
+    pub differ: bool,
 }

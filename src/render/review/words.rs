@@ -4,6 +4,7 @@ use crate::plan::words::{Noun, joined, noun, number_of};
 use crate::review::title::Title;
 use crate::wording::{count_thousands, thousands};
 use netkeel_core::fact::{Field, Value};
+use netkeel_core::finding::Finding;
 use netkeel_core::text::escape::printable;
 use netkeel_diagnose::review::class::{After, Before, Class, FieldChange, FieldOf};
 use netkeel_diagnose::review::effect::{Effect, Example, Line, field_name};
@@ -25,24 +26,17 @@ pub(super) fn hosts(number: usize) -> String {
 
 /// The names of hosts, and the number of those that are left out.
 pub(super) fn names(hosts: &Hosts) -> String {
-    let folded = hosts.names.folded();
     let mut out = String::new();
     let mut left = hosts.names.dropped();
     let mut is_full = false;
-    for name in &folded {
-        let name = printable(name);
+    for folded in hosts.names.folded_within(NAMES) {
+        let name = printable(&folded.text);
         is_full |= !out.is_empty() && out.len() + name.len() > NAMES;
         if is_full {
-            left += members(&name);
+            left = left.saturating_add(folded.count);
             continue;
         }
-        let mut name = name.into_owned();
-        if name.len() > NAMES
-            && let Some((short, more)) = shortened(&name)
-        {
-            left += more;
-            name = short;
-        }
+        left = left.saturating_add(folded.left_out);
         if !out.is_empty() {
             out.push_str(", ");
         }
@@ -52,43 +46,6 @@ pub(super) fn names(hosts: &Hosts) -> String {
         0 => out,
         left => format!("{out} and {} more", thousands(left)),
     }
-}
-
-/// The number of hosts of a name with ranges.
-fn members(name: &str) -> usize {
-    let list = name.split_once('[').and_then(|(_, rest)| rest.rsplit_once(']'));
-    list.map_or(1, |(list, _)| list.split(',').map(range).sum())
-}
-
-/// The number of hosts of one range: `7`, `1-40`.
-fn range(range: &str) -> usize {
-    let Some((first, last)) = range.split_once('-') else {
-        return 1;
-    };
-    let (first, last) = (first.parse::<usize>(), last.parse::<usize>());
-    match (first, last) {
-        (Ok(first), Ok(last)) => last.saturating_sub(first).saturating_add(1),
-        _ => 1,
-    }
-}
-
-/// A long list of ranges cut to its beginning, with the number of hosts that are cut.
-fn shortened(name: &str) -> Option<(String, usize)> {
-    let (before, rest) = name.split_once('[')?;
-    let (list, after) = rest.rsplit_once(']')?;
-    let mut kept = String::new();
-    let mut left = 0;
-    for one in list.split(',') {
-        if left > 0 || before.len() + kept.len() + one.len() > NAMES {
-            left += range(one);
-            continue;
-        }
-        if !kept.is_empty() {
-            kept.push(',');
-        }
-        kept.push_str(one);
-    }
-    Some((format!("{before}[{kept}]{after}"), left))
 }
 
 /// The number of hosts in each stage: `staging 120, canary 40`. Empty without stages.
@@ -137,8 +94,8 @@ fn drift(change: &FieldChange, example: &Example) -> Drift {
     let desired = match &change.after {
         After::Value(value) => Some(value.clone()),
         After::Absent => None,
-        After::Restored if change.field == FieldOf::Exact(Field::Kind) => None,
-        After::Kept | After::Restored => observed.clone(),
+        After::GivenBack if change.field == FieldOf::Exact(Field::Kind) => None,
+        After::NoLongerDeclared | After::GivenBack => observed.clone(),
     };
     Drift {
         fact: example.fact.clone(),
@@ -167,11 +124,10 @@ pub(super) fn change(number: usize, change: &FieldChange, effect: &Effect) -> St
         Before::Value(value) => Some(value),
         Before::Absent | Before::Unread | Before::Various => None,
     };
-    let (new, after) = match &change.after {
-        After::Value(value) => (Some(value), None),
-        After::Absent => (None, None),
-        After::Kept => (old, Some("no longer declared: keeps")),
-        After::Restored => (old, Some("no longer declared: from")),
+    let new = match &change.after {
+        After::Value(value) => Some(value),
+        After::Absent => None,
+        After::NoLongerDeclared | After::GivenBack => old,
     };
     let (mut before, mut text) = fact.summaries(old, new);
     match &change.before {
@@ -179,16 +135,19 @@ pub(super) fn change(number: usize, change: &FieldChange, effect: &Effect) -> St
         Before::Various => before = various(effect.range(number)),
         Before::Value(_) | Before::Absent => {}
     }
-    text = match (&change.before, after) {
-        (_, Some(words)) => {
-            let end = match change.after {
-                After::Restored => " back to the value before netkeel",
-                After::Value(_) | After::Absent | After::Kept => "",
-            };
-            format!("{words} {before}{end}")
+    text = match (&change.after, &change.before) {
+        (After::NoLongerDeclared, _) => format!("no longer declared: keeps {before}"),
+        // A device has no value before netkeel: the ledger has whether netkeel made it.
+        (After::GivenBack, _) if fact.field == Field::Kind => {
+            "no longer declared: netkeel removes it if it made it".to_owned()
         }
-        (Before::Absent, None) => text,
-        (_, None) => format!("{before} -> {text}"),
+        (After::GivenBack, _) => {
+            format!("no longer declared: from {before} back to the value before netkeel")
+        }
+        (After::Value(_) | After::Absent, Before::Absent) => text,
+        (After::Value(_) | After::Absent, Before::Value(_) | Before::Unread | Before::Various) => {
+            format!("{before} -> {text}")
+        }
     };
     printable(&joined(&label(change, example), text)).into_owned()
 }
@@ -234,19 +193,67 @@ pub(super) fn shared_line(changes: &[(String, Option<Line>)]) -> Option<&Line> {
 /// The risk of a class; `None` for one whose writes can be undone.
 pub(super) fn risk(class: &Class) -> Option<&'static str> {
     match class {
-        Class { destroys: true, .. } => Some("destructive"),
-        Class { loses: true, .. } => Some("lossy"),
-        Class { .. } => None,
+        class if class.destroys => Some("destructive"),
+        class if class.loses() => Some("lossy"),
+        _ => None,
     }
 }
 
-/// The losses of the first object.
-pub(super) fn losses(effect: &Effect) -> Vec<String> {
-    let losses = effect
-        .losses
+/// The losses of the first object, to follow the risk. If other objects lose other state, it is an example of the
+/// first host.
+pub(super) fn losses(effect: &Effect, group: &Group) -> String {
+    let losses = effect.losses.iter();
+    let losses: Vec<String> = losses
+        .map(|loss| printable(&loss.to_string()).into_owned())
+        .collect();
+    let losses = losses.join("; ");
+    let first = group.hosts.names.first().map(printable).unwrap_or_default();
+    match (effect.losses_vary, effect.total.saturating_sub(1)) {
+        (_, _) if losses.is_empty() => String::new(),
+        (false, _) => format!(": loses {losses}"),
+        (true, 0 | 1) => {
+            format!(", for example on {first}: loses {losses}; the losses of the other object differ")
+        }
+        (true, others) => format!(
+            ", for example on {first}: loses {losses}; the losses of the other {} objects vary",
+            thousands(others)
+        ),
+    }
+}
+
+/// The findings, each with its hosts if not all hosts of the group have it.
+pub(super) fn findings(group: &Group) -> Vec<Finding> {
+    let all = group.hosts.count();
+    let kept = group.findings.values().flat_map(|found| &found.kept);
+    let findings = kept.map(|(finding, on)| {
+        let mut finding = finding.clone();
+        if on.hosts < all {
+            let number = format!("on {} of {}", thousands(on.hosts), hosts(all));
+            finding.message = match on.hosts {
+                1 => format!("{} ({number}: {})", finding.message, on.first),
+                _ => format!("{} ({number}, such as {})", finding.message, on.first),
+            };
+        }
+        finding
+    });
+    findings.collect()
+}
+
+/// The findings that are left out: `and 7 more NK013 on these hosts`.
+pub(super) fn findings_left_out(group: &Group) -> Vec<String> {
+    let left = group
+        .findings
         .iter()
-        .map(|loss| printable(&loss.to_string()).into_owned());
-    losses.collect()
+        .map(|(code, found)| (code, found.left_out()));
+    let left = left.filter(|(_, number)| *number > 0);
+    left.map(|(code, number)| format!("and {} more {code} on these hosts", thousands(number)))
+        .collect()
+}
+
+/// The parts of the document that change and are no facts of a host, if any.
+pub(super) fn parts(group: &Group) -> Option<String> {
+    let parts: Vec<String> = group.parts.iter().map(ToString::to_string).collect();
+    (!parts.is_empty()).then(|| format!("also changes: {}", printable(&parts.join(", "))))
 }
 
 /// Whether the group needs a decision.
@@ -261,11 +268,12 @@ pub(super) fn unplanned(why: Unplanned) -> &'static str {
         Unplanned::Old => "cannot be compared: the old document is refused",
         Unplanned::Snapshot => "cannot be planned: the snapshot cannot be read",
         Unplanned::Document => "cannot be planned: the inventory has no document for it",
+        Unplanned::Missing => "cannot be planned: the inventory names it, and it has no snapshot",
     }
 }
 
 /// The last line, with the numbers that a person decides by.
-pub(super) fn decision(review: &Review) -> String {
+pub(super) fn decision(review: &Review, title: Title<'_>) -> String {
     let ways = review.groups.len();
     let mut parts = vec![match ways {
         0 => format!("no change on {}", hosts(review.hosts() - review.failed())),
@@ -276,8 +284,11 @@ pub(super) fn decision(review: &Review) -> String {
             count_thousands(ways, "way")
         ),
     }];
+    if ways == 0 && title.differ {
+        parts.push("the documents differ in entries that have no effect on them".to_owned());
+    }
     let destroys = review.hosts_with(|group| group.effects.keys().any(|class| class.destroys));
-    let loses = review.hosts_with(|group| group.effects.keys().any(|class| class.loses));
+    let loses = review.hosts_with(|group| group.effects.keys().any(Class::loses));
     let findings = review.hosts_with(|group| !group.findings.is_empty());
     let numbers = [
         (destroys, "destructive on"),

@@ -1,5 +1,6 @@
 //! `netkeel import --from`: the configurations of other programs.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use netkeel_diagnose::import::selection::Selection;
 use netkeel_diagnose::import::sysctl_d;
 use netkeel_dialects::import::{Format, import};
 use netkeel_document::draft::Draft;
+use netkeel_host::cni::state::Cni;
 use netkeel_host::sysctl_d::file::{Content, File, Files};
 use netkeel_kernel::files::root::Root;
 use netkeel_source::diagnostic::Diagnostics;
@@ -105,6 +107,7 @@ pub(crate) fn run(
         return Ok(exit::ERROR);
     }
     notes.into_iter().for_each(|note| draft.note(note));
+    selection.require_entries(&draft, &BTreeSet::new(), &Cni::empty())?;
     selection.retain(&mut draft);
     output::print(&draft.finish()?)?;
     Ok(exit::OK)
@@ -134,7 +137,8 @@ fn from_sysctl_d(files: &[PathBuf], root: &Path, selection: &Selection) -> Resul
         }
     }
     let mut draft = Draft::new(&[&heading, "The values are those that systemd-sysctl sets at boot."]);
-    sysctl_d::add(&read, selection, &mut draft);
+    let sysctls = sysctl_d::add(&read, selection, &mut draft);
+    selection.require_entries(&draft, &sysctls, &Cni::empty())?;
     notes.into_iter().for_each(|note| draft.note(note));
     output::print(&draft.finish()?)?;
     output::problems(&problems);

@@ -1,5 +1,7 @@
 //! The old and the new documents of each host of a review.
 
+use std::collections::BTreeMap;
+
 use crate::arguments::Origin;
 use crate::load::documents::{Loaded, parse_texts};
 use crate::load::hierarchy;
@@ -94,6 +96,17 @@ impl Documents {
         };
         let pair = self.pairs.get(number)?;
         Some(OfHost { pair, stage })
+    }
+
+    /// Whether the documents of at least one host differ.
+    pub(super) fn differ(&self) -> bool {
+        let mut pairs = self.pairs.iter();
+        pairs.any(|pair| pair.old.document.hash != pair.new.document.hash)
+    }
+
+    /// The hosts that the inventory names exactly, with their stages.
+    pub(super) fn exact(&self) -> BTreeMap<String, Option<Stage>> {
+        self.inventory.as_ref().map(Inventory::exact).unwrap_or_default()
     }
 
     /// The stages of the inventory, in order.

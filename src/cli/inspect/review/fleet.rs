@@ -14,6 +14,7 @@ use crate::load::file::io_error;
 use crate::load::snapshot::read_snapshot;
 use crate::output;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::text::escape::printable;
 use netkeel_diagnose::review::fleet::{Review, Unplanned};
 use netkeel_diagnose::review::host::{Refused, change};
 use netkeel_diagnose::review::{fleet, host};
@@ -37,26 +38,31 @@ struct Host {
     file: PathBuf,
 }
 
-/// The hosts, sorted by name.
-pub(super) struct Fleet(Vec<Host>);
+/// The snapshots of a directory.
+pub(super) struct Fleet {
+    directory: PathBuf,
+    /// Sorted by name.
+    hosts: Vec<Host>,
+}
 
 impl Fleet {
-    /// The files `HOST.json` of a directory.
+    /// The files `HOST.json` of a directory. Reports the number of other files on standard error.
     ///
     /// # Errors
     /// When the directory cannot be read, or has no snapshot.
     pub(super) fn in_directory(directory: &Path) -> Result<Self, Error> {
         let failed = |error: std::io::Error| io_error(&error).context(directory.display());
-        let mut hosts = Vec::new();
+        let (mut hosts, mut ignored) = (Vec::new(), 0_usize);
         for entry in fs::read_dir(directory).map_err(failed)? {
             let file = entry.map_err(failed)?.path();
             let name = file.file_name().and_then(|name| name.to_str());
             let name = name.and_then(|name| name.strip_suffix(".json"));
-            if let Some(name) = name.filter(|name| !name.is_empty() && !name.starts_with('.')) {
-                hosts.push(Host {
+            match name.filter(|name| !name.is_empty() && !name.starts_with('.')) {
+                Some(name) => hosts.push(Host {
                     name: name.to_owned(),
                     file,
-                });
+                }),
+                None => ignored += 1,
             }
         }
         if hosts.is_empty() {
@@ -64,14 +70,28 @@ impl Fleet {
             return Err(Error::new(ErrorKind::Input, message)
                 .hint("save one for each host as HOST.json: netkeel observe > HOST.json"));
         }
+        if ignored > 0 {
+            let number = netkeel_render::wording::count(ignored, "file");
+            let directory = directory.display().to_string();
+            output::say(&format!(
+                "note: ignored in {}: {number} not named HOST.json\n",
+                printable(&directory)
+            ));
+        }
         hosts.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Fleet(hosts))
+        Ok(Fleet {
+            directory: directory.to_owned(),
+            hosts,
+        })
     }
 
     /// Plans both documents for all hosts.
     pub(super) fn review(&self, documents: &Documents, jobs: Option<NonZeroUsize>) -> Review {
         let jobs = jobs.or_else(|| thread::available_parallelism().ok());
-        let jobs = jobs.map_or(1, NonZeroUsize::get).min(MOST_JOBS).min(self.0.len());
+        let jobs = jobs
+            .map_or(1, NonZeroUsize::get)
+            .min(MOST_JOBS)
+            .min(self.hosts.len());
         let next = AtomicUsize::new(0);
         let (done, finished) = channel();
         thread::scope(|scope| {
@@ -91,7 +111,10 @@ impl Fleet {
                     Ok(part) => whole.extend(part),
                     Err(RecvTimeoutError::Disconnected) => break,
                     Err(RecvTimeoutError::Timeout) if is_shown && begin.elapsed() >= QUIET => {
-                        progress(next.load(Ordering::Relaxed).min(self.0.len()), self.0.len());
+                        progress(
+                            next.load(Ordering::Relaxed).min(self.hosts.len()),
+                            self.hosts.len(),
+                        );
                     }
                     Err(RecvTimeoutError::Timeout) => {}
                 }
@@ -99,14 +122,33 @@ impl Fleet {
             if is_shown && begin.elapsed() >= QUIET {
                 output::say("\r\u{1b}[K");
             }
+            self.add_missing(documents, &mut whole);
             whole.review()
         })
     }
 
+    /// Adds the hosts that the inventory names and that have no snapshot.
+    fn add_missing(&self, documents: &Documents, fleet: &mut fleet::Fleet) {
+        for (host, stage) in documents.exact() {
+            if self.find(&host).is_none() {
+                let file = self.directory.join(format!("{host}.json"));
+                let error = format!("{} does not exist", file.display());
+                fleet.fail(&host, stage, Unplanned::Missing, &error);
+            }
+        }
+    }
+
+    fn find(&self, host: &str) -> Option<&Host> {
+        let at = self
+            .hosts
+            .binary_search_by(|one| one.name.as_str().cmp(host))
+            .ok()?;
+        self.hosts.get(at)
+    }
+
     /// The paths of packets on a host before and after; `None` if the host cannot be planned.
     pub(super) fn paths(&self, host: &str, documents: &Documents) -> Option<Compared> {
-        let at = self.0.binary_search_by(|one| one.name.as_str().cmp(host)).ok()?;
-        let snapshot = read_snapshot(&self.0.get(at)?.file).ok()?;
+        let snapshot = read_snapshot(&self.find(host)?.file).ok()?;
         let pair = documents.of(host)?.pair;
         let (before, after) = host::paths(pair.old_version(), pair.new_version(), &snapshot)?;
         Some(Compared { before, after })
@@ -115,7 +157,7 @@ impl Fleet {
     /// Plans hosts until none is left.
     fn part(&self, documents: &Documents, next: &AtomicUsize) -> fleet::Fleet {
         let mut part = fleet::Fleet::default();
-        while let Some(host) = self.0.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(host) = self.hosts.get(next.fetch_add(1, Ordering::Relaxed)) {
             plan(host, documents, &mut part);
         }
         part
@@ -125,19 +167,14 @@ impl Fleet {
 /// Plans a host and adds the result.
 fn plan(host: &Host, documents: &Documents, fleet: &mut fleet::Fleet) {
     let Some(of_host) = documents.of(&host.name) else {
-        fleet.fail(
-            &host.name,
-            None,
-            Unplanned::Document,
-            "no entry matches it".to_owned(),
-        );
+        fleet.fail(&host.name, None, Unplanned::Document, "no entry matches it");
         return;
     };
     let (stage, pair) = (of_host.stage, of_host.pair);
     let snapshot = match read_snapshot(&host.file).and_then(of_a_host) {
         Ok(snapshot) => snapshot,
         Err(error) => {
-            fleet.fail(&host.name, stage, Unplanned::Snapshot, error.message);
+            fleet.fail(&host.name, stage, Unplanned::Snapshot, &error.message);
             return;
         }
     };
@@ -145,11 +182,11 @@ fn plan(host: &Host, documents: &Documents, fleet: &mut fleet::Fleet) {
         Ok(change) => fleet.add(&host.name, stage, change),
         Err(Refused::Old(why)) => {
             let error = first(&why, pair.old_version().sources);
-            fleet.fail(&host.name, stage, Unplanned::Old, error);
+            fleet.fail(&host.name, stage, Unplanned::Old, &error);
         }
         Err(Refused::New(why)) => {
             let error = first(&why, pair.new_version().sources);
-            fleet.fail(&host.name, stage, Unplanned::New, error);
+            fleet.fail(&host.name, stage, Unplanned::New, &error);
         }
     }
 }
