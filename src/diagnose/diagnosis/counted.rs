@@ -242,6 +242,19 @@ fn packets(group: &str, name: &str) -> Option<(&'static str, &'static str, bool)
     }
 }
 
+/// A device sends this many packets at most when IPv6 configures it: duplicate address detection, router
+/// solicitations and multicast listener reports.
+const AUTOCONFIGURATION: u64 = 20;
+
+/// Whether a vxlan dropped no more than its own first packets, for which it knows no remote host (`vxlan_xmit`).
+pub(crate) fn is_of_autoconfiguration(counter: &Counter, by: u64, host: &Snapshot) -> bool {
+    let Counter::Link(name, LinkStat::TxDropped) = counter else {
+        return false;
+    };
+    let link = host.links.get(name);
+    by <= AUTOCONFIGURATION && link.is_some_and(|link| link.kind_name() == "vxlan")
+}
+
 /// Whether a counter is of packets that were lost.
 pub(crate) fn is_loss(counter: &Counter) -> bool {
     match counter {

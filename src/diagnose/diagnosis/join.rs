@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnosis::cause::{Cause, Diagnosis, Evidence, Grounds, Growth, Kind, Subject};
 use crate::diagnosis::configured::{Effect, Fault};
-use crate::diagnosis::counted::{Counted, growth, is_loss, support};
+use crate::diagnosis::counted::{Counted, growth, is_loss, is_of_autoconfiguration, support};
 use crate::diagnosis::{advice, refute};
 use netkeel_core::rp_filter::{Verdict, effective};
 use netkeel_host::counters::counter::Counter;
@@ -71,7 +71,8 @@ pub(crate) fn join(
         let left = deltas
             .grown
             .iter()
-            .filter(|(counter, by)| **by > 0 && is_loss(counter) && !explained.contains(counter));
+            .filter(|(counter, by)| **by > 0 && is_loss(counter) && !explained.contains(counter))
+            .filter(|(counter, by)| !is_of_autoconfiguration(counter, **by, host));
         left.map(|(counter, by)| growth(counter, *by, deltas))
     });
     Diagnosis {

@@ -78,6 +78,10 @@ impl<'a> Walk<'a> {
             self.out.clear();
         }
         let (mut out, mut back) = (capacity(&self.out, known), capacity(&self.back, known));
+        // The origin itself has no way there, as a namespace that talks to its neighbour only: no answer is lost.
+        if out.limited_by == Some(0) && matches!(out.above, Some(Above::NotSent(_))) {
+            back.black_hole = None;
+        }
         for found in [&mut out, &mut back] {
             found.limited_by = found.limited_by.filter(|at| *at < self.hops.len());
         }

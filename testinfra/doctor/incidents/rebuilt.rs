@@ -10,6 +10,31 @@ fn a_host_that_loses_nothing_has_no_cause() {
 }
 
 #[test]
+fn a_namespace_without_a_way_out_needs_no_forwarding() {
+    let net = Net::routed();
+    net.pod
+        .sh("ip route flush table main; ip addr add 10.65.1.2/24 dev eth0");
+    net.host
+        .sh("sysctl -qw net.ipv4.ip_forward=0; ip addr add 10.65.1.1/24 dev cali1");
+    assert_eq!(net.causes(Some((&net.host, "10.65.1.1", "10.65.1.2", 200))), []);
+}
+
+#[test]
+fn the_first_packets_of_a_vxlan_are_no_loss() {
+    let net = Net::routed();
+    net.host
+        .sh("ip link add vx0 type vxlan id 7 dstport 4789 dev up0");
+    let script = "import subprocess, time
+time.sleep(0.4)
+subprocess.run(['ip', 'link', 'set', 'vx0', 'up'], check=True)
+";
+    let report = net.report(Some((&net.host, script)));
+    assert_eq!(report["causes"], serde_json::json!([]));
+    let also = report["also"].to_string();
+    assert!(!also.contains("vx0"), "{also}");
+}
+
+#[test]
 fn a_veth_whose_ends_differ() {
     let net = Net::routed();
     net.pod.sh("ip link set eth0 mtu 1400");
