@@ -239,7 +239,7 @@ mod tests {
         runtime.block_on(async {
             let (inbox, mut asked) = tokio::sync::mpsc::channel(1);
             let server = tokio::net::UnixStream::from_std(server).unwrap();
-            let served = tokio::spawn(serve(server, Transport::Unix, inbox));
+            let served = tokio::spawn(serve(server, Client::Root, inbox));
             while let Some(Message::Ask(question, reply)) = asked.recv().await {
                 assert_eq!(question, Question::Health);
                 reply.send(Answer::text(StatusCode::OK, "ok\n")).unwrap();
@@ -276,7 +276,7 @@ mod tests {
         runtime.block_on(async {
             let (inbox, mut asked) = tokio::sync::mpsc::channel(1);
             let server = tokio::net::UnixStream::from_std(server).unwrap();
-            tokio::spawn(serve(server, Transport::Unix, inbox));
+            tokio::spawn(serve(server, Client::Root, inbox));
             let message = asked.recv().await;
             sleep(Duration::from_millis(100)).await;
             let error = client.read(&mut [0; 64]).unwrap_err();
