@@ -220,9 +220,16 @@ pub(crate) fn load_with_configuration(
 }
 
 /// The texts of native documents that are valid together. Prints diagnostics and returns `None` if they are not.
-pub(crate) fn load_texts(files: &[PathBuf], netns: Netns) -> Result<Option<Vec<(String, Vec<u8>)>>, Error> {
-    let texts = read_all(files)?;
-    Ok(report(check_texts(texts.clone(), netns)).map(|_| texts))
+pub(crate) fn load_texts(files: &[PathBuf], netns: Netns) -> Result<Option<Vec<String>>, Error> {
+    let files = read_all(files)?;
+    if report(check_texts(files.clone(), netns)).is_none() {
+        return Ok(None);
+    }
+    let unreadable = |_| Error::new(ErrorKind::Input, "a document is not UTF-8 text");
+    let texts = files
+        .into_iter()
+        .map(|(_, bytes)| String::from_utf8(bytes).map_err(unreadable));
+    texts.collect::<Result<_, Error>>().map(Some)
 }
 
 /// A Talos machine configuration and its source texts.

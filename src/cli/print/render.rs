@@ -145,14 +145,9 @@ fn agents(arguments: &Arguments) -> Result<u8, Error> {
         )
         .hint("leave out --from"));
     }
-    let Some(files) = load_texts(&documents.files, documents.place.netns())? else {
+    let Some(texts) = load_texts(&documents.files, documents.place.netns())? else {
         return Ok(exit::ERROR);
     };
-    let unreadable = |_| Error::new(ErrorKind::Input, "a document is not UTF-8 text");
-    let texts = files.into_iter();
-    let texts: Vec<String> = texts
-        .map(|(_, bytes)| String::from_utf8(bytes).map_err(unreadable))
-        .collect::<Result<_, Error>>()?;
     output::print(&kubernetes::manifests(&texts, &arguments.image)?)?;
     Ok(exit::OK)
 }
