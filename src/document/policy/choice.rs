@@ -87,7 +87,7 @@ pub fn choose(
         versions.insert(name.clone(), Versions { old, new });
     }
     hold_conflicts(&mut versions, &mut held, conflict);
-    // What becomes of the settings follows the newest object, whichever document is in force.
+    // The newest object decides whether the settings stay, whichever document is in force.
     let newest = |policy: &Policy| {
         let mut objects = listed.iter().flatten();
         let object = objects.find(|object| object.uid == policy.uid);

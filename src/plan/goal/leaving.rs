@@ -127,7 +127,7 @@ mod tests {
     /// A host whose pod has the MTU 1440 at both ends of its veth and for its route.
     fn host() -> Snapshot {
         let pod: PodEnd = serde_json::from_str(
-            r#"{"sandbox":{"path":"/run/netns/a","inode":5},"index":2,"name":"eth0","mtu":1440,"routes":{"default":{"mtu":1440}}}"#,
+            r#"{"sandbox":{"path":"/run/netns/a","inode":5},"index":2,"name":"eth0","mtu":1440,"routes":{"0.0.0.0/0":{"mtu":1440}}}"#,
         )
         .unwrap();
         let link = Link {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn written() -> [Fact; 3] {
-        let route = Field::PodRouteMtu("default".parse().unwrap());
+        let route = Field::PodRouteMtu("0.0.0.0/0".parse().unwrap());
         [fact(Field::Mtu), fact(Field::PodMtu), fact(route)]
     }
 

@@ -126,7 +126,7 @@ impl Service<'_> {
             return;
         }
         let leaving = policies.choice.policies.leaving.values().cloned();
-        // What one of them keeps, the others do not release: it is given up first.
+        // A kept setting is given up first, so that no other policy releases it.
         let (kept, released): (Vec<Policy>, Vec<Policy>) =
             leaving.partition(|policy| policy.deletion == DeletionPolicy::Keep);
         let mut not_given_up = None;
