@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{Api, Client};
 use kube::api::{ListParams, WatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind, ListMeta, PartialObjectMeta, WatchEvent};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep};
@@ -177,7 +177,9 @@ async fn listed(policies: &Api<DynamicObject>) -> Result<(BTreeMap<String, Strin
 /// Refuses a list while the server removes the kind: it deletes all objects first, and nobody deleted a policy. The
 /// server does not offer `create` then (`crdHandler` and `DiscoveryController` of k8s.io/apiextensions-apiserver).
 async fn refuse_removed_kind(client: &Client) -> Result<(), String> {
-    let kinds = client.list_api_group_resources(&format!("{GROUP}/{VERSION}")).await;
+    let kinds = client
+        .list_api_group_resources(&format!("{GROUP}/{VERSION}"))
+        .await;
     let kinds = kinds.map_err(|error| match &error {
         kube::Error::Api(status) if status.code == 404 => missing(&error, "list"),
         other => of_client(other, "get", "the kinds of netkeel.io"),
@@ -185,7 +187,9 @@ async fn refuse_removed_kind(client: &Client) -> Result<(), String> {
     let kind = kinds.resources.iter().find(|kind| kind.name == "netkeelpolicies");
     match kind.is_some_and(|kind| kind.verbs.iter().any(|verb| verb == "create")) {
         true => Ok(()),
-        false => Err(format!("the cluster is removing the kind NetkeelPolicy of {GROUP}/{VERSION}")),
+        false => Err(format!(
+            "the cluster is removing the kind NetkeelPolicy of {GROUP}/{VERSION}"
+        )),
     }
 }
 

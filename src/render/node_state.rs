@@ -163,7 +163,11 @@ fn applied(status: &Status, policies: &PoliciesStatus) -> Value {
         return of(Some(false), "Observing", "the agent runs with --mode observe");
     }
     if enforces && status.paused.is_some() {
-        return of(Some(false), "Paused", "the agent does not write while it is paused");
+        return of(
+            Some(false),
+            "Paused",
+            "the agent does not write while it is paused",
+        );
     }
     match policies.in_force.len() {
         0 => of(Some(true), "NoPolicy", "no policy selects the node"),

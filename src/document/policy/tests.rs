@@ -101,7 +101,11 @@ fn an_error_of_a_policy_has_its_path() {
             "{spec}: {found:?}"
         );
     }
-    let unread = Policy::from_json(&text("a", "{ document: { version: 1 }, mode: off }")).unwrap_err();
+    let unread = Policy::from_json(
+        r#"{"apiVersion": "netkeel.io/v1alpha1", "kind": "NetkeelPolicy", "metadata": {"name": "a", "uid": "u-a"},
+        "spec": {"document": {"version": 1}, "mode": "off"}}"#,
+    )
+    .unwrap_err();
     assert_eq!((&*unread.name, &*unread.uid), ("a", "u-a"));
     assert!(unread.why.starts_with("spec.mode"), "{}", unread.why);
 }

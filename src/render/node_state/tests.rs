@@ -206,7 +206,10 @@ fn the_subject_of_a_finding_has_a_limit() {
     });
     let state = node_state(&status, &policies());
     let object = state["findings"][0]["object"].as_str().unwrap();
-    assert!(object.chars().count() <= LONGEST + 3 && object.ends_with("..."), "{object}");
+    assert!(
+        object.chars().count() <= LONGEST + 3 && object.ends_with("..."),
+        "{object}"
+    );
 }
 
 /// A status with a value for every field.
