@@ -181,6 +181,7 @@ impl OwnershipArguments {
         Ownership {
             ledger: Some(ledger),
             prune: self.prune,
+            defers_prune: false,
             force_ownership: self.force_ownership,
         }
     }

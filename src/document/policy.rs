@@ -204,6 +204,23 @@ impl Policy {
         })
     }
 
+    /// The policy with another action for nodes that it no longer applies to.
+    pub(crate) fn with_deletion(&self, deletion: DeletionPolicy) -> Policy {
+        let mut policy = self.clone();
+        if policy.deletion == deletion {
+            return policy;
+        }
+        policy.deletion = deletion;
+        let object = serde_json::from_str::<Value>(&policy.object);
+        if let Ok(mut object) = object
+            && let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut)
+        {
+            spec.insert("deletionPolicy".to_owned(), json!(deletion.word()));
+            policy.object = object.to_string().into();
+        }
+        policy
+    }
+
     fn refuse_owner(&self, diagnostics: &mut Diagnostics) {
         if let Some(owner) = self.document.get("owner") {
             diagnostics

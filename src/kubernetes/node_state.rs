@@ -157,9 +157,15 @@ async fn write(
         written.read = true;
     }
     if !written.guarded {
-        written.unguarded = unguarded(&api).await?;
-        // The server needs a moment to learn of its guard: it is asked again with the next state.
-        written.guarded = written.unguarded.is_none();
+        // The server needs a moment to learn of its guard: it is asked again with the next state, and so is one that
+        // gave another answer.
+        match unguarded(&api).await {
+            Ok(unguarded) => {
+                written.guarded = unguarded.is_none();
+                written.unguarded = unguarded;
+            }
+            Err(_) => written.unguarded = None,
+        }
     }
     let now = Timestamp::now()
         .round(Unit::Second)

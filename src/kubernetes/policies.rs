@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Api;
 use kube::api::{ListParams, WatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind, ListMeta, PartialObjectMeta, WatchEvent};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep};
@@ -27,19 +27,23 @@ pub(crate) const VERSION: &str = "v1alpha1";
 /// The longest watch, seconds, for a spread of 0. After each one both lists are read again.
 const WATCH: u32 = 240;
 
+/// The time from a deletion to the list that decides: the server deletes the objects of a kind before the kind itself.
+const SETTLED: Duration = Duration::from_secs(3);
+
 const POLICIES: &str = "netkeelpolicies in the cluster";
 
 /// Follows the policies until the caller drops the future or the receiver of the news, and reports each complete list
 /// that differs from the last one. `spread` is from 0 to 1: it spreads the requests of many agents over time.
 ///
 /// Each watch begins with a complete list, also after a connection that broke: when the server's data went back to an
-/// older state, it answers the old watch with silence.
+/// older state, it answers the old watch with silence. A policy that is missing is missed in two lists.
 pub async fn follow_policies(connection: Connection, node: String, spread: f64, news: Sender<PolicyNews>) {
     let spread = spread.clamp(0.0, 1.0);
     let mut follower = Follower {
         node,
         spread,
         reported: None,
+        listed: BTreeMap::new(),
         news,
     };
     let mut pause = PAUSE;
@@ -67,21 +71,25 @@ struct Follower {
     node: String,
     spread: f64,
     reported: Option<PolicyNews>,
+    /// The policies that were reported last, by UID.
+    listed: BTreeMap<String, String>,
     news: Sender<PolicyNews>,
 }
 
 impl Follower {
-    /// Lists the policies and the Node, and follows both until a watch ends.
+    /// Lists the policies and the Node, and follows both until a watch ends or a policy is deleted.
     async fn round(&mut self, connection: &Connection) -> Result<(), String> {
         let client = client(connection).await?;
         let policies: Api<DynamicObject> = Api::all_with(client.clone(), &resource("NetkeelPolicy"));
-        let nodes: Api<Node> = Api::all(client);
+        let nodes: Api<Node> = Api::all(client.clone());
         let of_node = format!("metadata.name={}", self.node);
         let what = format!("the node {}", self.node);
-        let list = policies.list(&ListParams::default()).await;
-        let list = list.map_err(|error| missing(&error, "list"))?;
-        let from = whole(&list.metadata)?;
-        let mut objects: BTreeMap<String, String> = list.items.iter().map(entry).collect();
+        let (mut objects, mut from) = listed(&policies).await?;
+        if self.listed.keys().any(|uid| !objects.contains_key(uid)) {
+            sleep(SETTLED).await;
+            (objects, from) = listed(&policies).await?;
+        }
+        refuse_removed_kind(&client).await?;
         let found = nodes.list_metadata(&ListParams::default().fields(&of_node)).await;
         let found = found.map_err(|error| of_client(&error, "list", &what))?;
         let of_node_from = whole(&found.metadata)?;
@@ -108,7 +116,10 @@ impl Follower {
                         objects.extend([entry(&object)]);
                     }
                     Some(Ok(WatchEvent::Deleted(object))) => {
-                        objects.remove(&uid(&object.metadata));
+                        // The event has the last state of the object. A new list decides whether it is gone.
+                        objects.extend([entry(&object)]);
+                        self.tell_list(&objects, &node).await;
+                        return Ok(());
                     }
                     Some(Ok(WatchEvent::Bookmark(_))) => {}
                     Some(Ok(WatchEvent::Error(status))) => {
@@ -134,6 +145,7 @@ impl Follower {
     }
 
     async fn tell_list(&mut self, objects: &BTreeMap<String, String>, node: &ClusterNode) {
+        self.listed.clone_from(objects);
         let objects = objects.values().cloned().collect();
         let node = node.clone();
         self.tell(PolicyNews::Policies { objects, node }).await;
@@ -152,6 +164,33 @@ impl Follower {
 /// The resource of a kind.
 pub(crate) fn resource(kind: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, VERSION, kind))
+}
+
+/// The policies, by UID, and the version of the list.
+async fn listed(policies: &Api<DynamicObject>) -> Result<(BTreeMap<String, String>, String), String> {
+    let list = policies.list(&ListParams::default()).await;
+    let list = list.map_err(|error| missing(&error, "list"))?;
+    let from = whole(&list.metadata)?;
+    Ok((list.items.iter().map(entry).collect(), from))
+}
+
+/// Refuses a list while the server removes the kind: it deletes all objects first, and nobody deleted a policy. The
+/// server does not offer `create` then (`crdHandler` and `DiscoveryController` of k8s.io/apiextensions-apiserver).
+async fn refuse_removed_kind(client: &Client) -> Result<(), String> {
+    let kinds = client
+        .list_api_group_resources(&format!("{GROUP}/{VERSION}"))
+        .await;
+    let kinds = kinds.map_err(|error| match &error {
+        kube::Error::Api(status) if status.code == 404 => missing(&error, "list"),
+        other => of_client(other, "get", "the kinds of netkeel.io"),
+    })?;
+    let kind = kinds.resources.iter().find(|kind| kind.name == "netkeelpolicies");
+    match kind.is_some_and(|kind| kind.verbs.iter().any(|verb| verb == "create")) {
+        true => Ok(()),
+        false => Err(format!(
+            "the cluster is removing the kind NetkeelPolicy of {GROUP}/{VERSION}"
+        )),
+    }
 }
 
 /// The state that a complete list is of. A part of a list says nothing about what is not in it.

@@ -1,5 +1,6 @@
 //! The goal of a plan: a document in force, or the release of an owner's facts.
 
+pub mod leaving;
 pub mod part;
 pub mod planned;
 pub mod saved;
@@ -67,7 +68,7 @@ impl Goal for Declared<'_> {
     fn scope(&self) -> Scope {
         let mut scope = self.document.scope();
         // Facts that only the ledger names are read only if the plan may restore them.
-        let prunes = self.holdings.prune || self.document.prune;
+        let prunes = self.holdings.prunes(self.document.prune);
         if let Some(ledger) = self.holdings.ledger.filter(|_| prunes) {
             scope.extend(scope_of(ledger.of(&self.document.owner)));
         }

@@ -62,13 +62,13 @@ pub(crate) fn plan_wants(
     let (mut drift, wanted) = drift_of(&wants.facts, host, &mut problems);
     let mut findings = std::mem::take(&mut wants.findings);
     let whole = apart.is_some();
-    let prunes = whole && (ownership.prune || document.prune);
+    let prunes = whole && ownership.prunes(document.prune);
     let undeclared = (whole || !wants.left_alone.is_empty())
         .then(|| ownership::undeclared(&wants.facts, &document.owner, ownership));
     let is_apart = |fact: &Fact| apart.is_some_and(|apart| apart.contains(fact));
     let keeps = |claim: &&OwnershipRecord| {
         let declared = is_apart(&claim.fact) || claim.caused_by.as_deref().is_some_and(is_apart);
-        declared || wants.withheld.contains(&claim.fact) || ownership::is_kept_elsewhere(claim, host)
+        declared || wants.withholds(&claim.fact) || ownership::is_kept_elsewhere(claim, host)
     };
     let undeclared = undeclared.into_iter().flatten().filter(|claim| !keeps(claim));
     let (given_back, others): (Vec<&OwnershipRecord>, Vec<&OwnershipRecord>) =

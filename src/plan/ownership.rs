@@ -21,6 +21,8 @@ pub struct Ownership<'a> {
     pub ledger: Option<&'a Ledger>,
     /// Facts that left the document are restored.
     pub prune: bool,
+    /// Facts that left the document stay, although the document has `prune: true`.
+    pub defers_prune: bool,
     /// The document may take facts of other owners.
     pub force_ownership: bool,
 }
@@ -30,8 +32,14 @@ impl Ownership<'_> {
     pub const NONE: Ownership<'static> = Ownership {
         ledger: None,
         prune: false,
+        defers_prune: false,
         force_ownership: false,
     };
+
+    /// Whether facts that left a document are restored; `declared` is the document's `prune`.
+    pub(crate) fn prunes(&self, declared: bool) -> bool {
+        self.prune || (declared && !self.defers_prune)
+    }
 }
 
 /// The changes that a release needs.

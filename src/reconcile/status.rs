@@ -328,6 +328,13 @@ impl Status {
             .len()
     }
 
+    /// The number of veths into pods whose ends are not set as declared: pods that another program manages, and those
+    /// that netkeel cannot reach.
+    pub fn skipped_veths(&self) -> usize {
+        let skipped = self.stale.keys().chain(self.unreachable_pods.keys());
+        skipped.collect::<BTreeSet<_>>().len()
+    }
+
     /// Removes deleted interfaces.
     pub fn forget(&mut self, gone: &[u32]) {
         if gone.is_empty() {

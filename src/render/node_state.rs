@@ -16,7 +16,7 @@ const DRIFT: usize = 20;
 /// The most findings.
 const FINDINGS: usize = 50;
 
-/// The longest message of a condition, characters.
+/// The longest message of a condition and the longest subject of a finding, characters.
 const LONGEST: usize = 256;
 
 /// The status of the node's object. It has no times of transitions: who writes it knows what was there before.
@@ -29,7 +29,7 @@ pub fn node_state(status: &Status, policies: &PoliciesStatus) -> Value {
         .collect();
     let findings = status.findings.iter().take(FINDINGS);
     let findings: Vec<Value> = findings
-        .map(|finding| json!({ "code": finding.code.to_string(), "object": finding.subject }))
+        .map(|finding| json!({ "code": finding.code.to_string(), "object": line(&finding.subject) }))
         .collect();
     let mut state = json!({
         "policies": policies.in_force.iter().map(policy).collect::<Vec<_>>(),
@@ -119,8 +119,16 @@ fn in_sync(status: &Status) -> Value {
             &format!("{} {verb}{unread}", count(drift, "fact")),
         );
     }
+    let skipped = status.skipped_veths();
+    if skipped > 0 {
+        let message = format!("veths into pods that are not set as declared: {skipped}{unread}");
+        return of(Some(false), "PodsSkipped", &message);
+    }
     if !unread.is_empty() {
         return of(None, "Unread", &format!("no fact differs{unread}"));
+    }
+    if let (true, Some(why)) = (status.idle, &status.document.rejected) {
+        return of(None, "DocumentRejected", why);
     }
     of(Some(true), "InSync", "every declared fact is as declared")
 }
@@ -144,15 +152,22 @@ fn applied(status: &Status, policies: &PoliciesStatus) -> Value {
         let message = format!("settings of policies that no longer apply are still there: {names}");
         return of(Some(false), "Releasing", &message);
     }
-    if !policies.listed {
-        return of(
-            None,
-            "NotListed",
-            "no complete list of policies was received since the start",
-        );
-    }
     if let Some(why) = status.blocked.as_ref().or(status.failure.as_ref()) {
         return of(Some(false), "ApplyFailed", why);
+    }
+    if !status.looked && !status.idle {
+        return of(None, "NoFullScan", "the first full scan has not finished");
+    }
+    let enforces = policies.in_force.iter().any(|one| one.mode == "enforce");
+    if enforces && status.mode == "observe" {
+        return of(Some(false), "Observing", "the agent runs with --mode observe");
+    }
+    if enforces && status.paused.is_some() {
+        return of(
+            Some(false),
+            "Paused",
+            "the agent does not write while it is paused",
+        );
     }
     match policies.in_force.len() {
         0 => of(Some(true), "NoPolicy", "no policy selects the node"),

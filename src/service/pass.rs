@@ -59,6 +59,8 @@ pub(crate) struct PassRunner {
     pub ledger: LedgerFile,
     /// Interfaces, by name and index, whose MTU is not written: see [`PartGoal::withheld`].
     pub(crate) withheld: BTreeMap<LinkName, u32>,
+    /// Facts that left the document stay for now, although it has `prune: true`.
+    pub(crate) defers_prune: bool,
 }
 
 impl PassRunner {
@@ -73,6 +75,7 @@ impl PassRunner {
             lossy: options.lossy,
             ledger: LedgerFile::default(),
             withheld: BTreeMap::new(),
+            defers_prune: false,
             store,
         }
     }
@@ -145,7 +148,8 @@ impl PassRunner {
             Ok(ledger) => ledger,
             Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
-        let goal = goal(document, ledger, extent, except, &self.withheld, self.enters_pods);
+        let mut goal = goal(document, ledger, extent, except, &self.withheld, self.enters_pods);
+        goal.holdings.defers_prune = self.defers_prune;
         let mut kernel = view.scoped(extent);
         let snapshot = match kernel.snapshot(&goal.scope()) {
             Ok(snapshot) => snapshot,
@@ -192,7 +196,8 @@ impl PassRunner {
             Ok(ledger) => ledger,
             Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
-        let goal = goal(document, ledger, extent, except, &self.withheld, self.enters_pods);
+        let mut goal = goal(document, ledger, extent, except, &self.withheld, self.enters_pods);
+        goal.holdings.defers_prune = self.defers_prune;
         let (owner, hash) = (&document.owner, &document.hash);
         let mut log = Recorder::new(&settled, document.netns.clone(), owner, hash, &self.actor);
         log.compacts = ledger.wants_compacting();
@@ -385,6 +390,7 @@ fn goal<'a>(
         holdings: Ownership {
             ledger: Some(ledger),
             prune: false,
+            defers_prune: false,
             force_ownership: false,
         },
         extent,

@@ -360,6 +360,8 @@ impl<'a> Service<'a> {
         if extent == Extent::All {
             self.check_document();
         }
+        let policies = self.state.policies.as_ref();
+        self.effects.runner.defers_prune = policies.is_some_and(Policies::defers_prune);
         let begun = Instant::now();
         let mut lost = 0;
         let passed = {

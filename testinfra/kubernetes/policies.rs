@@ -22,6 +22,9 @@ use netkeel_kubernetes::policies::follow_policies;
 /// The longest time from a change in the cluster to the right list.
 const PROMPT: Duration = Duration::from_secs(1);
 
+/// The longest time from the deletion of a policy to the list without it: two lists, 3 s apart.
+const MISSED: Duration = Duration::from_secs(6);
+
 /// The longest time to connect and list, and from a reconnect to the right list.
 const START: Duration = Duration::from_secs(10);
 
@@ -403,8 +406,7 @@ fn the_policies_outlive_the_api_server_and_go_back_with_its_data() {
         cluster.plane.start_apiserver();
         heard.becomes(&["a@1=0"], START).await;
         cluster.kubectl(&["delete", "netkeelpolicy", "a"], "").unwrap();
-        heard.becomes(&[], PROMPT).await;
-        // A kind that is gone is not a list without policies.
+        heard.becomes(&[], MISSED).await;
         cluster.policy("c", &forward(1)).unwrap();
         heard.becomes(&["c@1=1"], PROMPT).await;
         let nobody = Heard::follow(cluster.agent("n1"), "n9");
@@ -417,6 +419,25 @@ fn the_policies_outlive_the_api_server_and_go_back_with_its_data() {
             .has_trouble("the token may not list netkeelpolicies in the cluster (403)")
             .await;
         assert_eq!(refused.0.lock().unwrap().0, None);
+    });
+}
+
+#[test]
+fn a_kind_that_is_removed_takes_no_policy_along() {
+    let cluster = Cluster::start();
+    inside(async || {
+        for name in ["a", "b"] {
+            cluster.policy(name, &forward(1)).unwrap();
+        }
+        let both = ["a@1=1", "b@1=1"];
+        let heard = Heard::follow(cluster.agent("n1"), "n1");
+        heard.becomes(&both, START).await;
+        let kind = ["delete", "--wait=false", "crd", "netkeelpolicies.netkeel.io"];
+        cluster.kubectl(&kind, "").unwrap();
+        heard.has_trouble("the kind NetkeelPolicy").await;
+        // The server ends the removal within seconds.
+        heard.has_trouble("does not have the kind NetkeelPolicy").await;
+        heard.becomes(&both, Duration::ZERO).await;
     });
 }
 

@@ -139,10 +139,9 @@ fn changes<'a>(
             all.insert(fact, change);
         }
     }
-    let withheld = &after.wants.withheld;
     let gone = old
         .iter()
-        .filter(|(fact, _)| !new.contains_key(fact) && !withheld.contains(fact));
+        .filter(|(fact, _)| !new.contains_key(fact) && !after.wants.withholds(fact));
     for (fact, want) in gone {
         // Facts of an interface that does not exist are not held.
         let exists = fact.link_name().is_none_or(|name| host.links.contains_key(&name));

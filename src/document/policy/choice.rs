@@ -1,6 +1,6 @@
 //! Which policies are in force on a node: of those that the cluster has, and those that the node had before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::policy::conflict::Conflict;
 use crate::policy::percent::is_among_first;
@@ -13,6 +13,8 @@ pub struct NodePolicies {
     pub in_force: BTreeMap<String, Policy>,
     /// Policies that no longer apply, whose settings are not yet released or given up, by UID.
     pub leaving: BTreeMap<String, Policy>,
+    /// The UIDs of those among them that were enforced at some time. Nothing was written for the others.
+    pub enforced: BTreeSet<String>,
 }
 
 /// Why the newest document of a policy is not in force.
@@ -85,20 +87,36 @@ pub fn choose(
         versions.insert(name.clone(), Versions { old, new });
     }
     hold_conflicts(&mut versions, &mut held, conflict);
+    // The newest object decides whether the settings stay, whichever document is in force.
+    let newest = |policy: &Policy| {
+        let mut objects = listed.iter().flatten();
+        let object = objects.find(|object| object.uid == policy.uid);
+        object.map_or_else(|| policy.clone(), |object| policy.with_deletion(object.deletion))
+    };
     let in_force: BTreeMap<String, Policy> = versions
         .iter()
-        .filter_map(|(name, versions)| Some((name.clone(), versions.current()?.clone())))
+        .filter_map(|(name, versions)| Some((name.clone(), newest(versions.current()?))))
         .collect();
+    let mut enforced = before.enforced.clone();
+    let now_enforced = in_force
+        .values()
+        .filter(|policy| policy.mode == PolicyMode::Enforce);
+    enforced.extend(now_enforced.map(|policy| policy.uid.clone()));
     let stays = |policy: &Policy| in_force.values().any(|one| one.uid == policy.uid);
     let gone = before.in_force.values().filter(|policy| !stays(policy));
     // A policy that comes back before its settings were released does not leave.
     let still = before.leaving.values().filter(|policy| !stays(policy));
-    let leaving = still.chain(gone);
-    let leaving = leaving
-        .map(|policy| (policy.uid.clone(), policy.clone()))
+    let leaving = still.chain(gone).filter(|policy| enforced.contains(&policy.uid));
+    let leaving: BTreeMap<String, Policy> = leaving
+        .map(|policy| (policy.uid.clone(), newest(policy)))
         .collect();
+    enforced.retain(|uid| leaving.contains_key(uid) || in_force.values().any(|one| one.uid == *uid));
     Choice {
-        policies: NodePolicies { in_force, leaving },
+        policies: NodePolicies {
+            in_force,
+            leaving,
+            enforced,
+        },
         held,
     }
 }

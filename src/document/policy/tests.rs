@@ -101,7 +101,11 @@ fn an_error_of_a_policy_has_its_path() {
             "{spec}: {found:?}"
         );
     }
-    let unread = Policy::from_json(&text("a", "{ document: { version: 1 }, mode: off }")).unwrap_err();
+    let unread = Policy::from_json(
+        r#"{"apiVersion": "netkeel.io/v1alpha1", "kind": "NetkeelPolicy", "metadata": {"name": "a", "uid": "u-a"},
+        "spec": {"document": {"version": 1}, "mode": "off"}}"#,
+    )
+    .unwrap_err();
     assert_eq!((&*unread.name, &*unread.uid), ("a", "u-a"));
     assert!(unread.why.starts_with("spec.mode"), "{}", unread.why);
 }
@@ -198,6 +202,51 @@ fn a_policy_leaves_when_it_is_gone_or_selects_the_node_no_more() {
         shown(&chosen(&first.policies, &[other])),
         (vec!["a=1".to_owned()], vec!["a"])
     );
+}
+
+#[test]
+fn the_newest_object_decides_what_becomes_of_the_settings() {
+    let first = chosen(&NodePolicies::default(), &[forward("a", 0, "")]);
+    let keep = |more: &str, value: u8| forward("a", value, &format!(", deletionPolicy: keep{more}"));
+    let deletion = |policy: &Policy| {
+        let again = Policy::from_json(&policy.object).unwrap();
+        assert_eq!(again.deletion, policy.deletion, "a restart reads the same");
+        policy.deletion
+    };
+    for (held, value) in [
+        (keep(", paused: true", 1), 0),
+        (keep(", rollout: { percent: 0 }", 1), 0),
+        (keep("", 0), 0),
+    ] {
+        let now = chosen(&first.policies, &[held]);
+        assert_eq!(shown(&now).0, [format!("a={value}")]);
+        assert_eq!(deletion(&now.policies.in_force["a"]), DeletionPolicy::Keep);
+        let gone = chosen(&now.policies, &[]);
+        assert_eq!(deletion(&gone.policies.leaving["u-a"]), DeletionPolicy::Keep);
+    }
+    let elsewhere = keep(", nodeSelector: { matchLabels: { role: core } }", 0);
+    let left = chosen(&first.policies, &[elsewhere]);
+    assert_eq!(deletion(&left.policies.leaving["u-a"]), DeletionPolicy::Keep);
+    // Also while it leaves, and back.
+    let elsewhere = forward("a", 0, ", nodeSelector: { matchLabels: { role: core } }");
+    let left = chosen(&left.policies, &[elsewhere]);
+    assert_eq!(deletion(&left.policies.leaving["u-a"]), DeletionPolicy::Release);
+}
+
+#[test]
+fn a_policy_that_only_observed_leaves_nothing() {
+    let observe = forward("a", 0, ", mode: observe");
+    let first = chosen(&NodePolicies::default(), &[observe.clone()]);
+    assert!(first.policies.enforced.is_empty());
+    let gone = chosen(&first.policies, &[]);
+    assert_eq!(gone.policies, NodePolicies::default());
+    // One that was enforced before it observed does.
+    let enforced = chosen(&first.policies, &[forward("a", 0, "")]);
+    let observed = chosen(&enforced.policies, &[observe]);
+    assert_eq!(observed.policies.in_force["a"].mode, PolicyMode::Observe);
+    let gone = chosen(&observed.policies, &[]);
+    assert_eq!(shown(&gone).1, ["a"]);
+    assert!(gone.policies.enforced.contains("u-a"));
 }
 
 #[test]

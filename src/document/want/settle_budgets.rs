@@ -129,6 +129,8 @@ impl Wants {
             && !host.links.contains_key(&name)
         {
             self.when_absent(name, &origin.path);
+            // Declared as before, with a value that nobody knows now.
+            self.withheld.insert(fact);
             return;
         }
         let answer = match derived {

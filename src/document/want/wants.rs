@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::want::request::SkippedPod;
 use crate::want::{Want, pending, request};
-use netkeel_core::fact::Fact;
+use netkeel_core::fact::{Fact, Field};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::problem::Problem;
@@ -95,8 +95,17 @@ impl Wants {
         }
     }
 
-    /// Records that a named interface does not exist. That is not an error: interfaces come and go,
-    /// and another resource of the document may create this one.
+    /// Whether the document declares a fact that netkeel must not write here. The pod's end of a veth, and the routes
+    /// over it, follow the host's end.
+    pub fn withholds(&self, fact: &Fact) -> bool {
+        let of_host = Fact {
+            field: Field::Mtu,
+            ..fact.clone()
+        };
+        let of_pod = matches!(fact.field, Field::PodMtu | Field::PodRouteMtu(_));
+        self.withheld.contains(fact) || (of_pod && self.withheld.contains(&of_host))
+    }
+
     /// Reports an interface that a document names by a further name or an alias and that is not there.
     pub(crate) fn long_name_absent(&mut self, name: &str, path: &str) {
         self.findings.add(
@@ -107,6 +116,8 @@ impl Wants {
         );
     }
 
+    /// Records that a named interface does not exist. That is not an error: interfaces come and go,
+    /// and another resource of the document may create this one.
     pub(crate) fn when_absent(&mut self, name: LinkName, path: &str) {
         self.absent.entry(name).or_insert_with(|| path.to_owned());
     }

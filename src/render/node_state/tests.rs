@@ -88,7 +88,7 @@ fn every_condition_has_a_reason_and_a_message() {
         conditions(&new, &PoliciesStatus::default()),
         [
             "InSync=Unknown NoFullScan: the first full scan has not finished",
-            "Applied=Unknown NotListed: no complete list of policies was received since the start",
+            "Applied=Unknown NoFullScan: the first full scan has not finished",
             "Degraded=Unknown NoFullScan: the first full scan has not finished",
             "Paused=True Observing: the agent runs with --mode observe",
         ]
@@ -140,6 +140,75 @@ fn drift_conflicts_and_a_pause_are_told() {
     assert_eq!(
         conditions(&status, &policies)[1],
         "Applied=False DocumentRejected: invalid"
+    );
+}
+
+#[test]
+fn nothing_is_applied_before_a_scan_or_while_nothing_is_written() {
+    let applied = |status: &Status, policies: &PoliciesStatus| conditions(status, policies)[1].clone();
+    let mut waiting = status(0);
+    waiting.looked = false;
+    assert!(applied(&waiting, &policies()).starts_with("Applied=Unknown NoFullScan"));
+    let mut observing = status(0);
+    observing.mode = "observe";
+    assert!(applied(&observing, &policies()).starts_with("Applied=False Observing"));
+    let mut paused = status(0);
+    paused.paused = Some(PauseStatus {
+        until: 0,
+        since: 0,
+        by: "root".to_owned(),
+        reason: None,
+    });
+    assert!(applied(&paused, &policies()).starts_with("Applied=False Paused"));
+    // A policy that only observes needs no writes.
+    let mut observed = policies();
+    observed.in_force[0].mode = "observe";
+    assert!(applied(&paused, &observed).starts_with("Applied=True InForce"));
+}
+
+#[test]
+fn a_node_with_skipped_pods_or_without_a_document_is_not_in_sync() {
+    let in_sync = |status: &Status| conditions(status, &policies())[0].clone();
+    let name = "cali1".parse().unwrap();
+    let skipped = |stale: bool| {
+        let mut seen = Observation {
+            links: BTreeMap::from([(name, 9)]),
+            ..Observation::default()
+        };
+        match stale {
+            true => drop(seen.stale.insert(name, true)),
+            false => drop(seen.unreachable.insert(name)),
+        }
+        let mut status = status(0);
+        status.saw(&Extent::All, &seen, &|_| false, true, &|_| None);
+        status
+    };
+    for stale in [true, false] {
+        assert_eq!(
+            in_sync(&skipped(stale)),
+            "InSync=False PodsSkipped: veths into pods that are not set as declared: 1"
+        );
+    }
+    let mut idle = status(0);
+    (idle.looked, idle.idle) = (false, true);
+    assert!(in_sync(&idle).starts_with("InSync=True"));
+    idle.document.rejected = Some("invalid".to_owned());
+    assert_eq!(in_sync(&idle), "InSync=Unknown DocumentRejected: invalid");
+}
+
+#[test]
+fn the_subject_of_a_finding_has_a_limit() {
+    let mut status = status(0);
+    status.findings.push(FindingStatus {
+        code: Code::NK001,
+        subject: "eth0, ".repeat(1000),
+        message: "a finding".into(),
+    });
+    let state = node_state(&status, &policies());
+    let object = state["findings"][0]["object"].as_str().unwrap();
+    assert!(
+        object.chars().count() <= LONGEST + 3 && object.ends_with("..."),
+        "{object}"
     );
 }
 

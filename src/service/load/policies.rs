@@ -1,12 +1,15 @@
 //! Puts the policies of the cluster in force.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::effects::log::Level;
 use crate::service::Service;
-use crate::state::policies::{Learned, Policies};
+use crate::state::policies::Learned;
 use netkeel_core::cluster_policies::PolicyNews;
-use netkeel_document::policy::Policy;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::Fact;
+use netkeel_document::policy::{DeletionPolicy, Policy};
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_reconcile::event::Event;
 use netkeel_render::node_state::node_state;
@@ -51,21 +54,15 @@ impl Service<'_> {
     }
 
     fn log_policies(&mut self) {
-        let Some(status) = self.state.policies.as_ref().map(Policies::status) else {
+        let Some(policies) = &self.state.policies else {
             return;
         };
-        let in_force = status.in_force.iter();
-        let in_force: Vec<String> = in_force
-            .map(|one| format!("{}@{}", one.name, one.generation))
-            .collect();
+        let (chosen, status) = (policies.chosen(), policies.status());
         let log = &mut self.effects.log;
         log.say(
             Level::Info,
             "policies",
-            &[
-                ("in_force", &in_force.join(",")),
-                ("leaving", &status.leaving.join(",")),
-            ],
+            &[("in_force", &chosen), ("leaving", &status.leaving.join(","))],
         );
         for one in &status.held {
             log.say(
@@ -128,10 +125,29 @@ impl Service<'_> {
         if !writes || !is_settled || !due || policies.choice.policies.leaving.is_empty() {
             return;
         }
-        let leaving: Vec<Policy> = policies.choice.policies.leaving.values().cloned().collect();
+        let leaving = policies.choice.policies.leaving.values().cloned();
+        // A kept setting is given up first, so that no other policy releases it.
+        let (kept, released): (Vec<Policy>, Vec<Policy>) =
+            leaving.partition(|policy| policy.deletion == DeletionPolicy::Keep);
+        let mut not_given_up = None;
+        let suspended = self.state.reconciler.suspended().map(|(fact, _)| fact.clone());
+        let suspended: BTreeSet<Fact> = suspended.collect();
         let mut done = Vec::new();
-        for policy in leaving {
-            let result = self.effects.runner.leave(&self.state.document, &policy, live);
+        for policy in kept.into_iter().chain(released) {
+            let keeps = policy.deletion == DeletionPolicy::Keep;
+            let result = match &not_given_up {
+                Some(name) if !keeps => Err(Error::new(
+                    ErrorKind::Refused,
+                    format!("the settings of the policy {name} are not given up yet, and it may share some"),
+                )),
+                _ => {
+                    let runner = &mut self.effects.runner;
+                    runner.leave(&self.state.document, &policy, &suspended, live)
+                }
+            };
+            if keeps && result.is_err() {
+                not_given_up = Some(policy.name.clone());
+            }
             self.report_recovered();
             match result {
                 Ok(facts) => {
@@ -158,6 +174,11 @@ impl Service<'_> {
         if let Some(policies) = &mut self.state.policies {
             let leaving = &mut policies.choice.policies.leaving;
             leaving.retain(|uid, _| !done.contains(uid));
+            policies
+                .choice
+                .policies
+                .enforced
+                .retain(|uid| !done.contains(uid));
             policies.release_at = match leaving.is_empty() {
                 true => now,
                 false => now + AGAIN,

@@ -13,6 +13,7 @@ use netkeel_core::fact::Fact;
 use netkeel_document::document::Document;
 use netkeel_document::policy::{DeletionPolicy, Policy};
 use netkeel_host::kernel::Kernel;
+use netkeel_plan::goal::leaving::Leaving;
 use netkeel_plan::goal::part::Extent;
 use netkeel_plan::goal::{Goal, ReleaseFacts};
 use netkeel_plan::outcome::Failure;
@@ -21,10 +22,14 @@ impl PassRunner {
     /// Releases what was written for a policy and `document`, which is in force, does not declare. With
     /// `deletionPolicy: keep`, gives it up instead: the settings stay, and netkeel holds them no more. Returns the number
     /// of facts.
+    ///
+    /// # Errors
+    /// When it is not known what to release, and when the release fails. Nothing is released then.
     pub(crate) fn leave(
         &mut self,
         document: &Document,
         policy: &Policy,
+        suspended: &BTreeSet<Fact>,
         kernel: &mut dyn Kernel,
     ) -> Result<usize, Error> {
         let Some(alone) = policy.alone(&document.netns, &document.owner) else {
@@ -33,25 +38,23 @@ impl PassRunner {
                 .hint("`netkeel owners` lists what netkeel wrote, and `netkeel release` restores it"));
         };
         let settled = self.begin(&document.netns, Duration::ZERO)?;
-        let mut scope = document.scope();
-        scope.extend(alone.scope());
-        let host = kernel.snapshot(&scope)?;
-        let wanted = document.wants(&host);
-        let is_wanted = |fact: &Fact| wanted.facts.contains_key(fact) || wanted.withheld.contains(fact);
-        let declared = alone.wants(&host).facts.into_keys();
-        let facts: BTreeSet<Fact> = declared.filter(|fact| !is_wanted(fact)).collect();
+        self.guard.budget = self.store.writes_left(document.limits.changes_per_minute)?;
         let ledger = self.ledger.now(&self.store)?;
-        let held = ledger.of(&document.owner).filter(|claim| {
-            let with = claim.caused_by.as_deref();
-            facts.contains(&claim.fact) || with.is_some_and(|with| facts.contains(with))
-        });
-        let held: Vec<Fact> = held.map(|claim| claim.fact.clone()).collect();
-        let count = held.len();
+        let leaving = Leaving {
+            left: &alone,
+            in_force: document,
+            ledger,
+            suspended,
+        };
+        let host = kernel.snapshot(&leaving.scope())?;
+        let unknown = |why: String| Error::new(ErrorKind::Refused, why);
+        let facts = leaving.facts(&host).map_err(unknown)?;
+        let count = facts.len();
         if count == 0 {
             return Ok(0);
         }
         if policy.deletion == DeletionPolicy::Keep {
-            settled.forget(held)?;
+            settled.forget(facts.into_iter().collect::<Vec<_>>())?;
             return Ok(count);
         }
         let goal = ReleaseFacts {
@@ -104,7 +107,9 @@ impl PassRunner {
         };
         let ledger = self.ledger.now(&self.store).map_err(|error| error.message)?;
         let (none, withheld) = (BTreeSet::new(), BTreeMap::new());
-        let goal = goal(&alone, ledger, &Extent::All, &none, &withheld, self.enters_pods);
+        let mut goal = goal(&alone, ledger, &Extent::All, &none, &withheld, self.enters_pods);
+        // The policy alone does not declare what the others do.
+        goal.holdings.defers_prune = true;
         let host = kernel.snapshot(&goal.scope()).map_err(|error| error.message)?;
         match goal.plan(&host) {
             Ok(planned) => {

@@ -28,6 +28,8 @@ pub(crate) struct Policies {
     pub(crate) observed: BTreeMap<String, Result<usize, String>>,
     /// The document in force is that of these policies.
     pub(crate) loaded: bool,
+    /// The policies whose documents are part of the document in force, by name.
+    accepted: BTreeMap<String, Policy>,
     /// There were files since the start.
     pub(crate) has_files: bool,
     /// When the policies that leave are released next.
@@ -48,9 +50,9 @@ pub(crate) struct Learned {
 impl Policies {
     /// The policies at start: those that were kept. `has_files` tells whether there are documents in files.
     pub(crate) fn new(node: String, kept: Result<KeptPolicies, Error>, has_files: bool) -> Self {
-        let (policies, unread) = match kept.map_err(|error| error.message).and_then(recall) {
-            Ok(policies) => (policies, None),
-            Err(why) => (NodePolicies::default(), Some(why)),
+        let (policies, unread) = match kept {
+            Ok(kept) => recall(kept),
+            Err(error) => (NodePolicies::default(), Some(error.message)),
         };
         Policies {
             node,
@@ -64,6 +66,7 @@ impl Policies {
             unread,
             observed: BTreeMap::new(),
             loaded: false,
+            accepted: BTreeMap::new(),
             has_files,
             release_at: Now::ZERO,
         }
@@ -105,19 +108,45 @@ impl Policies {
     /// Records that the document of these policies is in force; `has_files` tells whether it has one of files.
     pub(crate) fn loaded(&mut self, has_files: bool) {
         self.loaded = true;
+        self.accepted = self
+            .enforced()
+            .map(|one| (one.name.clone(), one.clone()))
+            .collect();
         self.has_files |= has_files;
     }
 
     /// The documents that are enforced, each with the name of its policy.
     pub(crate) fn documents(&self) -> Vec<(String, Vec<u8>)> {
-        let enforced = self.choice.policies.in_force.values();
-        let enforced = enforced.filter(|policy| policy.mode == PolicyMode::Enforce);
-        enforced
+        self.enforced()
             .map(|policy| {
                 let name = format!("policy {}.json", policy.name);
                 (name, policy.canonical.clone().into_bytes())
             })
             .collect()
+    }
+
+    /// The policies that are enforced.
+    fn enforced(&self) -> impl Iterator<Item = &Policy> {
+        let policies = self.choice.policies.in_force.values();
+        policies.filter(|policy| policy.mode == PolicyMode::Enforce)
+    }
+
+    /// Whether `prune: true` must wait: facts that the document in force lacks may be those of a policy that is not yet
+    /// read, not yet accepted, or not yet released or given up.
+    pub(crate) fn defers_prune(&self) -> bool {
+        let Choice { policies, held } = &self.choice;
+        let is_known = self.node_uid.is_some() && self.unread.is_none() && self.loaded;
+        let mut without_a_version = held.keys().filter(|name| !policies.in_force.contains_key(*name));
+        !is_known || !policies.leaving.is_empty() || without_a_version.next().is_some()
+    }
+
+    /// The policies that are enforced or observe, each as `NAME@GENERATION`.
+    pub(crate) fn chosen(&self) -> String {
+        let policies = self.choice.policies.in_force.values();
+        let shown: Vec<String> = policies
+            .map(|policy| format!("{}@{}", policy.name, policy.generation))
+            .collect();
+        shown.join(",")
     }
 
     /// The policies that only observe.
@@ -135,13 +164,30 @@ impl Policies {
         KeptPolicies {
             in_force: texts(&self.choice.policies.in_force),
             leaving: texts(&self.choice.policies.leaving),
+            enforced: self.choice.policies.enforced.iter().cloned().collect(),
         }
     }
 
     /// The policies for the status.
     pub(crate) fn status(&self) -> PoliciesStatus {
         let Choice { policies, held } = &self.choice;
-        let in_force = policies.in_force.values().map(|policy| {
+        // A newer object with the same document has a newer generation.
+        let newest = |policy: &Policy| {
+            let one = self
+                .enforced()
+                .find(|one| one.uid == policy.uid && one.hash == policy.hash);
+            one.unwrap_or(policy).clone()
+        };
+        let mut in_force: BTreeMap<&str, Policy> = self
+            .observing()
+            .map(|policy| (&*policy.name, policy.clone()))
+            .collect();
+        in_force.extend(
+            self.accepted
+                .iter()
+                .map(|(name, policy)| (&**name, newest(policy))),
+        );
+        let in_force = in_force.values().map(|policy| {
             let observed = self.observed.get(&policy.name);
             PolicyStatus {
                 name: policy.name.clone(),
@@ -181,19 +227,25 @@ impl Policies {
     }
 }
 
-fn recall(kept: KeptPolicies) -> Result<NodePolicies, String> {
-    let read = |texts: Vec<String>, key: fn(&Policy) -> &String| {
-        let policies = texts.iter().map(|text| {
-            let policy =
-                Policy::from_json(text).map_err(|unread| format!("{}: {}", unread.name, unread.why))?;
-            Ok((key(&policy).clone(), policy))
-        });
-        policies.collect::<Result<BTreeMap<_, _>, String>>()
+/// The policies that were kept, and why some of them cannot be read.
+fn recall(kept: KeptPolicies) -> (NodePolicies, Option<String>) {
+    let mut faults = Vec::new();
+    let mut read = |texts: Vec<String>, key: fn(&Policy) -> &String| {
+        let mut policies = BTreeMap::new();
+        for text in texts {
+            match Policy::from_json(&text) {
+                Ok(policy) => drop(policies.insert(key(&policy).clone(), policy)),
+                Err(unread) => faults.push(format!("{}: {}", unread.name, unread.why)),
+            }
+        }
+        policies
     };
-    Ok(NodePolicies {
-        in_force: read(kept.in_force, |policy| &policy.name)?,
-        leaving: read(kept.leaving, |policy| &policy.uid)?,
-    })
+    let policies = NodePolicies {
+        in_force: read(kept.in_force, |policy| &policy.name),
+        leaving: read(kept.leaving, |policy| &policy.uid),
+        enforced: kept.enforced.into_iter().collect(),
+    };
+    (policies, (!faults.is_empty()).then(|| faults.join("; ")))
 }
 
 /// Whether the same objects are in force and leave.
@@ -261,15 +313,19 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_read_is_not_a_node_without_policies() {
         let kept = KeptPolicies {
-            in_force: vec![object("a", "{}")],
+            in_force: vec![object("a", "{}"), forward("b", 1, "")],
+            enforced: vec!["u-a".to_owned(), "u-b".to_owned()],
             leaving: Vec::new(),
         };
         let mut policies = Policies::new("n1".to_owned(), Ok(kept), false);
         let why = policies.unread.clone().unwrap();
         assert!(why.starts_with("a: spec.document"), "{why}");
         assert_eq!(policies.status().trouble, Some(why));
+        // The others are known.
+        assert_eq!(policies.documents().len(), 1);
         assert_eq!(policies.learn(&[], node()), ALL);
         assert_eq!(policies.unread, None);
+        assert_eq!(policies.status().leaving, ["b"]);
     }
 
     #[test]
@@ -281,8 +337,58 @@ mod tests {
         policies.observed.insert("a".to_owned(), Ok(3));
         assert_eq!(policies.status().in_force[0].drift, Some(3));
         policies.learn(&[forward("a", 1, "")], node());
+        policies.loaded(false);
         assert_eq!(policies.status().in_force[0].drift, None);
         assert_eq!(policies.documents()[0].0, "policy a.json");
+    }
+
+    #[test]
+    fn a_policy_is_in_force_once_its_document_is_accepted() {
+        let mut policies = Policies::new("n1".to_owned(), Ok(KeptPolicies::default()), false);
+        let shown = |policies: &Policies| -> Vec<(String, i64, String)> {
+            let in_force = policies.status().in_force.into_iter();
+            in_force.map(|one| (one.name, one.generation, one.hash)).collect()
+        };
+        policies.learn(&[forward("a", 0, "")], node());
+        assert_eq!(policies.chosen(), "a@2");
+        assert_eq!(shown(&policies), []);
+        policies.loaded(false);
+        let accepted = shown(&policies);
+        assert_eq!(accepted.len(), 1);
+        // The document of the newer version is rejected: the older one is in force.
+        policies.learn(&[forward("a", 1, "")], node());
+        assert_eq!(shown(&policies), accepted);
+        policies.loaded(false);
+        assert_ne!(shown(&policies), accepted);
+        // It is in force until the document without it is.
+        policies.learn(&[], node());
+        assert_eq!(shown(&policies).len(), 1);
+        policies.loaded(false);
+        assert_eq!(shown(&policies), []);
+    }
+
+    #[test]
+    fn nothing_is_pruned_while_the_policies_are_not_known() {
+        let mut policies = Policies::new("n1".to_owned(), Ok(KeptPolicies::default()), true);
+        policies.loaded(true);
+        assert!(policies.defers_prune(), "no list came yet");
+        policies.learn(&[forward("a", 1, "")], node());
+        assert!(policies.defers_prune(), "the document is not accepted yet");
+        policies.loaded(true);
+        assert!(!policies.defers_prune());
+        policies.learn(
+            &[forward("a", 1, ""), forward("b", 1, r#", "paused": true"#)],
+            node(),
+        );
+        assert!(
+            policies.defers_prune(),
+            "another version of b may have been here before"
+        );
+        policies.learn(&[], node());
+        policies.loaded(true);
+        assert!(policies.defers_prune(), "a leaves");
+        policies.choice.policies.leaving.clear();
+        assert!(!policies.defers_prune());
     }
 
     #[test]

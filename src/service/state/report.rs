@@ -182,6 +182,7 @@ mod tests {
             holdings: Ownership {
                 ledger: None,
                 prune: false,
+                defers_prune: false,
                 force_ownership: false,
             },
             extent: &Extent::All,

@@ -18,6 +18,8 @@ pub struct KeptPolicies {
     pub in_force: Vec<String>,
     /// The policies that no longer apply, and whose settings are not yet released or given up.
     pub leaving: Vec<String>,
+    /// The UIDs of those among them that were enforced at some time.
+    pub enforced: Vec<String>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -26,6 +28,7 @@ struct File {
     format: u32,
     in_force: Vec<Value>,
     leaving: Vec<Value>,
+    enforced: Vec<String>,
 }
 
 impl Store {
@@ -72,6 +75,7 @@ fn spell(policies: &KeptPolicies) -> Result<String, String> {
         format: FORMAT,
         in_force: values(&policies.in_force)?,
         leaving: values(&policies.leaving)?,
+        enforced: policies.enforced.clone(),
     };
     let mut text = serde_json::to_string_pretty(&file).map_err(|error| error.to_string())?;
     text.push('\n');
@@ -87,6 +91,7 @@ fn parse(text: &str) -> Result<KeptPolicies, String> {
     Ok(KeptPolicies {
         in_force: texts(file.in_force),
         leaving: texts(file.leaving),
+        enforced: file.enforced,
     })
 }
 
@@ -99,15 +104,16 @@ mod tests {
         let policies = KeptPolicies {
             in_force: vec![r#"{"kind":"NetkeelPolicy","metadata":{"name":"b","uid":"2"}}"#.to_owned()],
             leaving: vec![r#"{"a":[1]}"#.to_owned()],
+            enforced: vec!["2".to_owned()],
         };
         let text = spell(&policies).unwrap();
         assert_eq!(parse(&text).unwrap(), policies);
         assert!(parse(&text[..text.len() / 2]).is_err());
-        assert!(parse(r#"{"format": 2, "in_force": [], "leaving": []}"#).is_err());
+        assert!(parse(r#"{"format": 2, "in_force": [], "leaving": [], "enforced": []}"#).is_err());
         assert!(
             spell(&KeptPolicies {
                 in_force: vec!["{".to_owned()],
-                leaving: Vec::new()
+                ..KeptPolicies::default()
             })
             .is_err()
         );

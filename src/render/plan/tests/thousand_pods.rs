@@ -270,6 +270,7 @@ fn plan_with(text: &str, host: &Snapshot, wrote: &[(u64, Field, LinkName, i64)])
         holdings: Ownership {
             ledger: Some(&ledger),
             prune: false,
+            defers_prune: false,
             force_ownership: false,
         },
     };
