@@ -128,7 +128,10 @@ fn complete(command: &Command, words: &[&str], names: &dyn Fn(Names, &Netns) -> 
             }
         }
     } else {
-        for below in verb.get_subcommands().filter(|below| !below.is_hide_set()) {
+        let verbs = verb
+            .get_subcommands()
+            .filter(|below| positional == 0 && !below.is_hide_set());
+        for below in verbs {
             found.push(Word::new(below.get_name(), about(below.get_about())));
         }
         // A list of names has one argument.
