@@ -236,7 +236,7 @@ fn the_newest_object_decides_what_becomes_of_the_settings() {
 #[test]
 fn a_policy_that_only_observed_leaves_nothing() {
     let observe = forward("a", 0, ", mode: observe");
-    let first = chosen(&NodePolicies::default(), &[observe.clone()]);
+    let first = chosen(&NodePolicies::default(), std::slice::from_ref(&observe));
     assert!(first.policies.enforced.is_empty());
     let gone = chosen(&first.policies, &[]);
     assert_eq!(gone.policies, NodePolicies::default());
