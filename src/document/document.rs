@@ -9,11 +9,12 @@ use crate::kinds::nflog::entry::Entry;
 use crate::kinds::nflog::kind;
 use crate::kinds::{KINDS, probes, replicate};
 use crate::not_the_host::NotTheHost;
+use crate::schema::key;
 use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::wants::Wants;
 use crate::want::{Origin, Want};
-use crate::{check, schema_key, spelling};
+use crate::{check, spelling};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Value};
 use netkeel_core::finding::{Code, Findings};
@@ -233,7 +234,7 @@ impl Document {
     /// Reads a document from the nodes of its files, in layer order. Errors go to `diagnostics`; if
     /// there are any, the returned document must not be used.
     pub fn read(mut layers: Vec<Node>, netns: Netns, diagnostics: &mut Diagnostics) -> Document {
-        schema_key::take(&mut layers, diagnostics);
+        key::take(&mut layers, diagnostics);
         let versioned = layers.iter().any(|layer| layer.get("version").is_some());
         for layer in &layers {
             check::check_layer(layer, &SHAPE, &KeyPath::ROOT, diagnostics);

@@ -11,7 +11,6 @@ pub mod policy;
 #[cfg(test)]
 mod sample;
 pub mod schema;
-pub mod schema_key;
 pub mod section_name;
 mod selector;
 pub mod shape;

@@ -1,11 +1,11 @@
 //! JSON Schema, generated from the shape that the check uses, so that editors and netkeel agree.
 
+pub(crate) mod key;
 #[cfg(test)]
 mod tests;
 
 use serde_json::{Map, Value, json};
 
-use crate::schema_key;
 use crate::shape::{Field, Shape};
 
 /// Decimal digits without leading zeros: the only form in which text is accepted as a number.
@@ -27,8 +27,8 @@ pub fn json_schema(shape: &Shape, title: &str) -> Value {
     schema.insert("title".to_owned(), json!(title));
     schema.extend(any_of(alternatives(shape)));
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-        let text = json!({ "type": "string", "description": schema_key::DOC });
-        properties.insert(schema_key::KEY.to_owned(), text);
+        let text = json!({ "type": "string", "description": key::DOC });
+        properties.insert(key::KEY.to_owned(), text);
     }
     Value::Object(schema)
 }

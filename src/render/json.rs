@@ -3,6 +3,7 @@
 pub mod diagnostics;
 mod groups;
 pub(crate) mod names;
+pub mod node_state;
 pub(crate) mod output;
 pub(crate) mod place;
 pub mod sarif;

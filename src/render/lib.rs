@@ -7,7 +7,6 @@ pub mod html;
 pub mod json;
 pub mod metrics;
 pub mod mtu;
-pub mod node_state;
 pub mod paint;
 pub mod path;
 pub mod plan;

@@ -8,7 +8,7 @@ use netkeel_document::draft::{SYSCTL, TUNNEL, quoted};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::span::Span;
 
-use crate::import::{Importer, Target, Text, value};
+use crate::import::importer::{Importer, Target, Text, value};
 
 /// The options with a command.
 const COMMANDS: [&str; 6] = ["up", "pre-up", "post-up", "down", "pre-down", "post-down"];

@@ -7,7 +7,7 @@ use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::{Data, Entry, Node};
 use netkeel_source::span::Span;
 
-use crate::import::{Importer, Route, Target, scalar, value};
+use crate::import::importer::{Importer, Route, Target, scalar, value};
 
 /// The sections of devices.
 const DEVICES: [&str; 10] = [

@@ -2,6 +2,7 @@
 //! of `.netdev` files, and MTUs and queue lengths of `.link` files.
 
 mod matching;
+mod section;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,31 +10,9 @@ use netkeel_document::draft::{SYSCTL, TUNNEL, quoted};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::span::Span;
 
+use crate::import::importer::{Importer, Route, Target, Text, bytes, value};
 use crate::import::networkd::matching::{Earlier, Match};
-use crate::import::{Importer, Route, Target, Text, bytes, value};
-
-/// A section of a file. A name can occur several times.
-struct Section {
-    name: String,
-    span: Span,
-    settings: Vec<Setting>,
-}
-
-struct Setting {
-    key: String,
-    value: String,
-    span: Span,
-}
-
-impl Section {
-    /// The last value of a key; an empty one resets it.
-    fn last(&self, key: &str) -> Option<&Setting> {
-        let mut settings = self.settings.iter().rev();
-        settings
-            .find(|setting| setting.key == key)
-            .filter(|setting| !setting.value.is_empty())
-    }
-}
+use crate::import::networkd::section::{Section, Setting};
 
 pub(super) fn read(files: &[Text], into: &mut Importer<'_>, diagnostics: &mut Diagnostics) {
     let mut parsed: Vec<(&Text, Vec<Section>)> = Vec::new();

@@ -4,7 +4,7 @@ use netkeel_document::draft::quoted;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 
-use crate::import::{Importer, Route, Target, scalar, value};
+use crate::import::importer::{Importer, Route, Target, scalar, value};
 
 /// Keys of an interface that name it.
 const NAMING: [&str; 5] = ["name", "type", "state", "identifier", "mac-address"];

@@ -8,7 +8,7 @@ use netkeel_document::draft::{CNI, LINK, SYSCTL, TUNNEL, quoted};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::{Data, Entry, Node};
 
-use crate::import::{Importer, scalar, value};
+use crate::import::importer::{Importer, scalar, value};
 
 /// The class of a realserver behind IPIP load balancers.
 const IPIP: &str = "profile::lvs::realserver::ipip::";

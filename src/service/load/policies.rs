@@ -12,7 +12,7 @@ use netkeel_core::fact::Fact;
 use netkeel_document::policy::{DeletionPolicy, Policy};
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_reconcile::event::Event;
-use netkeel_render::node_state::node_state;
+use netkeel_render::json::node_state::node_state;
 
 /// The pause after a policy could not be released.
 const AGAIN: Duration = Duration::from_secs(30);

@@ -3,8 +3,8 @@
 use netkeel_core::text::glob::Glob;
 use netkeel_document::draft::{quoted, scalar};
 
-use crate::import::networkd::Section;
-use crate::import::{Importer, Target, is_pattern, label};
+use crate::import::importer::{Importer, Target, is_pattern, label};
+use crate::import::networkd::section::Section;
 
 /// A `[Match]`.
 pub(super) struct Match {

@@ -298,7 +298,7 @@ fn of_value(value: &Value, path: &str, paths: &mut BTreeMap<String, String>) {
 #[test]
 fn the_definition_of_the_kind_has_these_fields_and_no_others() {
     let definition = load(include_str!(
-        "../../../kubernetes/chart/files/crds/netkeelnodes.yaml"
+        "../../../../kubernetes/chart/files/crds/netkeelnodes.yaml"
     ));
     let version = definition.get("spec").unwrap().get("versions").unwrap().items()[0].clone();
     let schema = version.get("schema").unwrap().get("openAPIV3Schema").unwrap();
