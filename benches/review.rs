@@ -1,7 +1,7 @@
-//! What a review of a fleet costs: hosts a second and peak memory of `netkeel review` over generated snapshots, against
+//! Measures a review of a fleet: hosts a second and peak memory of `netkeel review` over generated snapshots, against
 //! reading the same files with serde_json into the same type, and two threads against one.
 //!
-//! See README.md beside it. It needs no root.
+//! benches/README.md describes it. It needs no root.
 
 #[path = "reconcile/measure.rs"]
 #[expect(dead_code, reason = "the benchmark `reconcile` uses all of it")]

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$(readlink -f "$0")")/.."
 . testinfra/toolchain
-testinfra/install-packages file qemu-user-static skopeo umoci
+testinfra/install-packages binutils file jq qemu-user-static skopeo umoci
 largest=17000000
 passed=0 failed=0
 target=$(target_directory)

@@ -1,4 +1,5 @@
-//! The help of `-h`: one screen of 24 lines and 80 columns. What has no room there is named; `--help` has all of it.
+//! The help of `-h`: one screen of 24 lines and 80 columns. It names the options that have no room there; `--help` shows
+//! all of them.
 
 use clap::error::ErrorKind as Usage;
 use clap::{Arg, Command};

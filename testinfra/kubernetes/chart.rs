@@ -1,10 +1,9 @@
 //! The Helm chart: what it renders is taken by the API server, and its document by netkeel.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
-use super::control_plane::{ADMIN, ControlPlane, programs};
+use super::control_plane::{ADMIN, ControlPlane, kubectl, programs};
 
 fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kubernetes/chart")
@@ -170,25 +169,16 @@ fn the_base_of_kustomize_is_what_the_chart_renders() {
 fn the_server_takes_what_the_chart_renders() {
     let plane = ControlPlane::start();
     let (path, _) = plane.kubeconfig("admin", ADMIN);
-    let kubectl = |arguments: &[&str], input: &str| {
-        let mut child = Command::new(programs(&["kubectl"]).join("kubectl"))
-            .args(arguments)
-            .env("KUBECONFIG", &path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
+    let run = |arguments: &[&str], input: &str| {
+        let output = kubectl(&path, arguments, input);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{arguments:?}: {said}");
         // An unknown field is a warning.
         assert!(!said.contains("Warning"), "{said}");
         String::from_utf8(output.stdout).unwrap()
     };
-    kubectl(&["create", "namespace", "agents"], "");
-    kubectl(
+    run(&["create", "namespace", "agents"], "");
+    run(
         &[
             "label",
             "namespace",
@@ -198,10 +188,10 @@ fn the_server_takes_what_the_chart_renders() {
         "",
     );
     // A controller makes it elsewhere.
-    kubectl(&["create", "serviceaccount", "default", "-n", "agents"], "");
+    run(&["create", "serviceaccount", "default", "-n", "agents"], "");
     for values in [&[][..], &FULL[..]] {
         let text = rendered(values);
-        let made = kubectl(&["apply", "--server-side", "--validate=strict", "-f", "-"], &text);
+        let made = run(&["apply", "--server-side", "--validate=strict", "-f", "-"], &text);
         assert!(
             made.contains("daemonset.apps/a-netkeel serverside-applied"),
             "{made}"

@@ -1,9 +1,10 @@
 //! An etcd and a kube-apiserver on loopback, for one test.
 
 use std::fs;
+use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// The longest start of either program.
@@ -191,6 +192,20 @@ impl ControlPlane {
         fs::write(&path, text).unwrap();
         (path, token_file)
     }
+}
+
+/// Runs kubectl with a configuration and an input.
+pub fn kubectl(configuration: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(programs(&["kubectl"]).join("kubectl"))
+        .args(arguments)
+        .env("KUBECONFIG", configuration)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
 }
 
 impl Drop for ControlPlane {

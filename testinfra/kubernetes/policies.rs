@@ -1,9 +1,7 @@
 //! Policies and the states of nodes against a real API server: the definitions, the rights of an agent with a token that
 //! is bound to its pod, and the list of policies while the server stops and its data go back to an older state.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use super::chart::rendered;
-use super::control_plane::{ADMIN, ControlPlane, programs};
+use super::control_plane::{ADMIN, ControlPlane, kubectl};
 use super::inside;
 use netkeel_core::cluster_policies::PolicyNews;
 use netkeel_document::policy::Policy;
@@ -85,16 +83,7 @@ impl Cluster {
 
     /// The output, or the error.
     fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String, String> {
-        let mut child = Command::new(programs(&["kubectl"]).join("kubectl"))
-            .args(arguments)
-            .env("KUBECONFIG", &self.admin)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
+        let output = kubectl(&self.admin, arguments, input);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match output.status.success() {
             true => Ok(text(&output.stdout)),

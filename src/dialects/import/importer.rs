@@ -1,4 +1,4 @@
-//! What the readers of all formats use: the lines of a file, the document that is made, and its entries.
+//! The parts that the readers of all formats share: the lines of a file, the document that is made, and its entries.
 
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::text::glob::Glob;

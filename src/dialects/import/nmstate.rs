@@ -32,7 +32,7 @@ pub(super) fn read(files: &[Node], into: &mut Importer<'_>, diagnostics: &mut Di
                                 .items()
                                 .iter()
                                 .for_each(|route| read_route(route, into)),
-                            // What is in force now, of which `config` is the part that stays.
+                            // The routes in force now. `config` has those of them that stay.
                             "running" => {}
                             other => into.note_keys(part.key_span, "routes", &[other.to_owned()]),
                         }

@@ -9,7 +9,7 @@ use netkeel_core::name::sysctl::SysctlKey;
 const MOST: usize = 200_000;
 
 /// The keys below a directory of /proc/sys (`net/core`) in the calling thread's namespace, in the order of their
-/// names. A directory that does not exist has none.
+/// names. A directory that does not exist has no keys.
 pub fn below(directory: &str) -> Vec<SysctlKey> {
     let mut keys = Vec::new();
     let mut left = vec![directory.to_owned()];

@@ -176,16 +176,7 @@ fn row(class: &Class, effect: &Effect, group: &Group) -> Vec<String> {
         let loses = words::losses(effect, group);
         texts.push(format!("<span class=\"loss\">{risk}{}</span>", escaped(&loses)));
     }
-    let mut places: Vec<String> = Vec::new();
-    for place in changes
-        .iter()
-        .filter_map(|(_, line)| line.as_ref())
-        .map(words::line)
-    {
-        if !places.contains(&place) {
-            places.push(place);
-        }
-    }
+    let places = words::places(&changes);
     let places: Vec<String> = places.iter().map(|place| escaped(place)).collect();
     vec![object, texts.join("<br>"), places.join("<br>")]
 }

@@ -139,16 +139,7 @@ fn entry(class: &Class, effect: &Effect, group: &Group) -> String {
         cut(&words::objects(class, effect), TEXT),
         cut(&texts.join(", "), TEXT)
     );
-    let mut places: Vec<String> = Vec::new();
-    for place in changes
-        .iter()
-        .filter_map(|(_, line)| line.as_ref())
-        .map(words::line)
-    {
-        if !places.contains(&place) {
-            places.push(place);
-        }
-    }
+    let places = words::places(&changes);
     if !places.is_empty() {
         out.push_str(&format!(" ({})", cut(&places.join(", "), TEXT)));
     }

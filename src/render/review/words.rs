@@ -183,6 +183,17 @@ pub(super) fn line(line: &Line) -> String {
     format!("{}:{}{old}", printable(&line.file), line.number)
 }
 
+/// The lines of all changes, each once, in the order of the changes.
+pub(super) fn places(changes: &[(String, Option<Line>)]) -> Vec<String> {
+    let mut places: Vec<String> = Vec::new();
+    for place in changes.iter().filter_map(|(_, at)| at.as_ref()).map(line) {
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    places
+}
+
 /// The line that all changes share.
 pub(super) fn shared_line(changes: &[(String, Option<Line>)]) -> Option<&Line> {
     let (_, first) = changes.first()?;

@@ -35,7 +35,7 @@ pub(crate) struct Group {
     helper: Rc<Helper>,
     number: u16,
     kept: bool,
-    /// What the socket dropped before it came here. The service before has counted that.
+    /// The messages that the socket dropped before it came here. The service before has counted them.
     dropped_before: u64,
     pace: Pace,
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use netkeel_core::replication::node_report::MOST_PEERS;
 use netkeel_core::replication::probe::Token;
 
-/// Who a client is, by its connection.
+/// The kind of a client, by its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     /// Anyone: gets metrics and health.

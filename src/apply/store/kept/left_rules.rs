@@ -1,5 +1,5 @@
-//! What a service left in place when systemd restarted it, and would have removed at another stop. The next run removes
-//! what its own document does not have.
+//! The rules that a service leaves in place when systemd restarts it, and removes at any other stop. The next run removes
+//! those that its own document does not have.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
