@@ -5,14 +5,18 @@ use std::time::{Duration, Instant};
 use crate::run::{Done, PROGRAM, Scratch};
 use crate::{Namespace, PODS, pods};
 
-/// Runs netkeel on a terminal on which `types` types: a command of the shell.
+/// Runs netkeel on a terminal on which `types` types: a command of the shell, where `seen TEXT` waits at most a minute for a
+/// text on the terminal.
 fn on_a_terminal(scratch: &Scratch, types: &str, arguments: &str, namespace: &Namespace) -> Done {
     let line = format!("{PROGRAM} {arguments} --netns {}", namespace.name);
+    let seen = "seen() { for _ in $(seq 600); do if grep -qs \"$1\" terminal.log; then return; fi; sleep 0.1; done; }";
     scratch.command(
         "sh",
         &[
             "-c",
-            &format!("({types}) | TERM=dumb script -qec '{line}' /dev/null"),
+            &format!(
+                "{seen}; : >terminal.log; ({types}) | TERM=dumb script -qefc '{line}' terminal.log"
+            ),
         ],
     )
 }
@@ -64,7 +68,7 @@ fn a_change_while_somebody_reads_the_plan_is_not_overwritten() {
     let namespace = pods();
     let scratch = Scratch::new(&[("pods.yaml", PODS)]);
     let types = format!(
-        "sleep 2; ip -n {} link set cali1 mtu 1300; echo y; sleep 1",
+        r#"seen "y/N"; ip -n {} link set cali1 mtu 1300; echo y; seen COMMAND_EXIT_CODE"#,
         namespace.name
     );
     let refused = on_a_terminal(&scratch, &types, "apply -f pods.yaml", &namespace);
@@ -86,8 +90,10 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
         let arguments = format!("apply -f pods.yaml --confirm-within {within}");
         on_a_terminal(&scratch, types, &arguments, &namespace)
     };
+    // The terminal stays open until netkeel has ended.
     let start = Instant::now();
-    let interrupted = apply("echo y; sleep 3; printf \"\\\\003\"; sleep 4", "60s");
+    let ctrl_c = r#"echo y; seen "Enter keeps"; printf "\003"; seen COMMAND_EXIT_CODE"#;
+    let interrupted = apply(ctrl_c, "300s");
     assert_eq!(interrupted.code, 3, "{interrupted:?}");
     assert!(
         interrupted
@@ -95,13 +101,14 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
             .contains("Enter keeps them, Ctrl-C rolls them back"),
         "{interrupted:?}"
     );
-    assert!(start.elapsed() < Duration::from_secs(30));
+    assert!(start.elapsed() < Duration::from_secs(200), "not by the end of the time");
     assert_eq!(mtu(&namespace), "1500\n");
-    let late = apply("echo y; sleep 12", "4s --retry-rejected");
+    let late = apply("echo y; seen COMMAND_EXIT_CODE", "4s --retry-rejected");
     assert_eq!(late.code, 3, "{late:?}");
     assert!(late.stdout.contains("the time to confirm is over"), "{late:?}");
     assert_eq!(mtu(&namespace), "1500\n");
-    let kept = apply("echo y; sleep 3; echo; sleep 4", "60s --retry-rejected");
+    let enter = r#"echo y; seen "Enter keeps"; echo; seen COMMAND_EXIT_CODE"#;
+    let kept = apply(enter, "300s --retry-rejected");
     assert_eq!(kept.code, 0, "{kept:?}");
     assert!(kept.stdout.contains("Confirmed: the changes stay"), "{kept:?}");
     assert_eq!(mtu(&namespace), "1460\n");
