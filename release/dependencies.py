@@ -21,11 +21,12 @@ class Crate:
         self.ours = package["source"] is None
 
 
-def linked(triple):
-    """The crates that `cargo build -p netkeel --target triple` links, in order of name and version; the program itself is first."""
+def linked(triple, features=()):
+    """The crates that `cargo build -p netkeel --target triple` links with these features, in order of name and version; the program itself is first."""
+    chosen = [word for feature in features for word in ("--features", f"netkeel/{feature}")]
     metadata = json.loads(
         subprocess.run(
-            ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", triple],
+            ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", triple, *chosen],
             cwd=TOP,
             check=True,
             stdout=subprocess.PIPE,

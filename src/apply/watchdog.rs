@@ -6,4 +6,5 @@ pub(crate) mod copies;
 pub(crate) mod fd_store;
 pub mod handover;
 pub mod keep;
+mod over;
 mod watched;

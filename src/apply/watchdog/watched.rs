@@ -1,5 +1,6 @@
 //! An apply as its watchdog sees it: whether it is over, and how to undo it whatever became of the store.
 
+use std::fs::File;
 use std::time::Duration;
 
 use crate::clock::since_boot;
@@ -11,10 +12,12 @@ use crate::store::lock::Lock;
 use crate::store::pending::Pending;
 use crate::store::settled::Held;
 use crate::watchdog::handover::{Received, text};
+use crate::watchdog::over::{Seen, is_over};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
 use netkeel_kernel::live::snapshot::Live;
+use netkeel_kernel::process::Process;
 
 /// How long past the deadline an apply may live while the lock is held. It has ended or undone itself by
 /// then, unless it hangs or was stopped; then it is killed.
@@ -28,7 +31,7 @@ pub(crate) struct Watched {
     /// The open files of the apply; `None` for a watchdog that replaces a killed one.
     pub(crate) received: Option<Received>,
     /// Its first line was seen.
-    seen: bool,
+    begun: bool,
     /// The undone and the remaining ops; `None` before the first attempt.
     tried: Option<Tried>,
 }
@@ -55,7 +58,7 @@ impl Watched {
             netns,
             transaction,
             received,
-            seen: false,
+            begun: false,
             tried: None,
         }
     }
@@ -66,26 +69,13 @@ impl Watched {
             let pending = self.store.pending();
             return pending.is_ok_and(|pending| !self.is_of(pending.as_ref()));
         };
-        let length = |file: &std::fs::File| file.metadata().map(|found| found.len()).ok();
-        match length(&received.live) {
-            Some(0) => return self.seen || self.has_died(),
-            Some(_) => self.seen = true,
-            None => {}
-        }
-        let copy = self.copy();
-        let wrote = copy
-            .journals()
-            .any(|journal| journal.begun > 0 || journal.complete);
-        if !wrote {
-            return self.has_died();
-        }
-        // By the open file: to empty it is the commit, and to delete or replace it is not. A later apply
-        // writes its own header into it.
-        length(&received.journal) == Some(0)
-            || text(&received.journal).is_ok_and(|text| {
-                let first = text.split_once('\n').map(|(first, _)| header(first));
-                matches!(first, Some(Ok(other)) if other.transaction != self.transaction)
-            })
+        is_over(
+            &Looks {
+                received,
+                transaction: &self.transaction,
+            },
+            &mut self.begun,
+        )
     }
 
     /// Whether the namespace ended: one that is made again under its name is another one.
@@ -104,20 +94,12 @@ impl Watched {
         pending.is_some_and(|pending| pending.transaction() == Some(&self.transaction))
     }
 
-    fn has_died(&self) -> bool {
-        let process = self
-            .received
-            .as_ref()
-            .and_then(|received| received.process.as_ref());
-        process.is_some_and(|process| process.has_ended())
-    }
-
     /// The journals as they are in memory.
     fn copy(&self) -> Pending {
         let Some(received) = &self.received else {
             return Pending::default();
         };
-        let read = |file: &std::fs::File| Journal::read(&text(file).ok()?).ok()?;
+        let read = |file: &File| Journal::read(&text(file).ok()?).ok()?;
         Pending {
             live: read(&received.live),
             durable: read(&received.files),
@@ -229,4 +211,46 @@ impl Watched {
         }
         Ok(Attempt::Again)
     }
+}
+
+/// Looks at an apply by its open files.
+struct Looks<'a> {
+    received: &'a Received,
+    transaction: &'a str,
+}
+
+impl Seen for Looks<'_> {
+    fn has_died(&self) -> bool {
+        let process = self.received.process.as_ref();
+        process.is_some_and(Process::has_ended)
+    }
+
+    fn length(&self) -> Option<u64> {
+        length(&self.received.live)
+    }
+
+    fn may_have_written(&self) -> bool {
+        let files = [&self.received.live, &self.received.files];
+        files
+            .into_iter()
+            .any(|file| match text(file).map(|text| Journal::read(&text)) {
+                Ok(Ok(journal)) => journal.is_some_and(|journal| journal.begun > 0 || journal.complete),
+                Ok(Err(_)) | Err(_) => true,
+            })
+    }
+
+    /// By the open file: to empty it is the commit, and to delete or replace it is not. A later apply writes
+    /// its own header into it.
+    fn is_settled(&self) -> bool {
+        let journal = &self.received.journal;
+        length(journal) == Some(0)
+            || text(journal).is_ok_and(|text| {
+                let first = text.split_once('\n').map(|(first, _)| header(first));
+                matches!(first, Some(Ok(other)) if other.transaction != self.transaction)
+            })
+    }
+}
+
+fn length(file: &File) -> Option<u64> {
+    file.metadata().map(|found| found.len()).ok()
 }
