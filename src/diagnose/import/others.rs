@@ -3,6 +3,7 @@
 use crate::import::default_value::default_value;
 use crate::import::selection::Selection;
 use netkeel_core::fact::Value;
+use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::rp_filter::RpFilter;
 use netkeel_document::draft::{CNI, Draft, Entry, SYSCTL, TUNNEL, quoted, sysctl_value};
 use netkeel_host::cni::configuration::Contents;
@@ -11,6 +12,8 @@ use netkeel_host::cni::state::Cni;
 use netkeel_host::device_owner;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::reading::SysctlReading;
+use netkeel_host::sysctl_d::file::Dialect;
+use netkeel_host::sysctl_d::reader::Judge;
 
 /// Adds all of them. `host` is the selected part of a host.
 pub(crate) fn add(host: &Snapshot, selection: &Selection, draft: &mut Draft) {
@@ -54,8 +57,14 @@ fn tunnels(host: &Snapshot, draft: &mut Draft) {
     }
 }
 
-/// Sysctls that differ from the kernel's default, where that is known, and those that a selector finds.
+/// Sysctls that differ from the kernel's default, where that is known, those of an unknown default that a file of
+/// sysctl.d sets, and those that a selector finds.
 fn sysctls(host: &Snapshot, selection: &Selection, draft: &mut Draft) {
+    let mut files = host.sysctl_d.as_ref().map(|sysctl_d| Judge::new(&sysctl_d.files));
+    let mut set_by = |key: &SysctlKey| {
+        let place = files.as_mut()?.answer(Dialect::Systemd, key, false).boot.place?;
+        Some(format!("live value; {place} sets it"))
+    };
     for (key, reading) in &host.sysctls {
         let SysctlReading::Value {
             value,
@@ -77,7 +86,11 @@ fn sysctls(host: &Snapshot, selection: &Selection, draft: &mut Draft) {
                 format!("live value; the kernel's default is {default}")
             }
             (None, false) => "live value; the kernel's default is not known".to_owned(),
-            (Some(_), _) | (None, true) => continue,
+            (None, true) => match set_by(key) {
+                Some(comment) => comment,
+                None => continue,
+            },
+            (Some(_), _) => continue,
         };
         draft.entries.push(Entry {
             fields: vec![("", sysctl_value(&value))],

@@ -11,6 +11,8 @@ use netkeel_core::name::sandbox::Sandbox;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::pod::PodEnd;
+use netkeel_host::snapshot::reading::{SysctlD, SysctlReading};
+use netkeel_host::sysctl_d::file::{Content, File, Files};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::sources::Sources;
 
@@ -38,6 +40,41 @@ fn host(pods: u32) -> Snapshot {
         add(10 + pod, &format!("cali{pod:08x}"), Some("veth"), mtu);
     }
     host
+}
+
+#[test]
+fn a_sysctl_whose_default_is_not_known_is_imported_where_a_file_sets_it() {
+    let mut host = host(0);
+    for (key, value) in [("net.core.rmem_max", "1048576"), ("net.core.wmem_max", "212992")] {
+        let value = SysctlReading::Value {
+            value: value.to_owned().into(),
+            writable: true,
+        };
+        host.sysctls.insert(key.parse().unwrap(), value);
+    }
+    let text = import(&host, "a", &Selection::default()).unwrap();
+    assert!(!text.contains("sysctl:"), "{text}");
+    let buffers = File {
+        directory: 0,
+        name: "60-buffers.conf".to_owned(),
+        target: "/etc/sysctl.d/60-buffers.conf".to_owned(),
+        content: Content::Text("# Big.\nnet.core.rmem_max = 2097152\n".to_owned()),
+    };
+    host.sysctl_d = Some(SysctlD {
+        files: Files {
+            dropins: vec![buffers],
+            sysctl_conf: None,
+        },
+        udev: false,
+        ufw: None,
+    });
+    let text = import(&host, "a", &Selection::default()).unwrap();
+    assert!(
+        text.ends_with(
+            "sysctl:\n  net.core.rmem_max: 1048576  # live value; /etc/sysctl.d/60-buffers.conf:2 sets it\n"
+        ),
+        "{text}"
+    );
 }
 
 #[test]

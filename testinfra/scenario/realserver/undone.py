@@ -3,6 +3,7 @@
 import json
 
 from .host import NETKEEL_LIMIT, Outcome, fresh_host
+from .imported import check_import
 from .verbs import check_apply
 
 # Records of what netkeel did, which undo adds to.
@@ -53,15 +54,6 @@ def check_undone(report, host, when, document):
     changed = [line for line in state + before[0] if (line in state) != (line in before[0])]
     report.check(f"{when}, undo restores the state", not changed, changed or "the same state")
     report.check(f"{when}, undo restores the snapshot", snapshot == before[1], "the same snapshot" if snapshot == before[1] else snapshot)
-
-
-def check_import(report, host, when):
-    """The document that `import` writes has nothing to plan."""
-    imported = netkeel(host, "import")
-    report.check(f"{when}, import exits 0", imported.code == 0, imported)
-    command = "netkeel import | netkeel plan --detailed-exitcode -f -"
-    planned = Outcome(host.machine.call(f"NO_COLOR=1 {command}", limit=NETKEEL_LIMIT))
-    report.check(f"{when}, plan finds nothing to do with it", planned.code == 0, planned)
 
 
 def whole(host):
