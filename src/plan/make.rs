@@ -1,6 +1,8 @@
 //! Turns a document and a snapshot into ordered ops, each with its reason and its undo. An apply runs them
 //! without any further decision.
 
+pub(crate) mod routers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::goal::planned::Planned;
@@ -58,6 +60,7 @@ pub(crate) fn plan_wants(
         return Err(Box::new(wants.diagnostics));
     }
     pod_routes::follow(&mut wants, &document.owner, ownership, host);
+    routers::keep(document, &mut wants, ownership, apart, host);
     let mut problems = std::mem::take(&mut wants.problems);
     let (mut drift, wanted) = drift_of(&wants.facts, host, &mut problems);
     let mut findings = std::mem::take(&mut wants.findings);

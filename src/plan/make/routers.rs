@@ -1,0 +1,165 @@
+//! Keeps the default routes that routers announced (IPv6 router advertisements) where a document switches IPv6
+//! forwarding on: the kernel removes them from each interface whose `accept_ra` is not 2
+//! (`rt6_purge_dflt_routers`, net/ipv6/route.c), and a host that loses its default route is cut off.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::ownership::Ownership;
+use netkeel_core::fact::{Fact, Object, Value};
+use netkeel_core::finding::Code;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
+use netkeel_document::document::Document;
+use netkeel_document::want::wants::Wants;
+use netkeel_document::want::{Origin, Want};
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::lookup::Lookup;
+use netkeel_host::sysctl_d::drop_in;
+
+/// The value with which an interface hears routers although it forwards.
+const ALWAYS: &str = "2";
+
+/// Wants `accept_ra: 2` of each interface that would lose an announced default route, and of those where netkeel
+/// set it for that before. Of an interface without such a route it is not wanted: there, 2 would let anybody on
+/// the link, a pod too, become the default router. `apart` has the declared facts that `wants` leaves out.
+pub(crate) fn keep(
+    document: &Document,
+    wants: &mut Wants,
+    ownership: &Ownership<'_>,
+    apart: Option<&BTreeSet<Fact>>,
+    host: &Snapshot,
+) {
+    let mut switches = (wants.facts.iter())
+        .filter(|(fact, want)| is_forwarding(fact) && **want.value.to_text().reveal() != *"0");
+    let differs = |(fact, want): &(&Fact, &Want)| is_on(fact, want, host) == Some(false);
+    let Some((origin, switches_on)) = (match switches.clone().find(differs) {
+        Some((_, want)) => Some((origin(want), true)),
+        None => switches.next().map(|(_, want)| (origin(want), false)),
+    }) else {
+        if apart.into_iter().flatten().any(is_forwarding) {
+            withhold(document, wants, ownership);
+        }
+        return;
+    };
+    let held = held(document, ownership, host);
+    let mut kept: BTreeMap<LinkName, bool> = held.into_iter().map(|name| (name, false)).collect();
+    if switches_on {
+        let announced = host.announced_routes.iter().flatten();
+        let would_lose = announced.filter(|(_, accept_ra)| **accept_ra == Some(1));
+        kept.extend(would_lose.map(|(name, _)| (*name, true)));
+    }
+    let mut more = Vec::new();
+    for (name, would_lose) in kept {
+        let key = SysctlKey::conf("ipv6", name, "accept_ra");
+        let fact = Fact::sysctl(&host.netns, &key);
+        // What the document says counts.
+        if wants.facts.contains_key(&fact) {
+            continue;
+        }
+        if would_lose {
+            wants.findings.add(
+                Code::NK029,
+                name,
+                format!(
+                    "IPv6 forwarding would remove its default routes that routers announced, so {key} becomes {ALWAYS} first"
+                ),
+                format!("declare {key}: {ALWAYS}, to have that in the document"),
+            );
+        }
+        // What is not there cannot be written.
+        if matches!(host.get(&fact), Lookup::Value(_)) {
+            let want = Want {
+                value: Value::Text(ALWAYS.into()),
+                origin: origin.clone(),
+            };
+            wants.facts.insert(fact, want);
+        }
+        more.push((key, ALWAYS.to_owned()));
+    }
+    if more.is_empty() {
+        return;
+    }
+    // At boot forwarding comes before the first announcement.
+    let file = Fact::file(&drop_in::path(&document.owner));
+    if let (Some(want), Some(text)) = (wants.facts.get_mut(&file), document.drop_in_with(host, &more)) {
+        want.value = Value::Text(text.as_str().into());
+    }
+}
+
+/// The interfaces whose `accept_ra` netkeel set before, by the records of the owner and by its drop-in, which has
+/// them also before the records of a first apply are written.
+fn held(document: &Document, ownership: &Ownership<'_>, host: &Snapshot) -> BTreeSet<LinkName> {
+    let claims = ownership.ledger.into_iter().flat_map(|ledger| ledger.of(&document.owner));
+    let wrote = Some(Value::Text(ALWAYS.into()));
+    let mut held: BTreeSet<LinkName> = claims
+        .filter(|claim| claim.caused_by.is_none() && claim.wrote == wrote)
+        .filter_map(|claim| accept_ra(&claim.fact))
+        .collect();
+    let file = host.files.get(&drop_in::path(&document.owner)).and_then(Option::as_ref);
+    let lines = file.iter().flat_map(|file| file.content.lines());
+    let settings = lines.filter_map(|line| line.split_once(" = "));
+    held.extend(
+        settings
+            .filter(|(_, value)| *value == ALWAYS)
+            .filter_map(|(key, _)| accept_ra_of(&key.parse().ok()?)),
+    );
+    held
+}
+
+/// Keeps what is set where the switch itself is suspended: to give it back would remove the routes.
+fn withhold(document: &Document, wants: &mut Wants, ownership: &Ownership<'_>) {
+    let claims = ownership.ledger.into_iter().flat_map(|ledger| ledger.of(&document.owner));
+    let facts = claims.map(|claim| &claim.fact).filter(|fact| accept_ra(fact).is_some());
+    let facts: Vec<Fact> = facts.filter(|fact| !wants.facts.contains_key(fact)).cloned().collect();
+    wants.withheld.extend(facts);
+}
+
+/// Whether a fact is a switch of IPv6 forwarding at which the kernel removes routes.
+fn is_forwarding(fact: &Fact) -> bool {
+    match &fact.object {
+        Object::Sysctl(key) => key.removes_announced_routes(),
+        Object::Link(name) => fact
+            .field
+            .sysctl_of(*name)
+            .is_some_and(|key| key.removes_announced_routes()),
+        Object::File(_) | Object::Plugin(_) | Object::Wireguard(_) | Object::Nflog(_) | Object::LogGroup(_) => {
+            false
+        }
+    }
+}
+
+/// Whether a switch is as it is wanted; `None` if it is not there, or was not read.
+fn is_on(fact: &Fact, want: &Want, host: &Snapshot) -> Option<bool> {
+    Some(host.get(fact).value()? == want.value)
+}
+
+/// The reason, at the line that switches forwarding on.
+fn origin(want: &Want) -> Arc<Origin> {
+    let why = "keeps the default routes that routers announced, which IPv6 forwarding would remove";
+    Arc::new(Origin {
+        named: false,
+        derivation: Some(why.into()),
+        ..(*want.origin).clone()
+    })
+}
+
+/// The interface of an `accept_ra`.
+pub(crate) fn accept_ra(fact: &Fact) -> Option<LinkName> {
+    match &fact.object {
+        Object::Sysctl(key) => accept_ra_of(key),
+        _ => None,
+    }
+}
+
+fn accept_ra_of(key: &SysctlKey) -> Option<LinkName> {
+    match key.per_interface()? {
+        PerInterface {
+            family: "ipv6",
+            table: "conf",
+            slot: Slot::Link(name),
+            leaf: "accept_ra",
+        } => Some(name),
+        _ => None,
+    }
+}
