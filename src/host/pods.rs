@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::device_owner;
 use crate::snapshot::Snapshot;
 use crate::snapshot::link::Link;
+use crate::snapshot::problem::{Problem, Subject};
 use netkeel_core::name::link::LinkName;
 
 /// How many interfaces a reason lists.
@@ -20,6 +21,19 @@ pub struct Apart {
     pub namespaces: Vec<Namespace>,
     /// Pods on the host's network, in the order of their UIDs.
     pub on_the_host: Vec<HostPod>,
+    /// How many processes do not show this user in which namespace they are.
+    #[serde(skip)]
+    pub hidden: usize,
+}
+
+impl Apart {
+    /// What could not be looked at.
+    pub fn problem(&self) -> Option<Problem> {
+        (self.hidden > 0).then(|| Problem {
+            what: Subject::Other(format!("the network namespaces of {} processes", self.hidden)),
+            why: "this user may not look at them".to_owned(),
+        })
+    }
 }
 
 /// A network namespace without a veth to this one.
