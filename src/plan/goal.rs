@@ -74,8 +74,14 @@ impl Goal for Declared<'_> {
             scope.extend(scope_of(ledger.of(&self.document.owner)));
         }
         if scope.announced_routes {
-            let claims = self.holdings.ledger.into_iter().flat_map(|ledger| ledger.of(&self.document.owner));
-            let set_for_routes = claims.map(|claim| &claim.fact).filter(|fact| accept_ra(fact).is_some());
+            let claims = self
+                .holdings
+                .ledger
+                .into_iter()
+                .flat_map(|ledger| ledger.of(&self.document.owner));
+            let set_for_routes = claims
+                .map(|claim| &claim.fact)
+                .filter(|fact| accept_ra(fact).is_some());
             set_for_routes.for_each(|fact| scope.of_fact(fact));
         }
         scope

@@ -253,7 +253,14 @@ fn a_state_directory_that_breaks_at_any_step_loses_no_promise() {
         let _ended = Ended;
         world.document(CHANGES);
         let before = world.look();
-        let ran = world.netkeel(&["apply", "-f", DOCUMENT, "--allow-management", "--confirm-within", "600s"]);
+        let ran = world.netkeel(&[
+            "apply",
+            "-f",
+            DOCUMENT,
+            "--allow-management",
+            "--confirm-within",
+            "600s",
+        ]);
         assert_eq!(ran.code, 0, "{ran:?}");
         let start = Instant::now();
         assert_eq!(world.netkeel(&["confirm"]).code, 0);

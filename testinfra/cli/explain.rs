@@ -47,13 +47,26 @@ fn an_interface_is_named_by_any_of_its_names() {
             (other.to_owned(), "cali1"),
             (format!("{other}.mtu"), "cali1.mtu"),
             (format!("{other}.rp_filter"), "net.ipv4.conf.cali1.rp_filter"),
-            (format!("net.ipv4.conf.{other}.rp_filter"), "net.ipv4.conf.cali1.rp_filter"),
-            (format!("net/ipv4/conf/{other}/rp_filter"), "net.ipv4.conf.cali1.rp_filter"),
-            (format!("net.ipv4.neigh.{other}.ucast_solicit"), "net.ipv4.neigh.cali1.ucast_solicit"),
+            (
+                format!("net.ipv4.conf.{other}.rp_filter"),
+                "net.ipv4.conf.cali1.rp_filter",
+            ),
+            (
+                format!("net/ipv4/conf/{other}/rp_filter"),
+                "net.ipv4.conf.cali1.rp_filter",
+            ),
+            (
+                format!("net.ipv4.neigh.{other}.ucast_solicit"),
+                "net.ipv4.neigh.cali1.ucast_solicit",
+            ),
             (format!("net.ipv6.conf.{other}.mtu"), "net.ipv6.conf.cali1.mtu"),
         ] {
             let by_other = run(&["explain", &what]);
-            assert_eq!((by_other.code, by_other.stderr.as_str()), (0, ""), "{what}: {by_other:?}");
+            assert_eq!(
+                (by_other.code, by_other.stderr.as_str()),
+                (0, ""),
+                "{what}: {by_other:?}"
+            );
             let by_own = run(&["explain", own]);
             assert_eq!(by_other.stdout, by_own.stdout, "{what}");
             assert!(!by_own.stdout.contains("absent"), "{what}: {by_own:?}");
@@ -67,11 +80,18 @@ fn an_interface_is_named_by_any_of_its_names() {
             assert_eq!(by_other.code, 0, "{by_other:?}");
         }
         let key = |name: &str| run(&["import", &format!("net.ipv4.conf.{name}.rp_filter")]);
-        assert!(key(other).stdout.contains("net.ipv4.conf.cali1.rp_filter: 2"), "{:?}", key(other));
+        assert!(
+            key(other).stdout.contains("net.ipv4.conf.cali1.rp_filter: 2"),
+            "{:?}",
+            key(other)
+        );
         assert_eq!(key(other), key("cali1"));
     }
     let underlay = run(&["mtu", "vxlan", "--underlay", "enp9s0"]);
-    assert!(underlay.code == 0 && underlay.stdout.contains("1500"), "{underlay:?}");
+    assert!(
+        underlay.code == 0 && underlay.stdout.contains("1500"),
+        "{underlay:?}"
+    );
     let missing = run(&["explain", "net.ipv4.conf.enp9s1.rp_filter"]);
     assert!(!missing.stdout.contains("cali1"), "{missing:?}");
 }

@@ -143,7 +143,12 @@ fn an_undo_beside_a_service_of_the_same_owner_is_refused_or_pauses_it() {
     let (code, said) = undo(&[]);
     assert_eq!(code, 1, "{said}");
     let service_here = format!("netkeel run (pid {})", pid(&namespace));
-    for told in [&service_here, "of the owner default", "edit its document: ", "--pause 1h"] {
+    for told in [
+        &service_here,
+        "of the owner default",
+        "edit its document: ",
+        "--pause 1h",
+    ] {
         assert!(said.contains(told), "{told}: {said}");
     }
     assert_eq!(facts(&namespace, "cali1"), "1460\n1\n");

@@ -72,7 +72,10 @@ impl Selection {
                 text,
             })
         };
-        let words = self.words.iter().map(|word| own(word).unwrap_or_else(|| word.clone()));
+        let words = self
+            .words
+            .iter()
+            .map(|word| own(word).unwrap_or_else(|| word.clone()));
         Selection {
             words: words.collect(),
         }

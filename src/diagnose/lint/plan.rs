@@ -42,9 +42,7 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
     if let Some(document) = document {
         let path = drop_in::path(&document.owner);
         let own = wants.get(&Fact::file(&path)).map(|want| want.value.to_text());
-        let own = own
-            .as_ref()
-            .map(|text| (path.as_path(), &**text.reveal()));
+        let own = own.as_ref().map(|text| (path.as_path(), &**text.reveal()));
         sysctl_d::document(own, wants, host, &mut findings);
         replication::document(document.replicate.as_ref(), host, &mut findings);
         replication::entries(document.replicate.as_ref(), &document.nflog, &mut findings);

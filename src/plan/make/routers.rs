@@ -90,13 +90,19 @@ pub(crate) fn keep(
 /// The interfaces whose `accept_ra` netkeel set before, by the records of the owner and by its drop-in, which has
 /// them also before the records of a first apply are written.
 fn held(document: &Document, ownership: &Ownership<'_>, host: &Snapshot) -> BTreeSet<LinkName> {
-    let claims = ownership.ledger.into_iter().flat_map(|ledger| ledger.of(&document.owner));
+    let claims = ownership
+        .ledger
+        .into_iter()
+        .flat_map(|ledger| ledger.of(&document.owner));
     let wrote = Some(Value::Text(ALWAYS.into()));
     let mut held: BTreeSet<LinkName> = claims
         .filter(|claim| claim.caused_by.is_none() && claim.wrote == wrote)
         .filter_map(|claim| accept_ra(&claim.fact))
         .collect();
-    let file = host.files.get(&drop_in::path(&document.owner)).and_then(Option::as_ref);
+    let file = host
+        .files
+        .get(&drop_in::path(&document.owner))
+        .and_then(Option::as_ref);
     let lines = file.iter().flat_map(|file| file.content.lines());
     let settings = lines.filter_map(|line| line.split_once(" = "));
     held.extend(
@@ -109,9 +115,17 @@ fn held(document: &Document, ownership: &Ownership<'_>, host: &Snapshot) -> BTre
 
 /// Keeps what is set where the switch itself is suspended: to give it back would remove the routes.
 fn withhold(document: &Document, wants: &mut Wants, ownership: &Ownership<'_>) {
-    let claims = ownership.ledger.into_iter().flat_map(|ledger| ledger.of(&document.owner));
-    let facts = claims.map(|claim| &claim.fact).filter(|fact| accept_ra(fact).is_some());
-    let facts: Vec<Fact> = facts.filter(|fact| !wants.facts.contains_key(fact)).cloned().collect();
+    let claims = ownership
+        .ledger
+        .into_iter()
+        .flat_map(|ledger| ledger.of(&document.owner));
+    let facts = claims
+        .map(|claim| &claim.fact)
+        .filter(|fact| accept_ra(fact).is_some());
+    let facts: Vec<Fact> = facts
+        .filter(|fact| !wants.facts.contains_key(fact))
+        .cloned()
+        .collect();
     wants.withheld.extend(facts);
 }
 
@@ -123,9 +137,11 @@ fn is_forwarding(fact: &Fact) -> bool {
             .field
             .sysctl_of(*name)
             .is_some_and(|key| key.removes_announced_routes()),
-        Object::File(_) | Object::Plugin(_) | Object::Wireguard(_) | Object::Nflog(_) | Object::LogGroup(_) => {
-            false
-        }
+        Object::File(_)
+        | Object::Plugin(_)
+        | Object::Wireguard(_)
+        | Object::Nflog(_)
+        | Object::LogGroup(_) => false,
     }
 }
 
