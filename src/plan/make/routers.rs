@@ -179,3 +179,135 @@ fn accept_ra_of(key: &SysctlKey) -> Option<LinkName> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::goal::{Declared, Goal};
+    use crate::ledger::{Ledger, OwnershipRecord};
+    use crate::plan::Plan;
+    use netkeel_core::name::netns::Netns;
+    use netkeel_source::diagnostic::Diagnostics;
+    use netkeel_source::sources::Sources;
+
+    const HOST: &str = r#"{"format":1,"netns":null,"kernel":"6.12","families":{"ipv4":true,"ipv6":true},
+        "announced_routes":{"eth0":1,"eth1":0,"eth2":null},"files":{"/etc/sysctl.d/90-netkeel.conf":null},
+        "sysctls":{"net/ipv6/conf/all/forwarding":{"value":"0","writable":true},
+          "net/ipv6/conf/default/forwarding":{"value":"0","writable":true}},
+        "links":{"eth0":{"index":2,"mtu":1500,"min_mtu":68,"max_mtu":9000,"up":true,"forwarding6":0,"disable_ipv6":0},
+          "cali1":{"index":3,"mtu":1500,"min_mtu":68,"max_mtu":9000,"up":true,"forwarding6":0,"disable_ipv6":0}}}"#;
+
+    fn document(text: &str) -> Document {
+        let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+        let text = format!("version: 1\n{text}\n");
+        let node = sources.load("a.yaml", text.into_bytes(), None, &mut diagnostics);
+        let document = Document::read(node.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+        document
+    }
+
+    fn writes(plan: &Plan) -> Vec<String> {
+        let sysctls = plan.steps.iter().map(|step| step.op.to_string());
+        sysctls
+            .filter(|op| op.starts_with("sysctl"))
+            .map(|op| op.replace("sysctl -w net.ipv6.conf.", ""))
+            .collect()
+    }
+
+    #[test]
+    fn only_interfaces_that_hear_routers_and_would_lose_a_route_are_set() {
+        let host = Snapshot::from_json(HOST).unwrap();
+        let planned = |text: &str| Goal::plan(&document(text), &host).unwrap().plan;
+        for switch in ["all", "cali1"] {
+            let plan = planned(&format!("sysctl: {{ net.ipv6.conf.{switch}.forwarding: 1 }}"));
+            assert_eq!(
+                writes(&plan),
+                ["eth0.accept_ra=2".to_owned(), format!("{switch}.forwarding=1")]
+            );
+            // The others are lost: of those it is not known that somebody wants routers heard.
+            let lost: Vec<String> = plan
+                .lossy()
+                .flat_map(|step| &step.undo.loses)
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(lost.len(), 2, "{lost:?}");
+            let codes: Vec<Code> = plan.findings.iter().map(|finding| finding.code).collect();
+            assert_eq!(codes, [Code::NK029]);
+        }
+        // The document decides, and other switches remove nothing.
+        for text in [
+            "sysctl: { net.ipv6.conf.all.forwarding: 1, net.ipv6.conf.eth0.accept_ra: 1 }",
+            "sysctl: { net.ipv6.conf.default.forwarding: 1 }",
+            "sysctl: { net.ipv6.conf.all.forwarding: 0 }",
+        ] {
+            let plan = planned(text);
+            assert!(!writes(&plan).contains(&"eth0.accept_ra=2".to_owned()), "{text}");
+        }
+    }
+
+    /// At boot sysctls come before the first announcement. A route that is not announced for a while changes
+    /// nothing.
+    #[test]
+    fn the_drop_in_holds_it_and_holds_it_in_place() {
+        let document = document("sysctl: { net.ipv6.conf.all.forwarding: 1 }");
+        let host = Snapshot::from_json(HOST).unwrap();
+        let planned = Goal::plan(&document, &host).unwrap();
+        let path = drop_in::path("default");
+        let file = planned
+            .plan
+            .drift
+            .iter()
+            .find(|drift| drift.fact == Fact::file(&path));
+        let text = file.and_then(|drift| drift.desired.clone()).unwrap().to_text();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            lines,
+            [
+                "net/ipv6/conf/eth0/accept_ra = 2",
+                "net/ipv6/conf/all/forwarding = 1"
+            ]
+        );
+        let mut after = planned.after.unwrap();
+        assert!(Goal::plan(&document, &after).unwrap().plan.is_empty());
+        after.announced_routes = Some(BTreeMap::new());
+        let again = Goal::plan(&document, &after).unwrap().plan;
+        assert!(again.is_empty() && again.findings.is_empty(), "{again:?}");
+    }
+
+    #[test]
+    fn the_records_hold_it_while_forwarding_is_declared() {
+        let with = |text: &str, prune: bool| {
+            let document = document(&format!("persist: no\n{text}"));
+            let host = Snapshot::from_json(HOST).unwrap();
+            let switched = "sysctl: { net.ipv6.conf.all.forwarding: 1 }\npersist: no";
+            let planned = Goal::plan(&super::tests::document(switched), &host).unwrap();
+            let ledger: Ledger = planned
+                .plan
+                .claims()
+                .collect::<Vec<OwnershipRecord>>()
+                .into_iter()
+                .collect();
+            let mut after = planned.after.unwrap();
+            after.announced_routes = Some(BTreeMap::new());
+            let holdings = Ownership {
+                ledger: Some(&ledger),
+                prune,
+                ..Ownership::NONE
+            };
+            let goal = Declared {
+                document: &document,
+                holdings,
+            };
+            let scope = goal.scope();
+            let key: SysctlKey = "net.ipv6.conf.eth0.accept_ra".parse().unwrap();
+            assert!(scope.sysctls.contains(&key), "it is read");
+            writes(&goal.plan(&after).unwrap().plan)
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(with("sysctl: { net.ipv6.conf.all.forwarding: 1 }", true), none);
+        assert_eq!(
+            with("sysctl: { net.ipv6.conf.all.forwarding: 0 }", true),
+            ["all.forwarding=0", "eth0.accept_ra=1"]
+        );
+    }
+}
