@@ -30,7 +30,10 @@ impl Apart {
     /// What could not be looked at.
     pub fn problem(&self) -> Option<Problem> {
         (self.hidden > 0).then(|| Problem {
-            what: Subject::Other(format!("the network namespaces of {} processes", self.hidden)),
+            what: Subject::Other(match self.hidden {
+                1 => "the network namespace of 1 process".to_owned(),
+                more => format!("the network namespaces of {more} processes"),
+            }),
             why: "this user may not look at them".to_owned(),
         })
     }

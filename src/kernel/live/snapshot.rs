@@ -33,7 +33,6 @@ use crate::sysctl::tree;
 use crate::{ioctl, modules};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
-use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::Op;

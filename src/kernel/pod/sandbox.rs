@@ -78,7 +78,9 @@ impl Sandboxes {
         let metadata = match fs::metadata(&path) {
             Ok(metadata) => metadata,
             Err(error) => {
-                self.hidden += usize::from(error.kind() == ErrorKind::PermissionDenied);
+                // The link of a process that has ended since is denied too (`proc_ns_get_link`, fs/proc/namespaces.c).
+                let denied = error.kind() == ErrorKind::PermissionDenied && fs::symlink_metadata(&path).is_ok();
+                self.hidden += usize::from(denied);
                 return;
             }
         };
