@@ -79,7 +79,8 @@ impl Sandboxes {
             Ok(metadata) => metadata,
             Err(error) => {
                 // The link of a process that has ended since is denied too (`proc_ns_get_link`, fs/proc/namespaces.c).
-                let denied = error.kind() == ErrorKind::PermissionDenied && fs::symlink_metadata(&path).is_ok();
+                let denied =
+                    error.kind() == ErrorKind::PermissionDenied && fs::symlink_metadata(&path).is_ok();
                 self.hidden += usize::from(denied);
                 return;
             }
