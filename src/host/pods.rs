@@ -22,19 +22,19 @@ pub struct Apart {
     /// Pods on the host's network, in the order of their UIDs.
     pub on_the_host: Vec<HostPod>,
     /// How many processes do not show this user in which namespace they are.
-    #[serde(skip)]
-    pub hidden: usize,
+    pub hidden_processes: usize,
 }
 
 impl Apart {
-    /// What could not be looked at.
+    /// Why nothing was found, where that is because nothing could be looked at.
     pub fn problem(&self) -> Option<Problem> {
-        (self.hidden > 0).then(|| Problem {
-            what: Subject::Other(match self.hidden {
+        let is_blind = self.hidden_processes > 0 && self.namespaces.is_empty();
+        is_blind.then(|| Problem {
+            what: Subject::Other(match self.hidden_processes {
                 1 => "the network namespace of 1 process".to_owned(),
                 more => format!("the network namespaces of {more} processes"),
             }),
-            why: "this user may not look at them".to_owned(),
+            why: "this user may not look".to_owned(),
         })
     }
 }

@@ -71,13 +71,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let is_pod = |problem: &&Problem| matches!(problem.what, problem::Subject::PodEnd(_));
     let unread = host.problems.iter().filter(is_pod).count();
     // One error is enough for a user who may look at none.
-    let hidden = apart.as_ref().and_then(Apart::problem).filter(|_| unread == 0);
+    let hidden = apart.as_ref().and_then(Apart::problem);
+    let hidden = hidden.filter(|_| found.is_empty() && unread == 0);
     let is_blind = found.is_empty() && (unread > 0 || hidden.is_some());
     host.problems.extend(hidden);
     if arguments.output == Format::Json {
         let json = serde_json::json!({
             "pods": found,
             "unread": unread,
+            "hidden_processes": apart.as_ref().map(|apart| apart.hidden_processes),
             "namespaces": apart.as_ref().map(|apart| &apart.namespaces),
             "on_the_host": apart.as_ref().map(|apart| &apart.on_the_host),
         });
