@@ -32,13 +32,10 @@ pub(crate) fn plan_with(
     host: &Snapshot,
     ownership: &Ownership<'_>,
 ) -> Result<Planned, Box<Diagnostics>> {
-    plan_wants(
-        document,
-        host,
-        ownership,
-        document.wants(host),
-        Some(&BTreeSet::new()),
-    )
+    let none = BTreeSet::new();
+    let mut wants = document.wants(host);
+    routers::keep(document, &mut wants, ownership, &none, host);
+    plan_wants(document, host, ownership, wants, Some(&none))
 }
 
 /// Plans the wants of a document for the whole host or for a part of it. `apart` is `None` for a part: a
@@ -60,7 +57,6 @@ pub(crate) fn plan_wants(
         return Err(Box::new(wants.diagnostics));
     }
     pod_routes::follow(&mut wants, &document.owner, ownership, host);
-    routers::keep(document, &mut wants, ownership, apart, host);
     let mut problems = std::mem::take(&mut wants.problems);
     let (mut drift, wanted) = drift_of(&wants.facts, host, &mut problems);
     let mut findings = std::mem::take(&mut wants.findings);

@@ -22,24 +22,22 @@ const ALWAYS: &str = "2";
 
 /// Wants `accept_ra: 2` of each interface that would lose an announced default route, and of those where netkeel
 /// set it for that before. Of an interface without such a route it is not wanted: there, 2 would let anybody on
-/// the link, a pod too, become the default router. `apart` has the declared facts that `wants` leaves out.
+/// the link, a pod too, become the default router. Switches in `except` are suspended and not written.
 pub(crate) fn keep(
     document: &Document,
     wants: &mut Wants,
     ownership: &Ownership<'_>,
-    apart: Option<&BTreeSet<Fact>>,
+    except: &BTreeSet<Fact>,
     host: &Snapshot,
 ) {
     let mut switches = (wants.facts.iter())
         .filter(|(fact, want)| is_forwarding(fact) && **want.value.to_text().reveal() != *"0");
-    let differs = |(fact, want): &(&Fact, &Want)| is_on(fact, want, host) == Some(false);
-    let Some((origin, switches_on)) = (match switches.clone().find(differs) {
+    let switched_on =
+        |(fact, want): &(&Fact, &Want)| !except.contains(*fact) && is_on(fact, want, host) == Some(false);
+    let Some((origin, switches_on)) = (match switches.clone().find(switched_on) {
         Some((_, want)) => Some((origin(want), true)),
         None => switches.next().map(|(_, want)| (origin(want), false)),
     }) else {
-        if apart.into_iter().flatten().any(is_forwarding) {
-            withhold(document, wants, ownership);
-        }
         return;
     };
     let held = held(document, ownership, host);
@@ -113,22 +111,6 @@ fn held(document: &Document, ownership: &Ownership<'_>, host: &Snapshot) -> BTre
     held
 }
 
-/// Keeps what is set where the switch itself is suspended: to give it back would remove the routes.
-fn withhold(document: &Document, wants: &mut Wants, ownership: &Ownership<'_>) {
-    let claims = ownership
-        .ledger
-        .into_iter()
-        .flat_map(|ledger| ledger.of(&document.owner));
-    let facts = claims
-        .map(|claim| &claim.fact)
-        .filter(|fact| accept_ra(fact).is_some());
-    let facts: Vec<Fact> = facts
-        .filter(|fact| !wants.facts.contains_key(fact))
-        .cloned()
-        .collect();
-    wants.withheld.extend(facts);
-}
-
 /// Whether a fact is a switch of IPv6 forwarding at which the kernel removes routes.
 fn is_forwarding(fact: &Fact) -> bool {
     match &fact.object {
@@ -183,6 +165,7 @@ fn accept_ra_of(key: &SysctlKey) -> Option<LinkName> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::goal::part::{Extent, PartGoal};
     use crate::goal::{Declared, Goal};
     use crate::ledger::{Ledger, OwnershipRecord};
     use crate::plan::Plan;
@@ -309,5 +292,37 @@ mod tests {
             with("sysctl: { net.ipv6.conf.all.forwarding: 0 }", true),
             ["all.forwarding=0", "eth0.accept_ra=1"]
         );
+    }
+
+    /// A service looks at what is not an interface by itself, and leaves alone what others keep changing.
+    #[test]
+    fn a_part_of_the_host_switches_forwarding_with_what_keeps_the_routes() {
+        let document = document("persist: no\nsysctl: { net.ipv6.conf.all.forwarding: 1 }");
+        let host = Snapshot::from_json(HOST).unwrap();
+        let accept = Fact::sysctl(&Netns::CURRENT, &"net.ipv6.conf.eth0.accept_ra".parse().unwrap());
+        let forwarding = Fact::sysctl(&Netns::CURRENT, &"net.ipv6.conf.all.forwarding".parse().unwrap());
+        for extent in [Extent::Rest, Extent::All] {
+            let writes_without = |except: &[&Fact]| {
+                let except = except.iter().copied().cloned().collect();
+                let goal = PartGoal {
+                    document: &document,
+                    holdings: Ownership::NONE,
+                    extent: &extent,
+                    except: &except,
+                    withheld: &BTreeMap::new(),
+                    enters_pods: true,
+                };
+                let planned = goal.plan(&host).unwrap();
+                (writes(&planned.plan), planned.observation.unwrap().drift.len())
+            };
+            let (both, _) = writes_without(&[]);
+            assert_eq!(both, ["eth0.accept_ra=2", "all.forwarding=1"], "{extent:?}");
+            // It is suspended, and stays so as long as it differs.
+            assert_eq!(
+                writes_without(&[&accept]),
+                (vec!["all.forwarding=1".to_owned()], 2)
+            );
+            assert_eq!(writes_without(&[&forwarding]).0, [""; 0]);
+        }
     }
 }
