@@ -30,6 +30,7 @@ pub use files::import_files;
 /// [`ErrorKind::Missing`] when the host has nothing of a selected name. [`ErrorKind::Unreadable`] when the document
 /// of this host would be invalid whatever is left out, which is a bug.
 pub fn import(host: &Snapshot, from: &str, selection: &Selection) -> Result<String, Error> {
+    let selection = &selection.by_own_names(host);
     let selected = selection.of_host(host);
     selection.require(host)?;
     let mut draft = Draft::new(&[

@@ -10,6 +10,11 @@ use netkeel_host::sysctl_d::drop_in;
 impl Document {
     /// The text of the drop-in on a host, which names interfaces by their own names: /proc/sys has no others.
     pub fn drop_in_on(&self, host: &Snapshot) -> Option<String> {
+        self.drop_in_with(host, &[])
+    }
+
+    /// The same, with settings that follow from those of the document.
+    pub fn drop_in_with(&self, host: &Snapshot, more: &[(SysctlKey, String)]) -> Option<String> {
         let text = self.drop_in.clone()?;
         let named = |key: &SysctlKey| on_host(key, &host.links);
         // Everybody can read the drop-in. The host knows of more secrets than the list of known keys.
@@ -21,7 +26,7 @@ impl Document {
         // A long name that no interface has is no file of /proc/sys.
         let unknown = |key: &SysctlKey| key.long_name().is_some() && named(key).is_none();
         let plain = |key: &SysctlKey| named(key).is_none() && !secret(key) && !unknown(key);
-        if self.at_boot.iter().all(|(key, _)| plain(key)) {
+        if more.is_empty() && self.at_boot.iter().all(|(key, _)| plain(key)) {
             return Some(text);
         }
         let settings = self
@@ -30,6 +35,7 @@ impl Document {
             .filter(|(key, _)| !secret(key) && !unknown(key));
         let settings: Vec<_> = settings
             .map(|(key, value)| (named(key).unwrap_or_else(|| key.clone()), value.clone()))
+            .chain(more.iter().cloned())
             .collect();
         if settings.is_empty() {
             return None;

@@ -34,7 +34,8 @@ pub struct Origin {
     pub named: bool,
     /// The document allows the loss of IPv6 for this.
     pub permits_ipv6_loss: bool,
-    /// The derivation of the value, if the document gives a budget: `1450 - 80 wireguard = 1370`.
+    /// The derivation of the value, if the document gives a budget: `1450 - 80 wireguard = 1370`. The reason, if the
+    /// document does not give the value: it follows from another one.
     pub derivation: Option<Arc<str>>,
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::device_owner;
 use crate::snapshot::Snapshot;
 use crate::snapshot::link::Link;
+use crate::snapshot::problem::{Problem, Subject};
 use netkeel_core::name::link::LinkName;
 
 /// How many interfaces a reason lists.
@@ -20,6 +21,22 @@ pub struct Apart {
     pub namespaces: Vec<Namespace>,
     /// Pods on the host's network, in the order of their UIDs.
     pub on_the_host: Vec<HostPod>,
+    /// How many processes do not show this user in which namespace they are.
+    pub hidden_processes: usize,
+}
+
+impl Apart {
+    /// Why nothing was found, where that is because nothing could be looked at.
+    pub fn problem(&self) -> Option<Problem> {
+        let is_blind = self.hidden_processes > 0 && self.namespaces.is_empty();
+        is_blind.then(|| Problem {
+            what: Subject::Other(match self.hidden_processes {
+                1 => "the network namespace of 1 process".to_owned(),
+                more => format!("the network namespaces of {more} processes"),
+            }),
+            why: "this user may not look".to_owned(),
+        })
+    }
 }
 
 /// A network namespace without a veth to this one.

@@ -175,6 +175,14 @@ impl Snapshot {
         link::resolve(&self.links, name)
     }
 
+    /// The interface that a word means, by its own name, a further name or an alias, as [`Snapshot::resolve`]
+    /// says. The last two can be longer than a name.
+    pub fn named(&self, word: &str) -> Option<LinkName> {
+        let own = word.parse::<LinkName>().ok();
+        own.filter(|name| self.links.contains_key(name))
+            .or_else(|| link::by_other_name(&self.links, word))
+    }
+
     /// The interface with an index.
     pub fn by_index(&self, index: u32) -> Option<(LinkName, &Link)> {
         let mut links = self.links.iter().map(|(name, link)| (*name, link.as_ref()));

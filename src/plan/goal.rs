@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use crate::goal::planned::Planned;
 use crate::ledger::{Ledger, OwnershipRecord};
+use crate::make::routers::accept_ra;
 use crate::make::{ToDo, finish, plan_with};
 use crate::ownership::{Ownership, give_back};
 use netkeel_core::fact::Fact;
@@ -71,6 +72,17 @@ impl Goal for Declared<'_> {
         let prunes = self.holdings.prunes(self.document.prune);
         if let Some(ledger) = self.holdings.ledger.filter(|_| prunes) {
             scope.extend(scope_of(ledger.of(&self.document.owner)));
+        }
+        if scope.announced_routes {
+            let claims = self
+                .holdings
+                .ledger
+                .into_iter()
+                .flat_map(|ledger| ledger.of(&self.document.owner));
+            let set_for_routes = claims
+                .map(|claim| &claim.fact)
+                .filter(|fact| accept_ra(fact).is_some());
+            set_for_routes.for_each(|fact| scope.of_fact(fact));
         }
         scope
     }

@@ -209,8 +209,14 @@ mod tests {
         // Forwarding on one interface removes announced routes of all.
         for key in ["all", "eth1"] {
             let document = format!("sysctl: {{ net.ipv6.conf.{key}.forwarding: 1 }}");
+            // The write that keeps them is one to the interface itself.
             assert_eq!(
                 affected("eth0", "0", true, &document),
+                "it: sysctl -w net.ipv6.conf.eth0.accept_ra=2"
+            );
+            let not_kept = format!("{document}\n").replace(" }", ", net.ipv6.conf.eth0.accept_ra: 1 }");
+            assert_eq!(
+                affected("eth0", "0", true, &not_kept),
                 format!(
                     "its default routes that routers announced: sysctl -w net.ipv6.conf.{key}.forwarding=1"
                 )

@@ -1,6 +1,8 @@
 //! Turns a document and a snapshot into ordered ops, each with its reason and its undo. An apply runs them
 //! without any further decision.
 
+pub(crate) mod routers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::goal::planned::Planned;
@@ -30,13 +32,10 @@ pub(crate) fn plan_with(
     host: &Snapshot,
     ownership: &Ownership<'_>,
 ) -> Result<Planned, Box<Diagnostics>> {
-    plan_wants(
-        document,
-        host,
-        ownership,
-        document.wants(host),
-        Some(&BTreeSet::new()),
-    )
+    let none = BTreeSet::new();
+    let mut wants = document.wants(host);
+    routers::keep(document, &mut wants, ownership, &none, host);
+    plan_wants(document, host, ownership, wants, Some(&none))
 }
 
 /// Plans the wants of a document for the whole host or for a part of it. `apart` is `None` for a part: a

@@ -75,6 +75,13 @@ fn skipped_namespaces(apart: &Apart, out: &mut String) {
         }));
         let _ = writeln!(out, "\n{}", aligned(&rows).join("\n"));
     }
+    if apart.hidden_processes > 0 {
+        let processes = match apart.hidden_processes {
+            1 => "1 process does not show this user its namespace".to_owned(),
+            more => format!("{more} processes do not show this user their namespaces"),
+        };
+        let _ = writeln!(out, "\n{processes}.");
+    }
     if !apart.on_the_host.is_empty() {
         let number = count(apart.on_the_host.len(), "pod");
         let _ = writeln!(out, "\n{number} on the host's network: skipped.");

@@ -1,7 +1,8 @@
 //! The state directory breaks at each step of a confirmed apply: no half, and no promise is lost.
 
 use std::fs;
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crate::confirmed::{CHANGES, Ended, JOURNAL, kill, start, until, until_unwatched};
 use crate::observed::Observed;
@@ -95,9 +96,20 @@ enum Step {
     Waiting,
     /// While it waits; then somebody confirms it.
     Confirming,
+    /// Between two writes of the confirmation.
+    WithinConfirm,
 }
 
-const STEPS: &[Step] = &[Step::Before, Step::Between, Step::Waiting, Step::Confirming];
+const STEPS: &[Step] = &[
+    Step::Before,
+    Step::Between,
+    Step::Waiting,
+    Step::Confirming,
+    Step::WithinConfirm,
+];
+
+/// Random moments of a confirmation that are tried for each way, where everything is.
+const MOMENTS: usize = 4;
 
 const APPLY: &[&str] = &[
     "apply",
@@ -107,6 +119,15 @@ const APPLY: &[&str] = &[
     "--confirm-within",
     "2s",
 ];
+
+/// One try.
+struct Broken<'a> {
+    step: Step,
+    way: &'a str,
+    mend: &'a str,
+    /// Of [`Step::WithinConfirm`]: the time since the confirmation began.
+    moment: Duration,
+}
 
 /// The result of a confirmed apply.
 #[derive(Debug, PartialEq, Eq)]
@@ -133,19 +154,41 @@ fn between(world: &World, way: &str) -> Ran {
     }
 }
 
-fn one(world: &World, step: Step, way: &str, mend: &str, before: &Observed, wanted: &Observed) -> Outcome {
+/// A confirmation that stands still at a moment while its state breaks; whether it says that it is confirmed.
+fn within_confirm(world: &World, way: &str, moment: Duration) -> bool {
+    let mut child = start(&["confirm"]);
+    sleep(moment);
+    kill("STOP", child.id());
+    world.sh(way);
+    kill("CONT", child.id());
+    child.wait().unwrap().code() == Some(0)
+}
+
+fn one(world: &World, broken: &Broken<'_>, before: &Observed, wanted: &Observed) -> Outcome {
+    let Broken {
+        step,
+        way,
+        mend,
+        moment,
+    } = *broken;
     if step == Step::Before {
         world.sh(way);
     }
     let ran = match step {
         Step::Between => between(world, way),
-        Step::Before | Step::Waiting | Step::Confirming => world.netkeel(APPLY),
+        Step::Before | Step::Waiting | Step::Confirming | Step::WithinConfirm => world.netkeel(APPLY),
     };
-    if matches!(step, Step::Waiting | Step::Confirming) {
+    if matches!(step, Step::Waiting | Step::Confirming | Step::WithinConfirm) {
         assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    if matches!(step, Step::Waiting | Step::Confirming) {
         world.sh(way);
     }
-    let confirmed = step == Step::Confirming && world.netkeel(&["confirm"]).code == 0;
+    let confirmed = match step {
+        Step::Confirming => world.netkeel(&["confirm"]).code == 0,
+        Step::WithinConfirm => within_confirm(world, way, moment),
+        Step::Before | Step::Between | Step::Waiting => false,
+    };
     let outcome = match (ran.code, confirmed) {
         (0, true) => Outcome::Kept,
         (0, false) => Outcome::Undone,
@@ -183,34 +226,62 @@ fn one(world: &World, step: Step, way: &str, mend: &str, before: &Observed, want
     outcome
 }
 
-#[test]
-fn a_state_directory_that_breaks_at_any_step_loses_no_promise() {
-    let start = Instant::now();
-    let mut tries: Vec<(usize, Step)> = (0..WAYS.len())
-        .flat_map(|way| STEPS.iter().map(move |step| (way, *step)))
-        .collect();
+/// What is tried, each way by its number.
+fn tries(random: &mut Random) -> Vec<(usize, Step)> {
     if !full() {
-        let mut random = Random::new(seed());
-        while tries.len() > 4 {
-            tries.remove(random.below(tries.len()));
+        return STEPS
+            .iter()
+            .map(|step| (random.below(WAYS.len()), *step))
+            .collect();
+    }
+    let mut tries = Vec::new();
+    for way in 0..WAYS.len() {
+        for step in STEPS {
+            let moments = if *step == Step::WithinConfirm { MOMENTS } else { 1 };
+            tries.extend([(way, *step)].repeat(moments));
         }
     }
-    let (before, wanted) = inside(Place::Host, DropIn::Theirs, |world| {
+    tries
+}
+
+#[test]
+fn a_state_directory_that_breaks_at_any_step_loses_no_promise() {
+    let begun = Instant::now();
+    let mut random = Random::new(seed());
+    let tries = tries(&mut random);
+    let (before, wanted, confirm) = inside(Place::Host, DropIn::Theirs, |world| {
+        let _ended = Ended;
         world.document(CHANGES);
         let before = world.look();
-        let ran = world.netkeel(&["apply", "-f", DOCUMENT, "--allow-management"]);
+        let ran = world.netkeel(&[
+            "apply",
+            "-f",
+            DOCUMENT,
+            "--allow-management",
+            "--confirm-within",
+            "600s",
+        ]);
         assert_eq!(ran.code, 0, "{ran:?}");
-        (before, world.look())
+        let start = Instant::now();
+        assert_eq!(world.netkeel(&["confirm"]).code, 0);
+        (before, world.look(), start.elapsed())
     });
     let mut wrong = Vec::new();
     let (mut kept, mut undone, mut refused) = (0, 0, 0);
     for (number, step) in &tries {
         let (name, way, mend) = WAYS[*number];
+        let moment = confirm.mul_f64(random.below(1000) as f64 / 1000.0);
         let outcome = std::panic::catch_unwind(|| {
             inside(Place::Host, DropIn::Theirs, |world| {
                 let _ended = Ended;
                 world.document(CHANGES);
-                one(world, *step, way, mend, &before, &wanted)
+                let broken = Broken {
+                    step: *step,
+                    way,
+                    mend,
+                    moment,
+                };
+                one(world, &broken, &before, &wanted)
             })
         });
         match outcome {
@@ -219,17 +290,18 @@ fn a_state_directory_that_breaks_at_any_step_loses_no_promise() {
             Ok(Outcome::Refused) => refused += 1,
             Err(panic) => {
                 let why = panic.downcast_ref::<String>().cloned().unwrap_or_default();
-                wrong.push(format!("{name}, {step:?}: {why}"));
+                wrong.push(format!("{name}, {step:?} after {moment:?}: {why}"));
             }
         }
     }
     tell(&format!(
-        "broken state (NETKEEL_SEED={}): {} of {} ways and steps; {undone} undone in time, {kept} kept, {refused} refused with nothing written; {} lost; {} s",
+        "broken state (NETKEEL_SEED={}): {} tries of {} ways at {} steps; {undone} undone in time, {kept} kept, {refused} refused with nothing written; {} lost; {} s",
         seed(),
         tries.len(),
-        WAYS.len() * STEPS.len(),
+        WAYS.len(),
+        STEPS.len(),
         wrong.len(),
-        start.elapsed().as_secs()
+        begun.elapsed().as_secs()
     ));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -16,6 +16,8 @@ const SIGNALS: &[&str] = &["KILL", "TERM", "INT", "HUP", "QUIT"];
 
 const APPLY: &[&str] = &["apply", "-f", DOCUMENT, "--allow-management", "--retry-rejected"];
 
+const UNDO: &[&str] = &["undo", "--allow-management", "--allow-lossy"];
+
 /// So many signals lie between two looks at everything.
 const WHOLE_EVERY: usize = 25;
 
@@ -30,8 +32,13 @@ enum Target {
     Recover,
     Resume,
     Confirm,
-    /// A watchdog that undoes.
+    /// The verb, after an apply that succeeded.
     Undo,
+    /// Of an undo that was killed.
+    RecoverUndo,
+    ResumeUndo,
+    /// One that undoes.
+    Watchdog,
     Run,
 }
 
@@ -43,6 +50,9 @@ const TARGETS: &[Target] = &[
     Target::Resume,
     Target::Confirm,
     Target::Undo,
+    Target::RecoverUndo,
+    Target::ResumeUndo,
+    Target::Watchdog,
     Target::Run,
 ];
 
@@ -53,10 +63,11 @@ impl Target {
             Target::Apply => APPLY.to_vec(),
             Target::ConfirmedApply => [APPLY, &["--confirm-within", "4s"]].concat(),
             Target::Release => vec!["release", "--allow-lossy"],
-            Target::Recover => vec!["recover"],
-            Target::Resume => vec!["recover", "--resume"],
+            Target::Recover | Target::RecoverUndo => vec!["recover"],
+            Target::Resume | Target::ResumeUndo => vec!["recover", "--resume"],
             Target::Confirm => vec!["confirm"],
-            Target::Undo => [APPLY, &["--confirm-within", "600s"]].concat(),
+            Target::Undo => UNDO.to_vec(),
+            Target::Watchdog => [APPLY, &["--confirm-within", "600s"]].concat(),
             Target::Run => vec!["run", "-f", DOCUMENT, "--allow-management"],
         }
     }
@@ -64,19 +75,25 @@ impl Target {
     /// Brings a world to where the command begins. `apply` is how long an apply takes.
     fn prepare(self, world: &World, apply: Duration, random: &mut Random) {
         match self {
-            Target::Release => done(world, APPLY),
-            Target::Recover | Target::Resume => {
-                // An apply that was killed somewhere in its middle.
-                let mut child = start(APPLY);
-                sleep(apply.mul_f64(0.3) + part(apply, 0.6, random));
-                let _ = child.kill();
-                let _ = child.wait();
+            Target::Release | Target::Undo => done(world, APPLY),
+            Target::Recover | Target::Resume => killed(APPLY, apply, random),
+            Target::RecoverUndo | Target::ResumeUndo => {
+                done(world, APPLY);
+                killed(UNDO, apply, random);
             }
             Target::Confirm => done(world, &[APPLY, &["--confirm-within", "600s"]].concat()),
-            Target::Undo => done(world, &self.command()),
+            Target::Watchdog => done(world, &self.command()),
             Target::Apply | Target::ConfirmedApply | Target::Run => {}
         }
     }
+}
+
+/// Kills a command somewhere in its middle. `takes` is how long it takes undisturbed.
+fn killed(command: &[&str], takes: Duration, random: &mut Random) {
+    let mut child = start(command);
+    sleep(takes.mul_f64(0.3) + part(takes, 0.6, random));
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// A random part of a time, up to so many times it.
@@ -149,16 +166,26 @@ impl<'a> Attack<'a> {
         for target in [Target::Apply, Target::ConfirmedApply, Target::Run] {
             takes.insert(target, apply);
         }
+        done(world, APPLY);
+        takes.insert(Target::Undo, timed(&|| done(world, UNDO)));
+        self.is_as_before("after an undo", false);
+        let (world, takes) = (self.world, &mut self.takes);
         // As long as undoing all of it, or finishing it.
-        done(world, &Target::Undo.command());
+        done(world, &Target::Watchdog.command());
         takes.insert(Target::Confirm, timed(&|| done(world, &["confirm"])));
         release();
-        done(world, &Target::Undo.command());
+        done(world, &Target::Watchdog.command());
         let undo = timed(&|| {
             kill("TERM", watchdog().expect("an apply that waits has a watchdog"));
             until_unwatched();
         });
-        for target in [Target::Undo, Target::Recover, Target::Resume] {
+        for target in [
+            Target::Watchdog,
+            Target::Recover,
+            Target::Resume,
+            Target::RecoverUndo,
+            Target::ResumeUndo,
+        ] {
             takes.insert(target, undo);
         }
         self.is_as_before("after undisturbed commands", false);
@@ -175,7 +202,9 @@ impl<'a> Attack<'a> {
 
     /// One signal, a recovery, and a look at what it led to; then the host is brought back.
     fn signal(&mut self, number: usize, random: &mut Random) {
-        let (world, target, signal) = (self.world, *random.of(TARGETS), *random.of(SIGNALS));
+        // In turn, so that a small sample has all of them.
+        let target = TARGETS[number % TARGETS.len()];
+        let (world, signal) = (self.world, *random.of(SIGNALS));
         let everything = number.is_multiple_of(WHOLE_EVERY);
         let what = format!(
             "signal {number}: SIG{signal} to {target:?} (NETKEEL_SEED={})",
@@ -184,7 +213,7 @@ impl<'a> Attack<'a> {
         target.prepare(world, self.takes[&Target::Apply], random);
         let moment = part(self.takes[&target], 1.1, random);
         match target {
-            Target::Undo => self.at_a_watchdog(signal, moment),
+            Target::Watchdog => self.at_a_watchdog(signal, moment),
             _ => self.at_a_command(target, signal, moment),
         }
         // The apply of a killed confirmation waits for minutes.

@@ -37,7 +37,8 @@ fn bash_completes_verbs_options_and_the_names_of_the_host() {
         (&["exp"][..], vec!["explain"]),
         (&["plan", "--detailed"], vec!["--detailed-exitcode"]),
         (&["plan", "--output", "=", "mark"], vec!["markdown"]),
-        (&["plan", "--netns", &netns[..netns.len() - 1]], vec![netns]),
+        // Another test has one with the same beginning.
+        (&["plan", "--netns", netns], vec![netns]),
         (
             &["explain", "--netns", netns, "cali"],
             vec!["cali1", "cali2", "cali3"],

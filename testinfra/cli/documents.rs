@@ -340,6 +340,45 @@ fn a_lint_fails_for_what_is_as_bad_as_it_was_told_and_worse() {
     }
 }
 
+/// Pods of 1500 on a host whose default route has 1500.
+#[test]
+fn a_lint_holds_pods_against_the_underlay_that_it_was_told() {
+    let host = r#"{"format":1,"netns":null,"kernel":"6.12","families":{"ipv4":true,"ipv6":true},"sysctls":{},"links":{
+        "eth0":{"index":2,"mtu":1500,"up":true},
+        "eth1":{"index":3,"mtu":1400,"up":true,"altnames":["enp9s0"]},
+        "veth1":{"index":5,"kind":"veth","lower":6,"peer_netns":0,"mtu":1500,"up":true}},
+        "default_routes":[{"link":"eth0"}],"problems":[]}"#;
+    let scratch = Scratch::new(&[("host.json", host)]);
+    let lint = |more: &[&str]| scratch.run_with(&[&["lint", "--snapshot", "host.json"], more].concat(), "");
+    let silent = |more: &[&str]| !lint(more).stdout.contains("NK047");
+    assert!(silent(&[]) && silent(&["--underlay", "default-route"]) && silent(&["--underlay", "1500"]));
+    for (underlay, bytes) in [
+        ("1450", "50 bytes too large"),
+        ("eth1", "100 bytes"),
+        ("enp9s0", "100 bytes"),
+    ] {
+        let done = lint(&["--underlay", underlay, "--fail-on", "warning"]);
+        assert!(done.code == 2 && done.stdout.contains("NK047"), "{done:?}");
+        assert!(
+            done.stdout
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+                .contains(bytes),
+            "{done:?}"
+        );
+    }
+    // Nothing to hold them against is an error, and not "0 findings".
+    let done = lint(&["--underlay", "etho"]);
+    assert!(
+        done.code == 1 && done.stderr.contains("etho does not exist"),
+        "{done:?}"
+    );
+    assert!(!done.stdout.contains("finding"), "{done:?}");
+    let none = lint(&["--underlay", "seven"]);
+    assert_ne!(none.code, 0, "{none:?}");
+}
+
 #[test]
 fn patches_of_a_machine_configuration_come_from_standard_input_too() {
     let scratch = Scratch::new(&[]);

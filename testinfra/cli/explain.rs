@@ -34,6 +34,68 @@ fn a_finding_is_explained_without_a_host() {
     assert!(unknown.stderr.contains("NK001, NK002"), "{unknown:?}");
 }
 
+/// Each verb that takes the name of an interface takes its further names, also those that are longer than a name.
+#[test]
+fn an_interface_is_named_by_any_of_its_names() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[]);
+    let run = |arguments: &[&str]| scratch.run(&[arguments, &["--netns", &namespace.name]].concat());
+    namespace.sh("sysctl -qw net.ipv4.conf.cali1.rp_filter=2 net.ipv4.neigh.cali1.ucast_solicit=7");
+    for other in ["enp9s0", "a-further-name-of-many-bytes"] {
+        namespace.sh(&format!("ip link property add dev cali1 altname {other}"));
+        for (what, own) in [
+            (other.to_owned(), "cali1"),
+            (format!("{other}.mtu"), "cali1.mtu"),
+            (format!("{other}.rp_filter"), "net.ipv4.conf.cali1.rp_filter"),
+            (
+                format!("net.ipv4.conf.{other}.rp_filter"),
+                "net.ipv4.conf.cali1.rp_filter",
+            ),
+            (
+                format!("net/ipv4/conf/{other}/rp_filter"),
+                "net.ipv4.conf.cali1.rp_filter",
+            ),
+            (
+                format!("net.ipv4.neigh.{other}.ucast_solicit"),
+                "net.ipv4.neigh.cali1.ucast_solicit",
+            ),
+            (format!("net.ipv6.conf.{other}.mtu"), "net.ipv6.conf.cali1.mtu"),
+        ] {
+            let by_other = run(&["explain", &what]);
+            assert_eq!(
+                (by_other.code, by_other.stderr.as_str()),
+                (0, ""),
+                "{what}: {by_other:?}"
+            );
+            let by_own = run(&["explain", own]);
+            assert_eq!(by_other.stdout, by_own.stdout, "{what}");
+            assert!(!by_own.stdout.contains("absent"), "{what}: {by_own:?}");
+        }
+        for (by_other, by_own) in [
+            (vec!["path", other], vec!["path", "cali1"]),
+            (vec!["import", other], vec!["import", "cali1"]),
+        ] {
+            let (by_other, by_own) = (run(&by_other), run(&by_own));
+            assert_eq!(by_other, by_own);
+            assert_eq!(by_other.code, 0, "{by_other:?}");
+        }
+        let key = |name: &str| run(&["import", &format!("net.ipv4.conf.{name}.rp_filter")]);
+        assert!(
+            key(other).stdout.contains("net.ipv4.conf.cali1.rp_filter: 2"),
+            "{:?}",
+            key(other)
+        );
+        assert_eq!(key(other), key("cali1"));
+    }
+    let underlay = run(&["mtu", "vxlan", "--underlay", "enp9s0"]);
+    assert!(
+        underlay.code == 0 && underlay.stdout.contains("1500"),
+        "{underlay:?}"
+    );
+    let missing = run(&["explain", "net.ipv4.conf.enp9s1.rp_filter"]);
+    assert!(!missing.stdout.contains("cali1"), "{missing:?}");
+}
+
 #[test]
 fn one_setting_is_explained_with_the_line_that_wants_it() {
     let namespace = pods();

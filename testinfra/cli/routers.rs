@@ -73,10 +73,12 @@ impl World {
     }
 }
 
+/// Whether the host hears routers is not decided by netkeel where somebody has switched it off.
 #[test]
 fn forwarding_needs_a_word_where_it_loses_announced_routes() {
     let world = World::new();
     world.announce();
+    world.host.sh("sysctl -qw net.ipv6.conf.eth0.accept_ra=0");
     // The kernel removes them although `lo` is not their interface.
     let forwarding = "net.ipv6.conf.lo.forwarding: 1";
     let done = world.netkeel(&["apply"], forwarding);
@@ -88,6 +90,54 @@ fn forwarding_needs_a_word_where_it_loses_announced_routes() {
     assert_eq!(done.code, 0, "{done:?}");
     assert!(done.stdout.contains("NK029 eth0"), "{done:?}");
     assert!(!world.has_route());
+}
+
+/// A host that loses its default route is cut off: the routes are kept, for as long as forwarding is declared.
+#[test]
+fn forwarding_sets_accept_ra_first_and_gives_it_back_last() {
+    let world = World::new();
+    world.announce();
+    let read = || {
+        world
+            .host
+            .sh("cd /proc/sys/net/ipv6/conf; cat eth0/accept_ra all/forwarding")
+    };
+    let forwarding = "net.ipv6.conf.all.forwarding: 1";
+    // eth0 is that of the default route, and somebody manages the host over it.
+    let planned = world.netkeel(&["plan", "--commands"], forwarding);
+    let first = planned.stdout.find("sysctl -w net.ipv6.conf.eth0.accept_ra=2");
+    let second = planned.stdout.find("sysctl -w net.ipv6.conf.all.forwarding=1");
+    assert!(first.is_some() && first < second, "{planned:?}");
+    let done = world.netkeel(&["apply"], forwarding);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.contains("NK029 eth0"), "{done:?}");
+    assert!(world.has_route());
+    assert_eq!(read(), "2\n1\n");
+    // It stays while no router is heard, and when the document is applied again.
+    world.host.sh("ip -6 route flush default");
+    let check = world.netkeel(&["check"], forwarding);
+    assert_eq!(check.code, 0, "{check:?}");
+    assert!(!check.stdout.contains("NK029"), "{check:?}");
+    let done = world.netkeel(&["apply", "--prune"], forwarding);
+    assert_eq!((done.code, read().as_str()), (0, "2\n1\n"), "{done:?}");
+    // Somebody's write is drift, as of all that netkeel keeps.
+    world.host.sh("sysctl -qw net.ipv6.conf.eth0.accept_ra=1");
+    assert_eq!(world.netkeel(&["check"], forwarding).code, 2);
+    let done = world.netkeel(&["apply"], forwarding);
+    assert_eq!((done.code, read().as_str()), (0, "2\n1\n"), "{done:?}");
+    world.announce();
+    // It goes with the declaration, with the owner, and with the apply.
+    let done = world.netkeel(&["apply", "--prune"], "net.ipv4.tcp_mtu_probing: 1");
+    assert_eq!((done.code, read().as_str()), (0, "1\n0\n"), "{done:?}");
+    assert!(world.has_route());
+    for verb in ["release", "undo"] {
+        world.announce();
+        let done = world.netkeel(&["apply"], forwarding);
+        assert_eq!((done.code, read().as_str()), (0, "2\n1\n"), "{done:?}");
+        let done = world.scratch.run(&[verb, "--netns", &world.host.name]);
+        assert_eq!((done.code, read().as_str()), (0, "1\n0\n"), "{verb}: {done:?}");
+        assert!(world.has_route(), "{verb}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_netkeel");
 
 /// What a run came to.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Done {
     /// The exit code; 128 and the signal for one that was killed.
     pub code: i32,

@@ -248,14 +248,89 @@ esac
 """
 
 
+def with_systemctl(scratch):
+    """Puts that systemd in place; its log."""
+    log, systemctl = scratch.directory / "log", scratch.directory / "bin" / "systemctl"
+    systemctl.parent.mkdir()
+    systemctl.write_text("#!/bin/sh" + SYSTEMCTL.format(log=log, pid=scratch.directory / "pid"), encoding="utf-8")
+    systemctl.chmod(0o755)
+    return log
+
+
+class TestDropInsOfTheService:
+    """Those that let the service enter pods and let other hosts scrape it, as Puppet has them in puppet/spec/classes."""
+
+    DIRECTORY = "/etc/systemd/system/netkeel.service.d"
+    PODS = {"link": {"pods": {"match": {"name": "veth*"}, "mtu": 1400}}}
+
+    def played(self, scratch, *plays, modes=None):
+        """What each run printed, then the drop-ins after it, then what it asked of systemd. A play is a document and variables."""
+        binary, log = scratch.netkeel(), with_systemctl(scratch)
+        files, script = {}, "export PATH=$PWD/bin:$PATH; mkdir -p /run/systemd/system; echo 0 >pid; "
+        for at, (document, variables) in enumerate(plays):
+            files[f"play{at}_yml"] = Ansible().files(binary, document, 60, netkeel_service=True, **variables)["site_yml"]
+            mode = (modes or [""] * len(plays))[at]
+            script += f"""
+                >{log}; (ansible-playbook --diff{mode} play{at}.yml) 2>&1; echo status $?
+                echo @files; for file in $(ls {self.DIRECTORY} 2>/dev/null); do echo "file $file"; cat {self.DIRECTORY}/$file; done
+                echo @asked; cat {log}; echo ==
+                """
+        seen = scratch.run(script + "./netkeel render netkeel-pods.conf", **files)
+        *parts, pods = seen.output.split("\n==\n")
+        assert len(parts) == len(plays) and pods.startswith("#"), seen
+        self.pods = pods
+        seen_of = []
+        for part in parts:
+            output, rest = part.split("@files\n")
+            assert status(output) == 0, output
+            files, asked = rest.split("@asked")
+            seen_of.append((output, files, asked))
+        return seen_of
+
+    def test_both_come_with_a_restart_and_stay(self, scratch):
+        variables = {"netkeel_metrics_from": ["192.0.2.0/24", "2001:db8::7"]}
+        first, second = self.played(scratch, (self.PODS, variables), (self.PODS, variables))
+        output, files, asked = first
+        assert f"file pods.conf\n{self.pods.strip()}\n" in files, files
+        assert "[Service]\nIPAddressAllow=192.0.2.0/24 2001:db8::7" in files, files
+        # systemd reads drop-ins when it is told, and a service has them from its start.
+        assert "daemon-reload" in asked and "restart netkeel" in asked, asked
+        output, again, asked = second
+        assert again == files and "changed=0 " in output and "restart netkeel" not in asked, output
+
+    def test_they_go_with_what_they_are_for(self, scratch):
+        scraped = {"netkeel_metrics_from": ["192.0.2.7"]}
+        for later, variables in [(DOCUMENT, {}), (self.PODS, {"netkeel_enter_pods": False})]:
+            directory = scratch.directory / ("b" if variables else "a")
+            directory.mkdir()
+            one = type(scratch)(directory)
+            first, second = self.played(one, (self.PODS, scraped), (later, variables))
+            assert "file metrics.conf" in first[1] and "file pods.conf" in first[1], first
+            assert "file" not in second[1] and "restart netkeel" in second[2], second
+
+    def test_a_service_that_sets_no_pods_enters_none(self, scratch):
+        others = [
+            {"link": {"pods": {"match": {"name": "veth*"}, "mtu": 1400, "pod_mtu": "leave"}}},
+            {"link": {"vlans": {"match": {"kind": "vlan"}, "mtu": 1400}}},
+            {"link": {"veth0": {"mtu": 1400}}},
+            DOCUMENT,
+        ]
+        *none, asked = self.played(scratch, *[(document, {}) for document in others], (DOCUMENT, {"netkeel_enter_pods": True}))
+        for output, files, _ in none:
+            assert files == "", (output, files)
+        assert "file pods.conf" in asked[1], asked
+
+    def test_a_check_shows_them_and_writes_none(self, scratch):
+        (look,) = self.played(scratch, (self.PODS, {"netkeel_metrics_from": ["192.0.2.7"]}), modes=[" --check"])
+        output, files, asked = look
+        assert files == "" and "restart netkeel" not in asked, look
+        assert "+IPAddressAllow=192.0.2.7" in output and "netkeel.service.d" in output, output
+
+
 @pytest.mark.parametrize("current", [True, False], ids=["current", "replaced"])
 def test_the_service_restarts_if_its_program_was_replaced(scratch, current):
     """By whomever: here the role does not install it."""
-    binary, log = scratch.netkeel(), scratch.directory / "log"
-    (scratch.directory / "bin").mkdir()
-    systemctl = scratch.directory / "bin" / "systemctl"
-    systemctl.write_text("#!/bin/sh" + SYSTEMCTL.format(log=log, pid=scratch.directory / "pid"), encoding="utf-8")
-    systemctl.chmod(0o755)
+    binary, _ = scratch.netkeel(), with_systemctl(scratch)
     play = Ansible().files(binary, DOCUMENT, 60, netkeel_service=True)["site_yml"]
     run = f"({Ansible().command('')}) 2>&1"
     replace = "true" if current else "cp netkeel new; mv new netkeel"

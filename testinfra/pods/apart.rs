@@ -100,6 +100,21 @@ fn pods_on_the_hosts_network_are_counted_and_named() {
 }
 
 #[test]
+fn a_user_who_sees_no_processes_gets_an_error_and_no_number() {
+    let said = on_a_host(
+        "cp $(command -v netkeel) /run/copy
+         sleep 60 &
+         set +e
+         setpriv --reuid 65534 --clear-groups /run/copy pods; echo $?
+         setpriv --reuid 65534 --clear-groups /run/copy pods --output json | tr -d ' \\n'",
+    );
+    let error =
+        "error: the network namespaces of 2 processes: this user may not look\n  help: run it as root";
+    assert!(said.starts_with(error), "{said}");
+    assert!(said.contains("\n1\n") && !said.contains("0 pods"), "{said}");
+}
+
+#[test]
 fn in_a_named_namespace_only_what_stands_on_it_is_told() {
     let node = Node::new(1);
     node.host.sh("ip link add eth1 type bridge");

@@ -125,6 +125,45 @@ fn a_pause_lets_a_change_last_and_ends_with_one_that_fails() {
 }
 
 #[test]
+fn an_undo_beside_a_service_of_the_same_owner_is_refused_or_pauses_it() {
+    let namespace = Namespace::new();
+    namespace.sh("ip link add cali1 type veth peer name eth1");
+    let directory = tempfile::tempdir().unwrap();
+    let by_hand = directory.path().join("by-hand.yaml");
+    let apply_by_hand = |text: &str| {
+        fs::write(&by_hand, text).unwrap();
+        let (code, said) = apply(&namespace, &by_hand, &[]);
+        assert_eq!(code, 0, "{said}");
+    };
+    let undo = |more: &[&str]| netkeel(&[&["undo", "--netns", &namespace.name], more].concat());
+    let before = facts(&namespace, "cali1");
+    apply_by_hand(PODS);
+    let mut service = Daemon::start(&namespace, PODS, &[]);
+    service.wait_for("event=full-scan");
+    let (code, said) = undo(&[]);
+    assert_eq!(code, 1, "{said}");
+    let service_here = format!("netkeel run (pid {})", pid(&namespace));
+    for told in [
+        &service_here,
+        "of the owner default",
+        "edit its document: ",
+        "--pause 1h",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    assert_eq!(facts(&namespace, "cali1"), "1460\n1\n");
+    // Another owner's apply is nothing to this service.
+    apply_by_hand("version: 1\nowner: other\npersist: no\nsysctl: { net.ipv4.ip_forward: 1 }\n");
+    let (code, said) = undo(&[]);
+    assert!(code == 0 && said.contains("owner other"), "{said}");
+    let (code, said) = undo(&["--pause", "1h"]);
+    assert!(code == 0 && said.contains("is paused until"), "{said}");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(facts(&namespace, "cali1"), before);
+    assert_eq!(service.stop().0, 0);
+}
+
+#[test]
 fn a_service_that_writes_nothing_or_was_killed_refuses_nothing() {
     let (namespace, service) = kept(&["--mode", "observe"]);
     let (code, said) = release(&namespace, &[]);

@@ -283,6 +283,14 @@ fn build(host: &mut Snapshot, drafts: &[Draft]) {
     // The last draft decides on an announced route of eth0.
     let announced = drafts.last().filter(|draft| draft.alias);
     let announced = announced.map(|draft| ("eth0".parse().unwrap(), Some(i64::from(draft.conf[0]))));
+    if let Some((_, Some(accept_ra))) = announced {
+        let reading = SysctlReading::Value {
+            value: accept_ra.to_string().as_str().into(),
+            writable: true,
+        };
+        let key = "net/ipv6/conf/eth0/accept_ra".parse().unwrap();
+        host.sysctls.insert(key, reading);
+    }
     host.announced_routes = Some(announced.into_iter().collect());
     host.routes = ROUTES.iter().map(|route| route.parse().unwrap()).collect();
     // What is not there has no sysctls.

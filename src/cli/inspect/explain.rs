@@ -27,7 +27,7 @@ use netkeel_diagnose::explain::writer::WATCHED;
 use netkeel_diagnose::explain::{field, inputs, link};
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::scope::Scope;
+use netkeel_host::snapshot::scope::{Scope, on_host};
 use netkeel_kernel::files::root;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::identity::{Identity, identify};
@@ -131,7 +131,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     let key = match asked.and_then(|field| field.sysctl_of(link?)) {
         Some(key) => Ok(key),
-        None => arguments.what.parse::<SysctlKey>(),
+        None => match arguments.what.parse::<SysctlKey>() {
+            Ok(key) => Ok(by_own_name(key, &netns)?),
+            Err(error) => Err(error),
+        },
     };
     let keys: Vec<SysctlKey> = link
         .map_or_else(Vec::new, link::keys_of)
@@ -222,31 +225,36 @@ enum Subject {
     Key,
 }
 
+/// A key of an interface by the interface's own name: /proc/sys has no further names.
+fn by_own_name(key: SysctlKey, netns: &Netns) -> Result<SysctlKey, Error> {
+    if key.link().is_none() && key.long_name().is_none() {
+        return Ok(key);
+    }
+    let host = Live::with(netns, |kernel| kernel.snapshot(&Scope::default()))??;
+    Ok(on_host(&key, &host.links).unwrap_or(key))
+}
+
 fn subject(what: &str, netns: &Netns) -> Result<Subject, Error> {
     let link = what.parse::<LinkName>().ok();
     let field = field::parse(what);
-    if link.is_none() && field.is_none() {
+    // A further name can be longer than that of an interface.
+    if link.is_none() && field.is_none() && what.contains(['.', '/']) {
         return Ok(Subject::Key);
     }
     let host = Live::with(netns, |kernel| kernel.snapshot(&Scope::default()))??;
-    // The keys below /proc/sys know no further names.
-    let resolved = |name| host.resolve(name);
-    if let Some(name) = link.map(resolved)
-        && host.links.contains_key(&name)
-    {
+    if let Some(name) = host.named(what) {
         return Ok(Subject::Link(name));
     }
     if let Some((name, field)) = field {
-        let name = name.parse::<LinkName>().ok().map(resolved);
         let (before, _) = what.rsplit_once('.').unwrap_or((what, ""));
-        return match name.filter(|name| host.links.contains_key(name)) {
+        return match host.named(name) {
             Some(name) => Ok(Subject::Field(name, field)),
             // net.ipv6.conf.eth0.mtu is a key.
             None if before.contains('.') => Ok(Subject::Key),
             None => Err(no_such_link(before, &host)),
         };
     }
-    Ok(link.map_or(Subject::Key, |name| Subject::Link(resolved(name))))
+    Ok(link.map_or(Subject::Key, Subject::Link))
 }
 
 /// Whether a setting of an interface is a sysctl.

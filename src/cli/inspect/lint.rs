@@ -15,6 +15,7 @@ use netkeel_diagnose::lint::{host, plan};
 use netkeel_dialects::dialect::Dialect;
 use netkeel_dialects::talos::lint;
 use netkeel_dialects::talos::version::Version;
+use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::problem::Problem;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_mtu::underlay::Underlay;
@@ -65,12 +66,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         None => subject.scan(Scope::wide())?,
     };
     let findings = match &subject.loaded {
-        None => host::host_over(&host, arguments.underlay),
+        None => judged(&host, arguments.underlay)?,
         // The host is judged as the document would make it.
         Some(loaded) => match plan::planned(&loaded.document, &host) {
             Ok(planned) => {
-                let mut findings =
-                    host::host_over(planned.after.as_ref().unwrap_or(&host), arguments.underlay);
+                let mut findings = judged(planned.after.as_ref().unwrap_or(&host), arguments.underlay)?;
                 findings.retain(|found| !planned.plan.findings.iter().any(|other| covers(other, found)));
                 findings.extend(planned.plan.findings);
                 findings.retain(|finding| !loaded.document.allowed.contains_key(&finding.code));
@@ -89,6 +89,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     } else {
         exit::ERROR
     })
+}
+
+/// The findings on a host. An underlay that the host does not have is an error: nothing would be held against it.
+fn judged(host: &Snapshot, underlay: Option<Underlay>) -> Result<Vec<Finding>, Error> {
+    if let Some(underlay) = underlay {
+        underlay.on(host).map_err(|error| error.context("--underlay"))?;
+    }
+    Ok(host::host_over(host, underlay))
 }
 
 /// Lints a Talos machine configuration; no host is read.

@@ -10,6 +10,7 @@ use crate::load::subject::Subject;
 use crate::{exit, output};
 use netkeel_core::error::Error;
 use netkeel_diagnose::pods::pods;
+use netkeel_host::pods::Apart;
 use netkeel_host::snapshot::problem::{self, Problem};
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::pod::apart::apart;
@@ -46,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         return Ok(exit::ERROR);
     };
     // A snapshot has only interfaces, so it shows no sandbox without a veth.
-    let (host, names, apart) = match subject.saved.take() {
+    let (mut host, names, apart) = match subject.saved.take() {
         Some(saved) => (saved, BTreeMap::new(), None),
         None => {
             let host = subject.scan(Scope {
@@ -67,16 +68,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         return Ok(exit::ERROR);
     }
     let found = pods(&host, wants.as_ref(), |sandbox| names.get(sandbox).cloned());
+    let is_pod = |problem: &&Problem| matches!(problem.what, problem::Subject::PodEnd(_));
+    let unread = host.problems.iter().filter(is_pod).count();
+    // One error is enough for a user who may look at none.
+    let hidden = apart.as_ref().and_then(Apart::problem);
+    let hidden = hidden.filter(|_| found.is_empty() && unread == 0);
+    let is_blind = found.is_empty() && (unread > 0 || hidden.is_some());
+    host.problems.extend(hidden);
     if arguments.output == Format::Json {
         let json = serde_json::json!({
             "pods": found,
+            "unread": unread,
+            "hidden_processes": apart.as_ref().map(|apart| apart.hidden_processes),
             "namespaces": apart.as_ref().map(|apart| &apart.namespaces),
             "on_the_host": apart.as_ref().map(|apart| &apart.on_the_host),
         });
         output::print(&output::pretty(&json))?;
-    } else {
-        let is_pod = |problem: &&Problem| matches!(problem.what, problem::Subject::PodEnd(_));
-        let unread = host.problems.iter().filter(is_pod).count();
+    } else if !is_blind {
+        // No number stands for pods that could not be looked at.
         let table = table(&found, unread, apart.as_ref(), Paint(output::stdout_colour()));
         output::print(&table)?;
     }

@@ -210,4 +210,19 @@ mod tests {
                 .contains("not a directory")
         );
     }
+
+    /// Without a document there is nothing to apply, and the unit must not fail: its conditions name the directories.
+    #[test]
+    fn the_boot_unit_runs_where_a_directory_may_have_a_document() {
+        let unit = include_str!("../../../templates/netkeel-boot.service");
+        let conditions: Vec<&str> = unit
+            .lines()
+            .filter(|line| line.starts_with("Condition"))
+            .collect();
+        // One that holds is enough (systemd.unit(5)).
+        assert_eq!(
+            conditions,
+            LAYERED.map(|directory| format!("ConditionDirectoryNotEmpty=|{directory}"))
+        );
+    }
 }

@@ -216,12 +216,13 @@ const KNOWN: &[KnownWriter] = &[
 ];
 
 /// Sysctls that kube-proxy writes (cmd/kube-proxy/app/conntrack.go, pkg/proxy/ipvs/linux/proxier.go of Kubernetes).
-const KUBE_PROXY: [&str; 12] = [
+const KUBE_PROXY: [&str; 13] = [
     "net/ipv4/ip_forward",
     "net/ipv4/vs/conn_reuse_mode",
     "net/ipv4/vs/conntrack",
     "net/ipv4/vs/expire_nodest_conn",
     "net/ipv4/vs/expire_quiescent_template",
+    "net/netfilter/nf_conntrack_buckets",
     "net/netfilter/nf_conntrack_max",
     "net/nf_conntrack_max",
     "net/netfilter/nf_conntrack_tcp_be_liberal",
@@ -267,8 +268,10 @@ pub(crate) fn udev_is_there(evidence: &Evidence) -> bool {
 
 /// The programs that write a key: first those with evidence, each group in the order of the list.
 pub fn writers(key: &SysctlKey, evidence: &Evidence, snapshot: &Snapshot) -> Vec<Writer> {
+    // Two keys can be one variable.
+    let variable = key.of_variable();
     let target = Target {
-        path: key.path(),
+        path: variable.path(),
         parts: key.per_interface(),
     };
     let mut writers: Vec<Writer> = KNOWN

@@ -14,6 +14,7 @@ use netkeel_host::cni::state::Cni;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::nflog::NflogState;
 use netkeel_host::snapshot::reading::SysctlReading;
+use netkeel_host::snapshot::scope::on_host;
 
 /// The selectors. Without any, everything is selected.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +56,29 @@ impl Selection {
         Ok(Selection {
             words: words.iter().map(word).collect::<Result<_, Error>>()?,
         })
+    }
+
+    /// The selectors, with each further name or alias of an interface replaced by the interface's own name, in a
+    /// sysctl too.
+    pub(crate) fn by_own_names(&self, host: &Snapshot) -> Self {
+        let own = |word: &Word| -> Option<Word> {
+            let text = match host.named(&word.text) {
+                Some(name) => name.as_text().into_owned(),
+                None => on_host(&word.text.parse().ok()?, &host.links)?.path().to_owned(),
+            };
+            Some(Word {
+                name: Glob::new(&text).ok()?,
+                path: Glob::new(&slashes(&text)).ok()?,
+                text,
+            })
+        };
+        let words = self
+            .words
+            .iter()
+            .map(|word| own(word).unwrap_or_else(|| word.clone()));
+        Selection {
+            words: words.collect(),
+        }
     }
 
     /// Whether everything is selected.

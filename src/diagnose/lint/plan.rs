@@ -40,9 +40,9 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
     let wants = &planned.wants.facts;
     let mut findings = Findings::default();
     if let Some(document) = document {
-        let own = document.drop_in_on(host);
-        let own = own.map(|text| (drop_in::path(&document.owner), text));
-        let own = own.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
+        let path = drop_in::path(&document.owner);
+        let own = wants.get(&Fact::file(&path)).map(|want| want.value.to_text());
+        let own = own.as_ref().map(|text| (path.as_path(), &**text.reveal()));
         sysctl_d::document(own, wants, host, &mut findings);
         replication::document(document.replicate.as_ref(), host, &mut findings);
         replication::entries(document.replicate.as_ref(), &document.nflog, &mut findings);

@@ -45,14 +45,11 @@ pub fn start(host: &Snapshot, word: &str, named: &dyn Fn(&str) -> Option<String>
             None => own().map_or(Start::Address(address), |(name, _)| Start::Interface(*name)),
         });
     }
-    if let Ok(name) = word.parse::<LinkName>() {
-        let name = host.resolve(name);
-        if let Some(link) = host.link(name) {
-            return Some(match is_pod_veth(link) {
-                true => Start::Pod(name),
-                false => Start::Interface(name),
-            });
-        }
+    if let Some((name, link)) = host.named(word).and_then(|name| Some((name, host.link(name)?))) {
+        return Some(match is_pod_veth(link) {
+            true => Start::Pod(name),
+            false => Start::Interface(name),
+        });
     }
     let is_named = |link: &Link| {
         let sandbox = link.pod.as_ref().and_then(|end| end.sandbox.as_ref());

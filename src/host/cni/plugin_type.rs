@@ -27,6 +27,8 @@ const DELEGATES: &str = "Multus calls the plugins it delegates to: name one of t
 const TYPES: &[(&str, ReadsMtu)] = &[
     // projectcalico/calico, cni-plugin/pkg/types: NetConf.MTU
     ("calico", ReadsMtu::Number),
+    // projectcalico/calico, cni-plugin/pkg/ipamplugin
+    ("calico-ipam", ReadsMtu::Elsewhere(ADDRESSES_ONLY)),
     // containernetworking/plugins, plugins/main/*: NetConf.MTU
     ("bridge", ReadsMtu::Number),
     (
@@ -71,6 +73,12 @@ const TYPES: &[(&str, ReadsMtu)] = &[
     // cilium/cilium, plugins/cilium-cni/types: NetConf.MTU. The plugin itself takes the MTU of the agent, which reads
     // this field of the file of `--read-cni-conf` when it starts (pkg/mtu, GetMTU of the CNI configuration).
     ("cilium-cni", ReadsMtu::Number),
+    // GoogleCloudPlatform/netd, pkg/install-cni/plugin/ptp.go: where the node has the program `gke`, the file gets its
+    // name in place of ptp's, with the same `mtu` as a number. The program's own source is not public.
+    ("gke", ReadsMtu::Number),
+    // istio/istio, cni; linkerd/linkerd2-proxy-init, cni-plugin: chained after the plugin that makes the interface
+    ("istio-cni", ReadsMtu::Elsewhere(NO_INTERFACE)),
+    ("linkerd-cni", ReadsMtu::Elsewhere(NO_INTERFACE)),
     // k8snetworkplumbingwg: sriov-cni pkg/types (since v2.8.0 NetConf.MTU, which it overwrites), ib-sriov-cni
     // pkg/types
     ("sriov", ReadsMtu::Elsewhere(INTERFACE_OF_THE_HOST)),
@@ -112,13 +120,16 @@ const TYPES: &[(&str, ReadsMtu)] = &[
 /// The first releases whose plugin reads `mtu`, from the tags and the history of their sources, where that is known:
 /// calico 1.4.0 is the first plugin in Go (utils/types.go), and the one in Python before read none; flannel 0.1.0
 /// fills `delegate.mtu` in where it is missing (containernetworking/plugins, plugins/meta/flannel); galaxy 1.0.1 is
-/// its first tag (cni/veth). The release of Cilium is not known.
+/// its first tag (cni/veth); Cilium's agent reads the field since cilium/cilium#8128, merged after the branch of 1.5.
+/// The release of gke is not known. The file of kube-router has the type bridge; kube-router itself writes its `mtu`
+/// from 1.1.0 on (cloudnativelabs/kube-router#989), unless it runs with `--auto-mtu=false`.
 const SINCE: &[(&str, &str)] = &[
     ("antrea", "0.1.0"),
     ("aws-cni", "1.6.4"),
     ("bond", "1.0"),
     ("bridge", "0.1.0"),
     ("calico", "1.4.0"),
+    ("cilium-cni", "1.6.0"),
     ("egress-cni", "1.13.0"),
     ("flannel", "0.1.0"),
     ("galaxy-veth", "1.0.1"),

@@ -96,7 +96,10 @@ impl Snapshot {
                 }
                 Some(SysctlReading::Hidden { .. }) => Lookup::Unread,
                 Some(SysctlReading::Absent) => Lookup::Absent,
-                None => Lookup::Unread,
+                None => match self.accept_ra_of_announced(key) {
+                    Some(accept_ra) => Lookup::Value(Value::Text(accept_ra.to_string().as_str().into())),
+                    None => Lookup::Unread,
+                },
             },
             Object::Nflog(name) => match &self.nflog {
                 Some(nflog) => {
@@ -110,6 +113,19 @@ impl Snapshot {
                 None => Lookup::Unread,
             },
             Object::Link(name) => self.of_link(link(name), fact.field),
+        }
+    }
+
+    /// The `accept_ra` of an interface with an announced default route, which is read with the route.
+    fn accept_ra_of_announced(&self, key: &SysctlKey) -> Option<i64> {
+        match key.per_interface()? {
+            PerInterface {
+                family: "ipv6",
+                table: "conf",
+                slot: Slot::Link(name),
+                leaf: "accept_ra",
+            } => *self.announced_routes.as_ref()?.get(&name)?,
+            _ => None,
         }
     }
 

@@ -33,7 +33,6 @@ use crate::sysctl::tree;
 use crate::{ioctl, modules};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
-use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::Op;
@@ -282,12 +281,17 @@ impl Live {
     fn read_announced_routes(&mut self, snapshot: &mut Snapshot) {
         match announced::links() {
             Ok(links) => {
-                let mut accept_ra = |name: LinkName| {
+                let mut found = BTreeMap::new();
+                for name in links {
                     let key = SysctlKey::conf("ipv6", name, "accept_ra");
-                    self.sysctls.read(&key).ok()?.number()
-                };
-                let found = links.into_iter().map(|name| (name, accept_ra(name)));
-                snapshot.announced_routes = Some(found.collect());
+                    let reading = self.sysctls.read(&key).ok();
+                    found.insert(name, reading.as_ref().and_then(SysctlReading::number));
+                    // A plan that keeps the routes writes it.
+                    if let Some(reading) = reading {
+                        snapshot.sysctls.entry(key).or_insert(reading);
+                    }
+                }
+                snapshot.announced_routes = Some(found);
             }
             Err(error) => snapshot.problems.push(Problem {
                 what: Subject::Other("the default routes that routers announced".to_owned()),

@@ -60,7 +60,12 @@ fn read(netns: &Netns, host: &Snapshot) -> Result<Apart, Error> {
         .collect();
     let hosts = ["/proc/self/ns/net", "/proc/1/ns/net"].map(inode);
     let mut apart = Apart::default();
-    for (inode, found) in sandbox::all() {
+    let sandboxes = sandbox::all();
+    // Who may not see process 1 does not know whether this is the host's.
+    if netns.is_current() && is_initial() != Some(false) {
+        apart.hidden_processes = sandboxes.hidden;
+    }
+    for (inode, found) in sandboxes.by_inode {
         let path = &found.sandbox.path;
         let Ok(file) = read::open(path, Symlinks::Follow) else {
             continue;

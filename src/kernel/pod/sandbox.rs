@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ pub(crate) struct FoundSandbox {
 /// The namespaces that have an id here. Namespaces that cannot be opened are skipped.
 pub(crate) fn find(socket: &mut Socket) -> BTreeMap<i32, FoundSandbox> {
     all()
+        .by_inode
         .into_values()
         .filter_map(|found| {
             Some((
@@ -40,17 +42,26 @@ pub(crate) fn find(socket: &mut Socket) -> BTreeMap<i32, FoundSandbox> {
         .collect()
 }
 
-/// All namespaces by their inodes. Files that cannot be read are skipped.
-pub(crate) fn all() -> BTreeMap<u64, FoundSandbox> {
-    let mut by_inode: BTreeMap<u64, FoundSandbox> = BTreeMap::new();
+/// The namespaces that this user can see.
+#[derive(Debug, Default)]
+pub(crate) struct Sandboxes {
+    /// By their inodes.
+    pub(crate) by_inode: BTreeMap<u64, FoundSandbox>,
+    /// How many processes do not show this user in which namespace they are.
+    pub(crate) hidden: usize,
+}
+
+/// All namespaces. Files that are gone or cannot be read are skipped.
+pub(crate) fn all() -> Sandboxes {
+    let mut found = Sandboxes::default();
     let names = NAMED.iter().flat_map(|directory| entries(Path::new(directory)));
     for path in names {
-        add(path, false, &mut by_inode);
+        found.add(path, false);
     }
     for process in processes() {
-        add(process.join("ns/net"), is_gvisor(&process), &mut by_inode);
+        found.add(process.join("ns/net"), is_gvisor(&process));
     }
-    by_inode
+    found
 }
 
 /// The directories of processes.
@@ -62,14 +73,25 @@ pub(crate) fn processes() -> impl Iterator<Item = PathBuf> {
     entries(Path::new("/proc")).into_iter().filter(is_number)
 }
 
-fn add(path: PathBuf, gvisor: bool, by_inode: &mut BTreeMap<u64, FoundSandbox>) {
-    let Ok(metadata) = fs::metadata(&path) else { return };
-    let inode = metadata.ino();
-    let found = by_inode.entry(inode).or_insert_with(|| FoundSandbox {
-        sandbox: Sandbox::new(path, inode),
-        gvisor: false,
-    });
-    found.gvisor |= gvisor;
+impl Sandboxes {
+    fn add(&mut self, path: PathBuf, gvisor: bool) {
+        let metadata = match fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                // The link of a process that has ended since is denied too (`proc_ns_get_link`, fs/proc/namespaces.c).
+                let denied =
+                    error.kind() == ErrorKind::PermissionDenied && fs::symlink_metadata(&path).is_ok();
+                self.hidden += usize::from(denied);
+                return;
+            }
+        };
+        let inode = metadata.ino();
+        let found = self.by_inode.entry(inode).or_insert_with(|| FoundSandbox {
+            sandbox: Sandbox::new(path, inode),
+            gvisor: false,
+        });
+        found.gvisor |= gvisor;
+    }
 }
 
 /// runsc runs the sandbox's kernel under this name, in the pod's namespace (runsc/sandbox).

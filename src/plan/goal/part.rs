@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::goal::planned::{Observation, Planned, WantedMtu};
 use crate::goal::{Declared, Goal};
+use crate::make::routers::{self, accept_ra};
 use crate::make::{drift_of, plan_wants};
 use crate::ownership::Ownership;
 use netkeel_core::fact::{Fact, Field, Object, Value};
@@ -62,12 +63,14 @@ impl Goal for PartGoal<'_> {
 
     fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
         let mut wants = self.document.wants(host);
+        routers::keep(self.document, &mut wants, &self.holdings, self.except, host);
         let made = std::mem::take(&mut wants.made);
         let within = |fact: &Fact| match (self.extent, fact.link_name()) {
             (Extent::All, _) | (Extent::Rest, None) => true,
-            // A scan of some interfaces does not read routes.
+            // A scan of some interfaces does not read routes, and forwarding is switched here.
             (Extent::Rest, Some(name)) => {
-                made.contains(&name) || matches!(fact.field, Field::RouteMetric(..))
+                let follows_forwarding = accept_ra(fact).is_some();
+                made.contains(&name) || matches!(fact.field, Field::RouteMetric(..)) || follows_forwarding
             }
             (Extent::Links(_), None) => false,
             (Extent::Links(_), Some(name)) => host.links.contains_key(&name) && !made.contains(&name),

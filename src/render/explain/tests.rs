@@ -112,9 +112,8 @@ fn files() -> Files {
     }
 }
 
-fn explained(what: &str) -> String {
-    let (snapshot, files) = (snapshot(), files());
-    let evidence = Evidence {
+fn evidence() -> Evidence {
+    Evidence {
         paths: ["/usr/lib/udev/rules.d/99-systemd.rules".to_owned()].into(),
         texts: [
             ("/etc/ufw/sysctl.conf", "net/ipv4/conf/all/rp_filter=0\n"),
@@ -123,7 +122,14 @@ fn explained(what: &str) -> String {
         ]
         .map(|(path, text)| (path.to_owned(), text.to_owned()))
         .into(),
-    };
+    }
+}
+
+fn explained(what: &str) -> String {
+    explained_on(what, snapshot(), files(), evidence())
+}
+
+fn explained_on(what: &str, snapshot: Snapshot, files: Files, evidence: Evidence) -> String {
     let (ledger, acts) = kept();
     let host = Inputs {
         snapshot: &snapshot,
@@ -140,6 +146,119 @@ fn explained(what: &str) -> String {
         Some(explained) => link(&explained, Paint(false)),
         None => key(&key::key(&host, &what.parse().unwrap()), Paint(false)),
     }
+}
+
+/// Adds a sysctl that was read.
+fn with(mut snapshot: Snapshot, key: &str, value: &str) -> Snapshot {
+    let reading = SysctlReading::Value {
+        value: value.into(),
+        writable: true,
+    };
+    snapshot.sysctls.insert(key.parse().unwrap(), reading);
+    snapshot
+}
+
+#[test]
+fn kube_proxy_and_docker_are_named_for_what_they_write() {
+    let mut evidence = evidence();
+    evidence
+        .paths
+        .extend(["/var/lib/kube-proxy".to_owned(), "/run/docker.sock".to_owned()]);
+    let writers = |key: &str| {
+        let shown = explained_on(key, snapshot(), files(), evidence.clone());
+        let named = |program: &str| shown.contains(&format!("{program} (/"));
+        (named("kube-proxy"), named("Docker"))
+    };
+    for key in [
+        "net.netfilter.nf_conntrack_max",
+        "net.nf_conntrack_max",
+        "net.netfilter.nf_conntrack_buckets",
+        "net.netfilter.nf_conntrack_tcp_timeout_established",
+        "net.netfilter.nf_conntrack_tcp_timeout_close_wait",
+        "net.netfilter.nf_conntrack_tcp_be_liberal",
+        "net.netfilter.nf_conntrack_udp_timeout",
+    ] {
+        assert_eq!(writers(key), (true, false), "{key}");
+    }
+    // Two names of one variable.
+    for key in ["net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding"] {
+        assert_eq!(writers(key), (true, true), "{key}");
+    }
+    assert_eq!(writers("net.bridge.bridge-nf-call-iptables"), (false, true));
+    assert_eq!(writers("net.netfilter.nf_conntrack_acct"), (false, false));
+    // Without a trace of them nothing is said to run here.
+    let absent = explained("net.ipv4.ip_forward");
+    assert!(
+        absent.contains("no sign here of") && absent.contains("kube-proxy") && absent.contains("Docker"),
+        "{absent}"
+    );
+}
+
+#[test]
+fn a_ufw_that_is_disabled_writes_nothing() {
+    let of = |enabled: &str| {
+        let mut evidence = evidence();
+        evidence
+            .texts
+            .insert("/etc/ufw/ufw.conf".to_owned(), enabled.to_owned());
+        explained_on("net.ipv4.conf.all.rp_filter", snapshot(), files(), evidence)
+    };
+    assert!(of("ENABLED=yes\n").contains("writes 0 when it starts"));
+    for disabled in ["ENABLED=no\n", "# ENABLED=yes\n", ""] {
+        assert!(!of(disabled).contains("ufw"), "{}", of(disabled));
+    }
+}
+
+/// The quotes are part of the value, which then is no list of numbers.
+#[test]
+fn a_vector_in_quotes_does_not_decide() {
+    let of = |line: &str| {
+        let mut files = files();
+        files.dropins.push(File {
+            directory: 0,
+            name: "99-tcp.conf".to_owned(),
+            target: "/etc/sysctl.d/99-tcp.conf".to_owned(),
+            content: Content::Text(format!("{line}\n")),
+        });
+        let snapshot = with(snapshot(), "net.ipv4.tcp_rmem", "4096\t131072\t6291456");
+        explained_on("net.ipv4.tcp_rmem", snapshot, files, evidence())
+    };
+    for quoted in [
+        "net.ipv4.tcp_rmem = \"4096 131072 33554432\"",
+        "net.ipv4.tcp_rmem = '4096 131072 33554432'",
+    ] {
+        let shown = of(quoted);
+        assert!(
+            shown.contains("the kernel rejects the value") && !shown.contains("decides"),
+            "{shown}"
+        );
+        assert!(shown.contains("at boot    unchanged from the kernel"), "{shown}");
+    }
+    let shown = of("net.ipv4.tcp_rmem = 4096 131072 33554432");
+    assert!(
+        shown.contains("decides") && shown.contains("at boot    4096 131072 33554432"),
+        "{shown}"
+    );
+}
+
+/// A new interface starts with the live value of `default`, whatever no file says.
+#[test]
+fn a_newcomer_gets_what_default_has_now() {
+    let of = |key: &str, default: &str| {
+        let parsed: netkeel_core::name::sysctl::SysctlKey = key.parse().unwrap();
+        let of_default = parsed.in_slot("default").unwrap().to_string();
+        let shown = explained_on(key, with(snapshot(), &of_default, default), files(), evidence());
+        let line = shown.lines().find(|line| line.contains("later  ")).map(str::trim);
+        line.unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        of("net.ipv4.conf.eth1.log_martians", "1"),
+        "later      1, as `default` is now; no file sets it"
+    );
+    assert_eq!(
+        of("net.ipv6.conf.eth1.accept_ra", "0"),
+        "later      0, as `default` is now; no file sets it"
+    );
 }
 
 #[test]

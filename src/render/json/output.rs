@@ -66,7 +66,7 @@ pub(crate) struct Drift<'a> {
     pub desired: Option<&'a Value>,
     /// The path in the document.
     pub path: &'a str,
-    /// The derivation of the value, if the document gives a budget.
+    /// The derivation of the value, if the document gives a budget; the reason, if it follows from another value.
     pub(crate) derivation: Option<&'a str>,
     /// The place in the document.
     pub source: Place,
