@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::diagnosis::cause::{Evidence, Fix, Kind, Subject};
+use crate::diagnosis::cause::{Evidence, Kind, Subject};
 use crate::diagnosis::configured::Fault;
 use crate::diagnosis::counted::forwards_for_others;
+use crate::diagnosis::fix::Fix;
 use crate::diagnosis::fragment::{NAMED, key, of_links, quoted};
 use crate::path::gateway::Silence;
 use netkeel_core::name::link::LinkName;

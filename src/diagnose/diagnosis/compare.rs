@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::bundle::Bundle;
-use crate::diagnosis::cause::{FEW, SHARE};
 use crate::diagnosis::counted::{growth, is_loss};
+use crate::diagnosis::growth::{CRITICAL, FEW, SHARE};
 use netkeel_core::finding::Code;
 use netkeel_host::counters::counter::{Counter, LinkStat};
 use netkeel_host::counters::deltas::Deltas;
@@ -18,7 +18,7 @@ use netkeel_host::snapshot::reading::SysctlReading;
 const FACTOR: f64 = 3.0;
 
 /// The share of lost packets that is critical, and the one that is worth a warning.
-const SHARES: [f64; 2] = [1e-3, SHARE];
+const SHARES: [f64; 2] = [CRITICAL, SHARE];
 
 /// The differences of two bundles.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnosis::cause::{Evidence, FEW, Growth, Kind, Subject};
+use crate::diagnosis::cause::{Evidence, Kind, Subject};
+use crate::diagnosis::growth::{FEW, Growth};
 use crate::diagnosis::neighbours;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::{Counter, CpuStat, LinkStat, QdiscStat, RuleKey};
