@@ -15,6 +15,9 @@ use netkeel_host::counters::deltas::Deltas;
 use netkeel_host::counters::reading::Gauge;
 use netkeel_host::snapshot::Snapshot;
 
+/// Twice the kernel's default of `net.core.netdev_budget`.
+const LEAST_BUDGET: i64 = 600;
+
 /// NETLINK_NETFILTER, which NFLOG uses.
 const NETFILTER: u32 = 12;
 
@@ -49,7 +52,7 @@ pub(super) fn signs(found: &Diagnosis, deltas: &Deltas, host: &Snapshot) -> Vec<
             }
             Sign {
                 severity: severity(kind, &counters),
-                next: next(kind, &counters),
+                next: next(kind, &counters, host),
                 kind,
                 counters,
                 means,
@@ -200,7 +203,7 @@ fn is_reset(growth: &Growth) -> bool {
     growth.counter == Counter::protocol("Tcp", "OutRsts") && growth.by >= FEW
 }
 
-fn next(kind: SignKind, counters: &[Growth]) -> Vec<Fix> {
+fn next(kind: SignKind, counters: &[Growth], host: &Snapshot) -> Vec<Fix> {
     let command = |text: &str| vec![Fix::Command(text.to_owned())];
     let document = |text: &str| Fix::Document(text.to_owned());
     let link = counters.iter().find_map(|growth| growth.counter.link());
@@ -250,7 +253,13 @@ fn next(kind: SignKind, counters: &[Growth]) -> Vec<Fix> {
             }
         }
         SignKind::QueueDrops => command("cat /proc/net/netfilter/nfnetlink_queue"),
-        SignKind::Squeezed => vec![document("sysctl: { net.core.netdev_budget: 600 }")],
+        SignKind::Squeezed => {
+            let now = host.sysctl_number("net/core/netdev_budget").unwrap_or(0);
+            let budget = now.saturating_mul(2).max(LEAST_BUDGET);
+            vec![document(&format!(
+                "sysctl: {{ net.core.netdev_budget: {budget} }}"
+            ))]
+        }
         SignKind::IcmpUnreachable => command("tcpdump -ni any -c 20 'icmp[0] == 3 or icmp6[0] == 1'"),
         SignKind::IcmpTooBig => command("ip -6 route show cache"),
         SignKind::IcmpTimeExceeded => command("tcpdump -ni any -c 20 'icmp[0] == 11 or icmp6[0] == 3'"),
