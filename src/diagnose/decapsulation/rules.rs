@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::decapsulation::filter::{Packet, Ports, judge};
 use crate::decapsulation::{Judge, Part, Reason, Unchecked};
 use netkeel_core::name::link::LinkName;
+use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::snapshot::firewall::{ConnectionState, Hook};
 use netkeel_host::snapshot::forwarding::Family;
 use netkeel_mtu::detect::detect;
@@ -178,13 +179,7 @@ impl Judge<'_> {
         }
     }
 
-    fn drops(
-        &mut self,
-        packet: Part,
-        rule: netkeel_host::counters::counter::RuleKey,
-        rejects: bool,
-        perhaps: bool,
-    ) {
+    fn drops(&mut self, packet: Part, rule: RuleKey, rejects: bool, perhaps: bool) {
         let policies = policies(&rule.chain);
         match perhaps {
             // A packet with another destination may not come there.
@@ -203,14 +198,24 @@ impl Judge<'_> {
         }
     }
 
-    /// The interfaces by which a packet from another host may arrive.
+    /// The interfaces by which the packet may arrive from another host. Those of pods count only where the way back
+    /// leads there, or where they have its destination: a container that is a node has a veth itself.
     fn outside(&self) -> BTreeSet<Arc<str>> {
         const LOOPBACK: &[u8] = b"lo";
+        let (source, destination) = (self.packet.outer_src, self.packet.outer_dst);
+        let route = self.host.route(source).flatten();
+        let is_way_back = |name: LinkName| {
+            let mut hops = route.into_iter().flat_map(|route| route.hops());
+            hops.any(|hop| hop.link == name) || self.host.holder(destination) == Some(name)
+        };
         let links = self.host.snapshot.links.iter();
-        let outside =
-            links.filter(|(name, link)| link.up && name.as_bytes() != LOOPBACK && !link.leads_into_a_pod());
-        // What a tunnel has decapsulated is no encapsulated packet of this kind.
-        let outside = outside.filter(|(_, link)| !matches!(link.kind_name(), "ipip" | "ip6tnl"));
+        let outside = links.filter(|(name, link)| {
+            link.up
+                && name.as_bytes() != LOOPBACK
+                // What a tunnel has decapsulated is no encapsulated packet of this kind.
+                && !matches!(link.kind_name(), "ipip" | "ip6tnl")
+                && (!link.leads_into_a_pod() || is_way_back(**name))
+        });
         outside.map(|(name, _)| name.to_string().into()).collect()
     }
 

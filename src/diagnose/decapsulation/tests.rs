@@ -162,6 +162,16 @@ fn a_rule_that_drops_the_packet_is_a_reason() {
     assert_eq!(dropped(firewall("input", ipip.clone(), false)), outer);
     // Another chain of the packet sees it, and nobody forwards it.
     assert!(dropped(firewall("forward", ipip, false)).is_empty());
+    // An interface of a pod is none by which the packet comes, unless it has the outer address.
+    let mut pods = firewall("input", rule(serde_json::json!([{ "in": "eth0" }])), false);
+    pods["links"]["cali1"] =
+        serde_json::json!({ "index": 9, "up": true, "kind": "veth", "lower": 2, "peer_netns": 7 });
+    assert_eq!(dropped(pods.clone()), outer);
+    pods["links"]["eth0"] = pods["links"]["cali1"].take();
+    pods["links"]["eth0"]["index"] = 2.into();
+    pods["links"]["eth0"]["addresses"] = serde_json::json!(["192.0.2.2/24"]);
+    pods["links"].as_object_mut().unwrap().remove("cali1");
+    assert_eq!(dropped(pods), outer);
     let port = rule(serde_json::json!([{ "in": "ipip0" }, { "destination-port": [80, 80] }]));
     assert_eq!(
         dropped(firewall("input", port, false)),
