@@ -1,9 +1,11 @@
 //! A rule as conditions and a verdict. What netkeel does not know stays in it as unknown, so that nobody takes it for
 //! true or false.
 
+mod extension;
+
 use std::sync::Arc;
 
-use crate::netlink::message::{Attribute, Attributes, Malformed, u16_at, u32_at};
+use crate::netlink::message::{Attribute, Attributes, Malformed, u16_at};
 use crate::nftables::expression::{Comparison, Expression};
 use crate::nftables::foreign::printable;
 use crate::nftables::protocol::*;
@@ -363,7 +365,7 @@ impl Draft {
             }
             (Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, at @ (0 | 2), 2), None) => {
                 let port = port(bytes)?;
-                ports(*at, [port, port])
+                extension::ports(*at, [port, port])
             }
             (Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1), Some(mask)) => Test::TcpFlags {
                 mask: *mask.first()?,
@@ -382,18 +384,8 @@ impl Draft {
         })
     }
 
-    /// Extensions of iptables: `struct xt_tcp`, `struct xt_udp`, `struct xt_state_info` and
-    /// `struct xt_conntrack_mtinfo3` (include/uapi/linux/netfilter).
     fn extension(&mut self, name: &str, revision: Option<u32>, info: &[u8]) {
-        let found = match (name, revision) {
-            ("comment", _) => Some(Vec::new()),
-            ("tcp", Some(0)) => tcp(info),
-            ("udp", Some(0)) => range(info, 8),
-            ("state", Some(0)) => u32_at(info, 0).map(|bits| vec![states(bits, false)]),
-            ("conntrack", Some(2 | 3)) => conntrack(info),
-            _ => None,
-        };
-        match found {
+        match extension::conditions(name, revision, info) {
             Some(found) => self.conditions.extend(found),
             None => self.unknown(printable(name).into()),
         }
@@ -417,13 +409,6 @@ fn state(how: Comparison, bytes: &[u8], mask: Option<&[u8]>) -> Option<(Test, bo
     }
 }
 
-fn states(bits: u32, not: bool) -> Condition {
-    Condition {
-        test: Test::State(ConnectionState::of_bits(bits)),
-        not,
-    }
-}
-
 /// A port that is at most or at least some number.
 fn bound(loaded: &Expression, how: Comparison, bytes: &[u8], mask: Option<&[u8]>) -> Option<(Test, bool)> {
     let (Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, at @ (0 | 2), 2), None) = (loaded, mask) else {
@@ -434,14 +419,7 @@ fn bound(loaded: &Expression, how: Comparison, bytes: &[u8], mask: Option<&[u8]>
         Comparison::AtLeast => [port(bytes)?, u16::MAX],
         Comparison::Equal | Comparison::NotEqual => return None,
     };
-    Some((ports(*at, range), false))
-}
-
-fn ports(at: u32, range: [u16; 2]) -> Test {
-    match at {
-        0 => Test::SourcePort(range),
-        _ => Test::DestinationPort(range),
-    }
+    Some((extension::ports(*at, range), false))
 }
 
 fn port(bytes: &[u8]) -> Option<u16> {
@@ -456,55 +434,6 @@ fn pattern(bytes: &[u8]) -> Arc<str> {
         Some(_) => name.into(),
         None => format!("{name}*").into(),
     }
-}
-
-/// Ranges of ports, and the byte with their inversion.
-fn range(info: &[u8], inverted: usize) -> Option<Vec<Condition>> {
-    let inverted = *info.get(inverted)?;
-    let mut found = Vec::new();
-    for (at, bit) in [(0, 1), (4, 2)] {
-        let range = [u16_at(info, at)?, u16_at(info, at + 2)?];
-        if range != [0, u16::MAX] {
-            let at = if at == 0 { 0 } else { 2 };
-            found.push(Condition {
-                test: ports(at, range),
-                not: inverted & bit != 0,
-            });
-        }
-    }
-    Some(found)
-}
-
-/// Ports, option, mask of the flags, flags, inversions.
-fn tcp(info: &[u8]) -> Option<Vec<Condition>> {
-    let [option, mask, value, inverted] = *info.get(8..)?.first_chunk()?;
-    let mut found = range(info, 11)?;
-    if option != 0 {
-        return None;
-    }
-    // XT_TCP_INV_FLAGS.
-    let not = inverted & 8 != 0;
-    if mask != 0 {
-        found.push(Condition {
-            test: Test::TcpFlags { mask, value },
-            not,
-        });
-    }
-    Some(found)
-}
-
-/// Only its condition on the state is known.
-fn conntrack(info: &[u8]) -> Option<Vec<Condition>> {
-    const STATE: u16 = 1;
-    // XT_CONNTRACK_STATE_UNTRACKED; the bits below it are for translated addresses.
-    const UNTRACKED: u16 = 1 << 8;
-    let (flags, inverted, bits) = (u16_at(info, 146)?, u16_at(info, 148)?, u16_at(info, 150)?);
-    let mut known = u32::from(bits & 0xf);
-    if bits & UNTRACKED != 0 {
-        known |= ConnectionState::Untracked.bit();
-    }
-    let is_known = flags == STATE && bits & !(0xf | UNTRACKED) == 0;
-    is_known.then(|| vec![states(known, inverted & STATE != 0)])
 }
 
 #[cfg(test)]
