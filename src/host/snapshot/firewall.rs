@@ -206,10 +206,10 @@ impl ConnectionState {
 impl Chain {
     /// Whether it sees packets of a family.
     pub fn sees(&self, family: Family) -> bool {
-        match (&*self.family, family) {
-            ("inet", _) | ("ip", Family::Ipv4) | ("ip6", Family::Ipv6) => true,
-            _ => false,
-        }
+        matches!(
+            (&*self.family, family),
+            ("inet", _) | ("ip", Family::Ipv4) | ("ip6", Family::Ipv6)
+        )
     }
 
     /// The name of one of its rules, or of its policy.

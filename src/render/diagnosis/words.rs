@@ -203,7 +203,7 @@ fn learned(found: &PathMtus) -> String {
 pub(super) fn growth(found: &Growth, window_ms: Option<u64>) -> String {
     let name = found.counter.to_string();
     let mut window = window_ms.map_or(String::new(), |window| format!(" in {}", seconds(window)));
-    if matches!(found.counter, Counter::DropReason(_)) {
+    if matches!(found.counter, Counter::DropReason(_) | Counter::RouteLookup(_)) {
         window.push_str(" in all namespaces");
     }
     let share = found
