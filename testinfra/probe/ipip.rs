@@ -74,7 +74,7 @@ fn a_rule_that_drops_is_named_from_a_snapshot_of_the_host() {
     // A set is not kept: the rule is possible, and never the reason.
     insta::assert_snapshot!(
         explained("ip protocol { 4, 41 } drop"),
-        @"unchecked  rule 2 of inet input_rules c may drop the outer packet: it depends on lookup"
+        @"unchecked  rule 3 of inet input_rules c may drop the outer packet: it depends on lookup"
     );
     assert_eq!(
         explained("ip saddr 203.0.113.0/24 ip protocol 4 drop; meta l4proto 17 drop"),

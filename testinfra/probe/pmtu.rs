@@ -62,8 +62,9 @@ fn judged(topology: &Topology) -> Result<(), String> {
             "{label}: ping does not agree that {mtu} is the largest size"
         ));
     }
-    // Tracepath relies on reports, so it can tell where nothing withholds or falsifies them.
-    match topology.faults.is_empty().then(|| tracepath(&chain, ipv6)) {
+    // Tracepath relies on reports, so it can tell where nothing withholds or falsifies them. A black hole has none.
+    let can_tell = topology.faults.is_empty() && verdict.starts_with("carries ");
+    match can_tell.then(|| tracepath(&chain, ipv6)) {
         Some(found) if found != Some(mtu) => Err(format!("{label}: tracepath says {found:?}, not {mtu}")),
         _ => Ok(()),
     }
@@ -156,6 +157,7 @@ fn a_report_teaches_the_kernel_and_the_probe_says_so() {
       cache      the kernel's path MTU for it: none before, 1400 now
       hops       1 198.51.100.2, 2 198.51.100.6, then the target
     10.77.0.1 reports packets as too big and is not on the path, as far as the hops tell.
+    The report comes from the private address 10.77.0.1: filters often drop those, so other hosts may not get it.
     Expected: at least 1400, which holds.
     ");
     // The second measurement is not misled by what the first one taught the kernel.
