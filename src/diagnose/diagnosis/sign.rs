@@ -76,6 +76,34 @@ pub enum SignKind {
 }
 
 impl SignKind {
+    /// The word of it in JSON and in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            SignKind::InterfaceErrors => "interface-errors",
+            SignKind::InterfaceDrops => "interface-drops",
+            SignKind::ConntrackInvalid => "conntrack-invalid",
+            SignKind::ConntrackEarlyDrop => "conntrack-early-drop",
+            SignKind::Martians => "martians",
+            SignKind::Ipsec => "ipsec",
+            SignKind::BridgeFilter => "bridge-filter",
+            SignKind::OutDiscards => "out-discards",
+            SignKind::InDiscards => "in-discards",
+            SignKind::OutNoRoutes => "out-no-routes",
+            SignKind::InAddrErrors => "in-addr-errors",
+            SignKind::ReasmFails => "reasm-fails",
+            SignKind::SndbufErrors => "sndbuf-errors",
+            SignKind::TcpMtuProbing => "tcp-mtu-probing",
+            SignKind::NetlinkDrops => "netlink-drops",
+            SignKind::QueueDrops => "queue-drops",
+            SignKind::Squeezed => "squeezed",
+            SignKind::IcmpUnreachable => "icmp-unreachable",
+            SignKind::IcmpTooBig => "icmp-too-big",
+            SignKind::IcmpTimeExceeded => "icmp-time-exceeded",
+            SignKind::IcmpRedirect => "icmp-redirect",
+            SignKind::IcmpParameterProblem => "icmp-parameter-problem",
+        }
+    }
+
     /// Its meaning, and the one that it does not have.
     pub(super) fn meaning(self) -> [&'static str; 2] {
         match self {

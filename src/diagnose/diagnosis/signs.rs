@@ -348,6 +348,7 @@ mod tests {
             (of("IcmpMsg", "InType11"), SignKind::IcmpTimeExceeded),
             (of("IcmpMsg", "InType5"), SignKind::IcmpRedirect),
         ] {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
             let kinds: Vec<SignKind> = found(&[(counter, 40)]).iter().map(|(kind, _)| *kind).collect();
             assert_eq!(kinds, [kind]);
         }
