@@ -291,3 +291,70 @@ fn rule<'a>(message: &Message<'a>) -> Result<(Key, u64, Option<Attributes<'a>>),
     }
     Ok(((message_family(message), table, chain), handle, expressions))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(hook: Option<Hook>, is_nat: bool, thens: &[Then]) -> Read {
+        let rules = thens.iter().enumerate().map(|(at, then)| Rule {
+            handle: at as u64,
+            conditions: Vec::new(),
+            then: then.clone(),
+        });
+        Read {
+            base: hook.map(|hook| Base {
+                hook,
+                priority: 0,
+                drops: false,
+            }),
+            is_nat,
+            rules: rules.collect(),
+            ..Read::default()
+        }
+    }
+
+    fn tables(chains: Vec<(u8, &str, Read)>) -> Tables {
+        let chains = chains.into_iter();
+        Tables {
+            chains: chains
+                .map(|(family, name, read)| ((family, "t".to_owned(), name.to_owned()), read))
+                .collect(),
+            unread: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn only_chains_that_a_packet_can_come_to_are_kept() {
+        let jump = |name: &str| Then::Jump(name.into());
+        let mut dnat = chain(None, false, &[]);
+        dnat.translates = true;
+        let found = tables(vec![
+            (NFPROTO_IPV4, "in", chain(Some(Hook::Input), false, &[jump("a")])),
+            // A ring, which the kernel refuses.
+            (NFPROTO_IPV4, "a", chain(None, false, &[jump("b")])),
+            (NFPROTO_IPV4, "b", chain(None, false, &[jump("a")])),
+            (NFPROTO_IPV4, "unused", chain(None, false, &[Then::Drop])),
+            (NFPROTO_IPV6, "a", chain(None, false, &[Then::Drop])),
+            (
+                NFPROTO_IPV4,
+                "nat",
+                chain(Some(Hook::Prerouting), true, &[jump("dnat")]),
+            ),
+            (NFPROTO_IPV4, "dnat", dnat),
+        ])
+        .firewall();
+        let names: Vec<&str> = found.chains.iter().map(|chain| chain.name.as_ref()).collect();
+        assert_eq!(names, ["a", "b", "in"]);
+        assert_eq!(found.translates, BTreeSet::from([Family::Ipv4]));
+    }
+
+    #[test]
+    fn a_part_of_a_large_firewall_is_no_firewall() {
+        let many = vec![Then::Accept; MOST_RULES + 1];
+        let found = tables(vec![(NFPROTO_INET, "in", chain(Some(Hook::Input), false, &many))]).firewall();
+        assert!(found.chains.is_empty());
+        let unread: Vec<&str> = found.unread.iter().map(AsRef::as_ref).collect();
+        assert_eq!(unread, ["the rules of nftables: they are 8193, more than 8192"]);
+    }
+}
