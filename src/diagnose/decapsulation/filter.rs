@@ -352,7 +352,7 @@ mod tests {
         let established = json!({ "state": ["established", "related"] });
         let rules = |number| {
             [
-                rule(&[established.clone()], json!("accept")),
+                rule(std::slice::from_ref(&established), json!("accept")),
                 rule(&[port(number)], json!("drop")),
             ]
         };
@@ -376,12 +376,12 @@ mod tests {
     #[test]
     fn what_cannot_be_judged_makes_a_drop_possible_only() {
         let set = json!({ "unknown": "lookup" });
-        let drops = [rule(&[set.clone()], json!("drop"))];
+        let drops = [rule(std::slice::from_ref(&set), json!("drop"))];
         assert_eq!(
             fate(false, &drops, &[]),
             "passes; perhaps rule 1 of inet t in by lookup"
         );
-        let accepts = [rule(&[set.clone()], json!("accept"))];
+        let accepts = [rule(std::slice::from_ref(&set), json!("accept"))];
         assert_eq!(
             fate(true, &accepts, &[]),
             "passes; perhaps policy of inet t in by lookup"
