@@ -70,6 +70,8 @@ fn packets_of_the_host_that_a_rule_of_output_drops() {
     let sign = only(&net, "out-discards", &net.host, &send);
     assert_eq!(sign["counters"][0]["counter"], "Ip: OutDiscards");
     assert!(sign["means_not"].as_str().unwrap().contains("OutNoRoutes"));
+    // Hardly anything else was sent.
+    assert_eq!(sign["severity"], "error");
     net.host.sh("nft delete table inet t");
     // The peer has no listener, and says so a few times.
     let report = net.report(Some((&net.host, &send)));
