@@ -396,6 +396,7 @@ fn text_of(host: &Snapshot) -> String {
         announced_routes,
         routes: read,
         forwarding,
+        firewall,
         path_mtus,
         cni,
         wireguard,
@@ -456,6 +457,7 @@ fn text_of(host: &Snapshot) -> String {
             + &asked("policy_routing", policy_routing)
             + &asked("routes", &Some(read).filter(|read| !read.is_empty()))
             + &asked("forwarding", forwarding)
+            + &asked("firewall", firewall)
             + &asked("path_mtus", &Some(path_mtus).filter(|paths| !paths.is_empty()))
             + &asked("modules", &Some(modules).filter(|modules| !modules.is_empty()))
             + &asked("ticks", ticks)

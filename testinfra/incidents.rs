@@ -13,3 +13,5 @@ mod provoked;
 mod rebuilt;
 #[path = "doctor/incidents/secrets.rs"]
 mod secrets;
+#[path = "doctor/incidents/signs.rs"]
+mod signs;

@@ -1,6 +1,11 @@
 //! Why a host does not answer an encapsulated SYN, from a snapshot of it.
 
+mod filter;
+mod rules;
+
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,13 +13,15 @@ use serde::Serialize;
 use crate::path::lookup::Host;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::rp_filter::{Decider, Verdict};
+use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::firewall::Hook;
 use netkeel_host::snapshot::forwarding::{Family, PathRoute, RouteTarget};
 use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::probe::encapsulated::{Encapsulated, Encapsulation};
 
 /// A setting of the host that drops the packet, or the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Reason {
     /// No interface has the outer destination.
@@ -58,10 +65,33 @@ pub enum Reason {
         /// The service's address.
         to: IpAddr,
     },
+    /// A rule or a policy of the firewall drops a packet.
+    Firewall {
+        /// The packet.
+        packet: Part,
+        /// The rule, or the policy.
+        rule: RuleKey,
+        /// It answers the sender.
+        rejects: bool,
+        /// The network policies that the chain is of.
+        policies: Option<&'static str>,
+    },
+}
+
+/// A packet that a firewall sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// The packet with the outer header.
+    Outer,
+    /// The SYN inside.
+    Inner,
+    /// The SYN-ACK of the service.
+    Answer,
 }
 
 /// A fact that the snapshot does not show. Each may be the reason too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "unchecked", rename_all = "kebab-case")]
 pub enum Unchecked {
     /// The interfaces, or their addresses of an IP version, were not read.
@@ -90,8 +120,33 @@ pub enum Unchecked {
         /// The service's address.
         to: IpAddr,
     },
-    /// Firewall rules, policies of pods and address translation: a snapshot holds none of them.
+    /// Firewall rules, network policies and address translation: the snapshot lacks them.
     Firewall,
+    /// A rule or a policy of the firewall may drop a packet.
+    MayDrop {
+        /// The packet.
+        packet: Part,
+        /// The rule, or the policy.
+        rule: RuleKey,
+        /// The conditions that cannot be judged.
+        by: BTreeSet<Arc<str>>,
+        /// The network policies that the chain is of.
+        policies: Option<&'static str>,
+    },
+    /// Rules that the snapshot lacks, or that are too many to judge.
+    FirewallPart {
+        /// The part.
+        what: Arc<str>,
+    },
+    /// Rules may send the SYN to another destination.
+    Translation,
+    /// Network policies of this CNI, which its eBPF programs enforce.
+    EbpfPolicies {
+        /// The CNI.
+        cni: &'static str,
+    },
+    /// Programs of eBPF (XDP, tc): a snapshot holds none of them.
+    Ebpf,
 }
 
 /// The explanation of a failure, in the order in which the host handles the packet.
@@ -113,14 +168,18 @@ pub fn explain(snapshot: &Snapshot, packet: &Encapsulated) -> Explanation {
     };
     if let Some(encapsulation) = Encapsulation::of(packet.outer_dst, packet.inner_dst) {
         judge.outer();
+        judge.outer_rules(encapsulation);
         let tunnel = judge.tunnel(encapsulation);
+        judge.inner_rules(tunnel, &[Hook::Prerouting]);
         if let (Some(link), true) = (tunnel, encapsulation.carries_ipv4()) {
             judge.rp_filter(link);
         }
         judge.service(tunnel);
+        judge.delivery_rules(tunnel);
         judge.way_back();
+        judge.answer_rules();
     }
-    judge.found.unchecked.push(Unchecked::Firewall);
+    judge.not_in_rules();
     judge.found
 }
 
@@ -289,137 +348,4 @@ fn leads_nowhere(route: &PathRoute) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use netkeel_host::snapshot::forwarding::Forwarding;
-
-    /// A realserver with ipip0 and the service's address on lo, which is otherwise right.
-    fn host() -> serde_json::Value {
-        serde_json::json!({
-            "format": 1, "netns": null, "kernel": "6.1",
-            "families": { "ipv4": true, "ipv6": true },
-            "sysctls": { "net/ipv4/conf/all/rp_filter": { "value": "0", "writable": true } },
-            "links": {
-                "lo": { "index": 1, "up": true, "addresses": ["203.0.113.9/32"] },
-                "eth0": { "index": 2, "up": true, "addresses": ["192.0.2.2/24"], "rp_filter": 1 },
-                "tunl0": { "index": 3, "kind": "ipip", "rp_filter": 0 },
-                "ipip0": { "index": 4, "kind": "ipip", "external": true, "up": true, "rp_filter": 0, "forwarding": 0 },
-            },
-            "forwarding": {
-                "routes": { "routes": [
-                    { "destination": "0.0.0.0/0", "metric": 0, "to": { "hops": [{ "link": "eth0", "via": "192.0.2.1" }] } },
-                ] },
-                "other_rules": [],
-            },
-        })
-    }
-
-    fn judged(host: serde_json::Value) -> Explanation {
-        let snapshot = Snapshot::from_json(&host.to_string()).unwrap();
-        let address = |text: &str| text.parse().unwrap();
-        let packet = Encapsulated {
-            outer_src: address("198.51.100.1"),
-            outer_dst: address("192.0.2.2"),
-            inner_src: address("198.51.100.1"),
-            inner_dst: address("203.0.113.9"),
-            port: 80,
-        };
-        explain(&snapshot, &packet)
-    }
-
-    fn link(name: &str) -> LinkName {
-        name.parse().unwrap()
-    }
-
-    #[test]
-    fn nothing_is_blamed_where_nothing_is_wrong() {
-        let found = judged(host());
-        assert_eq!(
-            (found.reasons, found.unchecked),
-            (vec![], vec![Unchecked::Firewall])
-        );
-    }
-
-    #[test]
-    fn one_wrong_setting_is_one_reason() {
-        let reason = |change: &dyn Fn(&mut serde_json::Value)| {
-            let mut changed = host();
-            change(&mut changed);
-            judged(changed).reasons
-        };
-        let ipip0 = link("ipip0");
-        let filter = |value, no_address| Reason::RpFilter {
-            link: ipip0,
-            value,
-            by_all: false,
-            no_address,
-        };
-        let set = |value: i32| reason(&|host| host["links"]["ipip0"]["rp_filter"] = value.into());
-        assert_eq!(set(1), [filter(1, false)]);
-        assert_eq!(set(2), [filter(2, true)]);
-        assert_eq!(
-            reason(&|host| {
-                host["links"]["ipip0"]["rp_filter"] = 2.into();
-                host["links"]["ipip0"]["addresses"] = serde_json::json!(["127.0.0.42/32"]);
-            }),
-            []
-        );
-        assert_eq!(
-            reason(&|host| host["links"]["ipip0"]["up"] = false.into()),
-            [Reason::TunnelDown { link: ipip0 }]
-        );
-        assert_eq!(
-            reason(&|host| drop(host["links"].as_object_mut().unwrap().remove("ipip0"))),
-            [Reason::NoTunnel { kind: "ipip" }]
-        );
-        assert_eq!(
-            reason(&|host| host["links"]["lo"]["addresses"] = serde_json::json!([])),
-            [Reason::ForwardingOff { link: ipip0 }]
-        );
-        assert_eq!(
-            reason(&|host| host["links"]["eth0"]["addresses"] = serde_json::json!([])),
-            [Reason::OuterNotLocal {
-                address: "192.0.2.2".parse().unwrap()
-            }]
-        );
-        assert_eq!(
-            reason(&|host| host["forwarding"]["routes"]["routes"] = serde_json::json!([])),
-            [Reason::NoRouteBack {
-                to: "198.51.100.1".parse().unwrap()
-            }]
-        );
-    }
-
-    #[test]
-    fn the_fallback_device_takes_packets_while_it_is_up() {
-        let mut host = host();
-        host["links"].as_object_mut().unwrap().remove("ipip0");
-        host["links"]["tunl0"]["up"] = true.into();
-        assert_eq!(judged(host).reasons, []);
-    }
-
-    #[test]
-    fn what_was_not_read_is_never_a_reason() {
-        let mut snapshot = Snapshot::from_json(&host().to_string()).unwrap();
-        snapshot.sysctls.clear();
-        snapshot.families = Default::default();
-        snapshot.forwarding = Some(Box::new(Forwarding::default()));
-        snapshot.links.retain(|name, _| *name == link("ipip0"));
-        let json = serde_json::to_value(&snapshot).unwrap();
-        let found = judged(json);
-        assert_eq!(found.reasons, []);
-        let rp_filter = Unchecked::RpFilter { link: link("ipip0") };
-        assert_eq!(
-            found.unchecked,
-            [
-                Unchecked::Addresses,
-                rp_filter,
-                Unchecked::Rules,
-                Unchecked::Firewall
-            ]
-        );
-        let mut nothing = host();
-        nothing["links"] = serde_json::json!({});
-        assert_eq!(judged(nothing).reasons, []);
-    }
-}
+mod tests;

@@ -5,10 +5,14 @@ pub mod cause;
 pub mod compare;
 mod configured;
 mod counted;
+pub mod fix;
 mod fragment;
+pub mod growth;
 mod join;
 mod neighbours;
 mod refute;
+pub mod sign;
+mod signs;
 
 use netkeel_core::finding::Finding;
 use netkeel_host::counters::deltas::Deltas;
@@ -32,8 +36,13 @@ pub fn diagnose(host: &Snapshot, findings: &[Finding], window: Option<&Deltas>) 
     let counted = window
         .map(|window| counted::causes(window, host))
         .unwrap_or_default();
-    Diagnosis {
+    let found = Diagnosis {
         unknown,
         ..join::join(configured, counted, host, window)
+    };
+    let signs = window.map(|window| signs::signs(&found, window, host));
+    Diagnosis {
+        signs: signs.unwrap_or_default(),
+        ..found
     }
 }

@@ -4,7 +4,7 @@ pub mod cni;
 mod combined;
 mod encapsulation;
 pub mod host;
-mod mtu;
+pub(crate) mod mtu;
 pub mod plan;
 mod pmtud;
 mod rearmed;

@@ -2,6 +2,7 @@
 //! read is a [`Problem`], never "absent".
 
 pub mod default_route;
+pub mod firewall;
 pub mod forwarding;
 pub mod link;
 pub mod lookup;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cni::state::Cni;
 use crate::snapshot::default_route::DefaultRoute;
+use crate::snapshot::firewall::Firewall;
 use crate::snapshot::forwarding::{Family, Forwarding};
 use crate::snapshot::link::{Families, Link};
 use crate::snapshot::next_hop::NextHop;
@@ -83,6 +85,9 @@ pub struct Snapshot {
     /// State that decides the way of packets through the host; missing if it was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarding: Option<Box<Forwarding>>,
+    /// The rules of the firewall that can drop packets; missing if they were not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firewall: Option<Box<Firewall>>,
     /// Measured path MTUs in bytes, by address of the remote host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub path_mtus: BTreeMap<IpAddr, u32>,
@@ -132,6 +137,7 @@ impl Snapshot {
             announced_routes: None,
             routes: BTreeSet::new(),
             forwarding: None,
+            firewall: None,
             path_mtus: BTreeMap::new(),
             cni: None,
             wireguard: BTreeMap::new(),

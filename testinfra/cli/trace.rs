@@ -16,6 +16,13 @@ const CALLS: &str = "trace=open,openat,openat2,creat,write,pwrite64,writev,sendt
     mkdir,mkdirat,mknod,mknodat,rename,renameat,renameat2,unlink,unlinkat,rmdir,link,linkat,symlink,symlinkat,\
     truncate,ftruncate,chmod,fchmod,fchmodat,chown,fchown,fchownat,setxattr,utimensat";
 
+/// The first number of requests of nftables: NFNL_SUBSYS_NFTABLES in the upper byte.
+const NFTABLES: u32 = 10 << 8;
+
+/// Those that look: tables, chains, rules, sets, their elements, the generation, objects and flowtables
+/// (include/uapi/linux/netfilter/nf_tables.h).
+const GETS: [u32; 8] = [1, 4, 7, 10, 13, 16, 19, 23];
+
 impl Scratch {
     /// Runs netkeel here and notes what it writes.
     pub fn trace(&self, arguments: &[&str]) -> Trace {
@@ -71,7 +78,8 @@ impl Trace {
     }
 
     /// Requests over netlink that are for more than looking. In another namespace strace knows a
-    /// request by its number only; those that look are 2 modulo 4 (include/uapi/linux/rtnetlink.h).
+    /// request by its number only; those of rtnetlink that look are 2 modulo 4
+    /// (include/uapi/linux/rtnetlink.h), and those of nftables have numbers of their own (NFT_MSG_GET*).
     pub fn netlink_writes(&self) -> Vec<&str> {
         self.calls(|name, call| {
             let Some((_, kind)) = call.split_once("nlmsg_type=") else {
@@ -82,9 +90,13 @@ impl Trace {
                     let end = digits
                         .find(|c: char| !c.is_ascii_hexdigit())
                         .unwrap_or(digits.len());
-                    u32::from_str_radix(&digits[..end], 16).unwrap() % 4 == 2
+                    let number = u32::from_str_radix(&digits[..end], 16).unwrap();
+                    match number.checked_sub(NFTABLES) {
+                        Some(verb) => GETS.contains(&verb),
+                        None => number % 4 == 2,
+                    }
                 }
-                None => kind.starts_with("RTM_GET"),
+                None => kind.starts_with("RTM_GET") || kind.contains("NFT_MSG_GET"),
             };
             name.starts_with("send") && !looks
         })

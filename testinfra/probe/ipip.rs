@@ -45,6 +45,44 @@ fn an_error_of_the_host_is_an_answer_and_silence_is_none() {
 }
 
 #[test]
+fn a_rule_that_drops_is_named_from_a_snapshot_of_the_host() {
+    let chain = Chain::new(Family::V4, &[Wire(1500, 1500)]);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("host.json");
+    let explained = |rules: &str| {
+        let target = &chain.nodes[1];
+        target.sh("nft flush ruleset");
+        chain.rule(1, "input", rules);
+        let snapshot = chain.printed(&["observe", "--netns", &target.name]);
+        std::fs::write(&path, snapshot).unwrap();
+        let (_, text) = asked(&chain, &["--snapshot", path.to_str().unwrap()]);
+        let lines = text.lines().filter(|line| line.contains("inet"));
+        lines.map(str::trim).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(
+        explained("iifname w ip protocol 4 counter drop"),
+        @"reason     rule 2 of inet input_rules c drops the outer packet: `nft -a list chain inet input_rules c`"
+    );
+    insta::assert_snapshot!(
+        explained("ip saddr 198.51.100.0/24 meta l4proto 4 ct state new reject"),
+        @"reason     rule 2 of inet input_rules c rejects the outer packet: `nft -a list chain inet input_rules c`"
+    );
+    insta::assert_snapshot!(
+        explained("policy drop; ct state established,related accept; iif lo accept; tcp dport 22 accept"),
+        @"reason     policy of inet input_rules c drops the outer packet: `nft -a list chain inet input_rules c`"
+    );
+    // A set is not kept: the rule is possible, and never the reason.
+    insta::assert_snapshot!(
+        explained("ip protocol { 4, 41 } drop"),
+        @"unchecked  rule 3 of inet input_rules c may drop the outer packet: it depends on lookup"
+    );
+    assert_eq!(
+        explained("ip saddr 203.0.113.0/24 ip protocol 4 drop; meta l4proto 17 drop"),
+        ""
+    );
+}
+
+#[test]
 fn the_json_fits_the_published_schema() {
     let chain = Chain::new(Family::V4, &[Wire(1500, 1500)]);
     let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();

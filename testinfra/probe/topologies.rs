@@ -10,7 +10,7 @@ pub enum Fault {
     NoTooBig(usize),
     /// A node sends one "packet too big" a minute.
     FewTooBig(usize),
-    /// A node's "packet too big" comes from another address.
+    /// A node's "packet too big" comes from a private address (RFC 1918, RFC 4193).
     TooBigFromElsewhere(usize),
     /// A node sends no "time exceeded".
     NoTimeExceeded(usize),
@@ -72,9 +72,9 @@ impl Topology {
             }
             Fault::TooBigFromElsewhere(node) => {
                 let address = if v4 {
-                    "ip saddr set 203.0.113.77"
+                    "ip saddr set 10.77.0.1"
                 } else {
-                    "ip6 saddr set 2001:db8:77::1"
+                    "ip6 saddr set fd77::1"
                 };
                 chain.rule(node, "output", &format!("{too_big} {address}"));
             }

@@ -61,10 +61,11 @@ pub(crate) struct BundleArguments {
     /// and the first network namespace.
     #[arg(long, conflicts_with_all = ["bundle", "compare"])]
     pub(crate) drop_reasons: bool,
-    /// Fail with status 2 on a cause of at least this severity
+    /// Fail with status 2 on a cause or a loss of at least this severity
     ///
-    /// A cause that is certain is an error, and one that is possible a warning. A loss that no cause explains is a
-    /// note.
+    /// A cause that is certain is an error, and one that is possible a warning. A cause that only counters show is a
+    /// warning if it loses less than 0.1 % of the packets. A loss that no cause explains is an error from 0.1 % of the
+    /// packets on, a warning from 0.001 % on, else a note.
     #[arg(long, value_enum, value_name = "SEVERITY", conflicts_with = "compare")]
     fail_on: Option<FailOn>,
 }

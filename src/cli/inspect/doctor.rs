@@ -16,11 +16,11 @@ use netkeel_render::paint::Paint;
 ///
 /// netkeel reads the counters of the kernel at the beginning and at the end of a window, and compares their
 /// growth with the configuration and the paths. The cause comes first, with its evidence, a test that would
-/// refute it, and the remedy. A host on which nothing is found may lose packets all the same: some faults
-/// move no counter.
+/// refute it, and the remedy. Other counters that grew follow, each with what it means and what it does not
+/// mean. A host on which nothing is found may lose packets all the same: some faults move no counter.
 ///
-/// Exit status: 0 success; 1 error, or state that could not be read; with --fail-on 2 when a cause has at least
-/// that severity.
+/// Exit status: 0 success; 1 error, or state that could not be read; with --fail-on 2 when a cause or a loss
+/// has at least that severity.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  netkeel doctor --window 30s\n  netkeel doctor --record 5m --out node-1.json"

@@ -15,8 +15,8 @@ use netkeel_kernel::live::snapshot::Live;
 /// Print a snapshot of the host as JSON
 ///
 /// The snapshot has all interfaces, the sysctls of the network path, and everything that the
-/// documents name, with the routes and neighbours that `netkeel path --snapshot` needs.
-/// `netkeel plan --snapshot` reads it too.
+/// documents name, with the routes and neighbours that `netkeel path --snapshot` needs, and the rules of
+/// nftables that `netkeel probe ipip --snapshot` needs. `netkeel plan --snapshot` reads it too.
 ///
 /// Exit status: 0 success; 1 state that could not be read.
 #[derive(Debug, Args)]
@@ -30,6 +30,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.documents.place.netns();
     let mut scope = Scope {
         forwarding: true,
+        firewall: true,
         ..Scope::wide()
     };
     match load_if_any(&arguments.documents, netns.clone(), Host::Saved)? {

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::diagnosis::cause::{Evidence, Fix, Kind, Subject};
+use crate::diagnosis::cause::{Evidence, Kind, Subject};
 use crate::diagnosis::configured::Fault;
 use crate::diagnosis::counted::forwards_for_others;
+use crate::diagnosis::fix::Fix;
 use crate::diagnosis::fragment::{NAMED, key, of_links, quoted};
+use crate::lint::mtu::fits_vxlan;
 use crate::path::gateway::Silence;
+use netkeel_core::mtu::IPV4_MIN_MTU;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::text::shell::Quoted;
 use netkeel_host::counters::counter::{Counter, IpVersion};
@@ -267,8 +270,15 @@ fn derived(host: &Snapshot) -> Option<u32> {
 
 /// The CNI's convention decides; without a known CNI, the path.
 fn too_large(fault: &Fault, host: &Snapshot) -> Vec<Fix> {
+    let vxlans = links(&fault.subjects).filter_map(|name| {
+        let fits = fits_vxlan(host, name).filter(|fits| *fits >= IPV4_MIN_MTU)?;
+        let is_too_large = host.link(name)?.mtu > fits;
+        is_too_large.then(|| Fix::Document(format!("link: {{ {}: {{ mtu: {fits} }} }}", key(name))))
+    });
+    let mut fixes: Vec<Fix> = vxlans.take(NAMED).collect();
     let Some(mtu) = derived(host).or(fault.whole) else {
-        return vec![Fix::Command("netkeel mtu --detect".to_owned())];
+        fixes.push(Fix::Command("netkeel mtu --detect".to_owned()));
+        return fixes;
     };
     let too_large = |link: &Link| link.mtu > mtu || link.pod.as_ref().is_some_and(|pod| pod.mtu > mtu);
     let pods: Vec<LinkName> = host
@@ -277,7 +287,7 @@ fn too_large(fault: &Fault, host: &Snapshot) -> Vec<Fix> {
         .filter(|(_, link)| link.leads_into_a_pod() && too_large(link))
         .map(|(name, _)| *name)
         .collect();
-    let mut fixes = of_links(host, &pods, &format!("mtu: {mtu}"));
+    fixes.extend(of_links(host, &pods, &format!("mtu: {mtu}")));
     let plugin = host
         .cni
         .iter()

@@ -6,6 +6,9 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::diagnosis::fix::Fix;
+use crate::diagnosis::growth::{CRITICAL, Growth};
+use crate::diagnosis::sign::Sign;
 use crate::path::hop::Cause as Hole;
 use crate::path::unknown::Unknown;
 use netkeel_core::finding::{Finding, Severity};
@@ -14,12 +17,6 @@ use netkeel_host::counters::counter::{Counter, RuleKey};
 use netkeel_host::counters::reading::PathMtus;
 use netkeel_host::counters::unread::Source;
 
-/// From this share of the packets on, a loss is no accident.
-pub(crate) const SHARE: f64 = 1e-5;
-
-/// Fewer packets than this may be an accident, whatever their share.
-pub(crate) const FEW: u64 = 10;
-
 /// The causes of a host, the most likely first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Diagnosis {
@@ -27,6 +24,8 @@ pub struct Diagnosis {
     pub causes: Vec<Cause>,
     /// Losses that were counted and that none of the causes explains.
     pub also: Vec<Growth>,
+    /// Counters that grew beside those, each with its meaning, the most severe first.
+    pub signs: Vec<Sign>,
     /// The length of the window, milliseconds; none if no counters were read.
     pub window_ms: Option<u64>,
     /// Rules and policies that drop or reject without a count of their own: what they drop is unknown.
@@ -51,6 +50,8 @@ pub struct Cause {
     pub subjects: BTreeSet<Subject>,
     /// The grounds for its place.
     pub grounds: Grounds,
+    /// The severity.
+    pub severity: Severity,
     /// The evidence: counters, then configuration.
     pub evidence: Vec<Evidence>,
     /// A command whose result refutes the cause, and that result.
@@ -219,19 +220,6 @@ struct FindingForm {
     remedy: String,
 }
 
-/// The growth of a counter over the window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Growth {
-    /// The counter, as the kernel names it.
-    #[serde(serialize_with = "name")]
-    #[schemars(with = "String")]
-    pub counter: Counter,
-    /// Packets or events.
-    pub by: u64,
-    /// The packets among which they were counted and that were not lost, where the kernel counts those.
-    pub of: Option<u64>,
-}
-
 /// A test that can refute a cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Refutation {
@@ -241,30 +229,21 @@ pub struct Refutation {
     pub refuted_if: &'static str,
 }
 
-/// A remedy.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fix {
-    /// A fragment of a document.
-    Document(String),
-    /// A command.
-    Command(String),
-    /// A step outside of netkeel.
-    Elsewhere(String),
-}
-
-fn name<S: serde::Serializer>(counter: &Counter, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(counter)
-}
-
 impl Diagnosis {
-    /// The worst severity: of the causes, or a note for a loss that none of them explains. None if nothing was
+    /// The worst severity: of the causes, of the signs, or a note for a loss that has none. None if nothing was
     /// found.
     pub fn worst(&self) -> Option<Severity> {
-        let causes = self.causes.iter().map(|cause| cause.grounds.severity());
+        let causes = self.causes.iter().map(|cause| cause.severity);
+        let signs = self.signs.iter().map(|sign| sign.severity);
         let unexplained = self.also.iter().map(|_| Severity::Note);
         // The most severe is the least.
-        causes.chain(unexplained).min()
+        causes.chain(signs).chain(unexplained).min()
+    }
+
+    /// Whether a counter is evidence of a cause.
+    pub(crate) fn explains(&self, counter: &Counter) -> bool {
+        let mut explained = self.causes.iter().flat_map(Cause::counters);
+        explained.any(|one| one == counter)
     }
 }
 
@@ -309,13 +288,23 @@ impl Grounds {
         }
     }
 
-    /// A cause that is certain is an error, and one that is possible a warning.
-    pub fn severity(self) -> Severity {
+    /// A cause that is certain is an error, and one that is possible a warning. One that only counters show is an
+    /// error where its loss is critical, or its share of the packets is not known.
+    pub(crate) fn severity(self, evidence: &[Evidence]) -> Severity {
         match self {
-            Grounds::ConfiguredAndCounted
-            | Grounds::LosesEverything
-            | Grounds::Counted
-            | Grounds::LosesLarge => Severity::Error,
+            Grounds::ConfiguredAndCounted | Grounds::LosesEverything | Grounds::LosesLarge => Severity::Error,
+            Grounds::Counted => {
+                let shares = evidence.iter().filter_map(|one| match one {
+                    Evidence::Grew(growth) => Some(growth.share()),
+                    _ => None,
+                });
+                let shares: Vec<Option<f64>> = shares.collect();
+                let is_small = |share: &Option<f64>| share.is_some_and(|share| share < CRITICAL);
+                match !shares.is_empty() && shares.iter().all(is_small) {
+                    true => Severity::Warning,
+                    false => Severity::Error,
+                }
+            }
             Grounds::Possible => Severity::Warning,
         }
     }
@@ -324,8 +313,17 @@ impl Grounds {
 impl Cause {
     /// The packets that were counted as lost, the largest of its counters.
     pub fn lost(&self) -> u64 {
-        let growths = self.evidence.iter().filter_map(|evidence| match evidence {
-            Evidence::Grew(growth) => Some(growth.by),
+        self.growths().map(|growth| growth.by).max().unwrap_or(0)
+    }
+
+    /// The counters of its evidence.
+    pub(crate) fn counters(&self) -> impl Iterator<Item = &Counter> {
+        self.growths().map(|growth| &growth.counter)
+    }
+
+    fn growths(&self) -> impl Iterator<Item = &Growth> {
+        self.evidence.iter().filter_map(|evidence| match evidence {
+            Evidence::Grew(growth) => Some(growth),
             Evidence::DidNotGrow(_)
             | Evidence::Finding(_)
             | Evidence::BlackHole { .. }
@@ -334,21 +332,7 @@ impl Cause {
             | Evidence::Connections { .. }
             | Evidence::Learned(_)
             | Evidence::Silent { .. } => None,
-        });
-        growths.max().unwrap_or(0)
-    }
-}
-
-impl Growth {
-    /// The growth is more than an accident: not few packets, and not a tiny share of them.
-    pub(crate) fn is_ample(&self) -> bool {
-        self.by >= FEW && self.share().is_none_or(|share| share >= SHARE)
-    }
-
-    /// The lost share of the packets; none where the packets are not known.
-    pub fn share(&self) -> Option<f64> {
-        let all = self.of?.checked_add(self.by)?;
-        (all > 0).then(|| self.by as f64 / all as f64)
+        })
     }
 }
 
@@ -375,6 +359,7 @@ mod tests {
                 kind: Kind::Checksums,
                 subjects: BTreeSet::new(),
                 grounds,
+                severity: grounds.severity(&[]),
                 evidence: Vec::new(),
                 refute: Refutation {
                     command: String::new(),
@@ -384,6 +369,18 @@ mod tests {
             });
             assert_eq!(found.worst(), Some(worst));
         }
+    }
+
+    #[test]
+    fn what_counters_alone_show_is_critical_from_a_share_on() {
+        let of = |by, of| {
+            let counter = Counter::protocol("Udp", "RcvbufErrors");
+            Grounds::Counted.severity(&[Evidence::Grew(Growth { counter, by, of })])
+        };
+        assert_eq!(of(20, Some(100_000)), Severity::Warning);
+        assert_eq!(of(20, Some(10_000)), Severity::Error);
+        // An unknown share is never harmless.
+        assert_eq!(of(20, None), Severity::Error);
     }
 
     #[test]

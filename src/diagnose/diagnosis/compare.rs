@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::bundle::Bundle;
-use crate::diagnosis::cause::{FEW, SHARE};
 use crate::diagnosis::counted::{growth, is_loss};
-use netkeel_core::finding::Code;
+use crate::diagnosis::growth::{CRITICAL, FEW, SHARE};
+use netkeel_core::finding::{Code, Severity};
 use netkeel_host::counters::counter::{Counter, LinkStat};
 use netkeel_host::counters::deltas::Deltas;
 use netkeel_host::snapshot::Snapshot;
@@ -17,13 +17,10 @@ use netkeel_host::snapshot::reading::SysctlReading;
 /// From this factor on, a difference is worth a line.
 const FACTOR: f64 = 3.0;
 
-/// The share of lost packets that is critical, and the one that is worth a warning.
-const SHARES: [f64; 2] = [1e-3, SHARE];
-
 /// The differences of two bundles.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Comparison {
-    /// The losses that differ, the worst first.
+    /// The losses that differ: errors, then drops, each with the worst first.
     pub losses: Vec<Difference>,
     /// The settings that differ, by name.
     pub settings: BTreeMap<String, [String; 2]>,
@@ -37,6 +34,10 @@ pub struct Comparison {
 pub struct Difference {
     /// The counter, or the sum over the pods' interfaces.
     pub what: String,
+    /// Whether packets could not be handled, or found no room. The two are ranked apart.
+    pub group: Group,
+    /// An error from a share of 0.1 % of the packets on, a warning from 0.001 % on, else a note.
+    pub severity: Severity,
     /// The growth of each side; none if it is unknown.
     pub growth: [Option<u64>; 2],
     /// The rate of each side: a share of the packets, or packets a second.
@@ -47,6 +48,47 @@ pub struct Difference {
     pub outlier: usize,
     /// How much larger it is; none if the other side lost nothing.
     pub factor: Option<f64>,
+}
+
+/// A group of losses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Group {
+    /// Packets that could not be sent, received or understood.
+    Errors,
+    /// Packets that were dropped: by a full queue, a full table or a rule.
+    #[default]
+    Drops,
+}
+
+impl Group {
+    /// Both.
+    pub const ALL: [Group; 2] = [Group::Errors, Group::Drops];
+
+    fn of(counter: &Counter) -> Self {
+        let is_error = match counter {
+            Counter::Link(_, stat) => matches!(stat, LinkStat::RxErrors | LinkStat::TxErrors),
+            Counter::Protocol(group, name) => {
+                matches!(
+                    name.as_ref(),
+                    "InCsumErrors" | "FragFails" | "ReasmFails" | "OutNoRoutes"
+                ) || **group == *"Xfrm"
+            }
+            Counter::Cpu(..)
+            | Counter::Qdisc(..)
+            | Counter::Conntrack(_)
+            | Counter::Neighbours(..)
+            | Counter::RouteLookup(_)
+            | Counter::NetlinkDrops(_)
+            | Counter::QueueDrops(_)
+            | Counter::Rule(_)
+            | Counter::DropReason(_) => false,
+        };
+        match is_error {
+            true => Group::Errors,
+            false => Group::Drops,
+        }
+    }
 }
 
 /// The unit of a rate.
@@ -64,6 +106,7 @@ pub enum Unit {
 struct Loss {
     by: u64,
     of: Option<u64>,
+    group: Group,
 }
 
 /// Compares two bundles.
@@ -79,10 +122,13 @@ pub fn compare(bundles: [&Bundle; 2]) -> Comparison {
         })
         .collect();
     found.sort_by(|one, other| {
-        let order = |found: &Difference| (class(found), found.factor.map_or(f64::INFINITY, |factor| factor));
-        let ((one_class, one_factor), (other_class, other_factor)) = (order(one), order(other));
-        one_class
-            .cmp(&other_class)
+        let order = |found: &Difference| {
+            let place = (found.group, found.severity);
+            (place, found.factor.map_or(f64::INFINITY, |factor| factor))
+        };
+        let ((one_place, one_factor), (other_place, other_factor)) = (order(one), order(other));
+        one_place
+            .cmp(&other_place)
             .then(other_factor.total_cmp(&one_factor))
             .then_with(|| one.what.cmp(&other.what))
     });
@@ -98,15 +144,12 @@ pub fn compare(bundles: [&Bundle; 2]) -> Comparison {
     }
 }
 
-/// Critical shares, then those worth a warning, then the rest.
-fn class(found: &Difference) -> usize {
-    let rate = found.rate[0].max(found.rate[1]);
-    match found.unit {
-        Unit::Share => SHARES
-            .iter()
-            .position(|share| rate >= *share)
-            .unwrap_or(SHARES.len()),
-        Unit::PerSecond => 1,
+/// The severity of the larger rate. How bad a number of packets a second is depends on the host.
+fn severity(rate: [f64; 2], unit: Unit) -> Severity {
+    match (unit, rate[0].max(rate[1])) {
+        (Unit::Share, share) if share >= CRITICAL => Severity::Error,
+        (Unit::Share, share) if share >= SHARE => Severity::Warning,
+        (Unit::Share | Unit::PerSecond, _) => Severity::Note,
     }
 }
 
@@ -116,6 +159,7 @@ fn losses(deltas: &Deltas) -> BTreeMap<String, Loss> {
     for (counter, by) in deltas.grown.iter().filter(|(counter, _)| is_loss(counter)) {
         let of = growth(counter, *by, deltas).of;
         let loss = found.entry(name(counter, deltas)).or_default();
+        loss.group = Group::of(counter);
         loss.by = loss.by.saturating_add(*by);
         loss.of = match (loss.of, of) {
             (Some(known), Some(more)) => Some(known.saturating_add(more)),
@@ -179,6 +223,8 @@ fn difference(name: &str, both: [Option<Loss>; 2], windows: [u64; 2]) -> Option<
     }
     Some(Difference {
         what: name.to_owned(),
+        group: one.group,
+        severity: severity(rate, unit),
         growth: [Some(one.by), Some(other.by)],
         rate,
         unit,

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnosis::cause::{Evidence, FEW, Growth, Kind, Subject};
+use crate::diagnosis::cause::{Evidence, Kind, Subject};
+use crate::diagnosis::growth::{FEW, Growth};
 use crate::diagnosis::neighbours;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::{Counter, CpuStat, LinkStat, QdiscStat, RuleKey};
@@ -238,6 +239,14 @@ fn packets(group: &str, name: &str) -> Option<(&'static str, &'static str, bool)
         ("Udp6", "RcvbufErrors" | "InCsumErrors") => Some(("Udp6", "InDatagrams", false)),
         ("Tcp", "InCsumErrors") => Some(("Tcp", "InSegs", true)),
         ("TcpExt", "IPReversePathFilter") => Some(("Ip", "InReceives", true)),
+        ("Udp", "SndbufErrors") => Some(("Udp", "OutDatagrams", false)),
+        ("Udp6", "SndbufErrors") => Some(("Udp6", "OutDatagrams", false)),
+        ("Ip", "OutDiscards") => Some(("Ip", "OutRequests", true)),
+        ("Ip6", "OutDiscards") => Some(("Ip6", "OutRequests", true)),
+        ("Ip", "InDiscards") => Some(("Ip", "InReceives", true)),
+        ("Ip6", "InDiscards") => Some(("Ip6", "InReceives", true)),
+        ("Ip", "ReasmFails") => Some(("Ip", "ReasmReqds", true)),
+        ("Ip6", "ReasmFails") => Some(("Ip6", "ReasmReqds", true)),
         _ => None,
     }
 }

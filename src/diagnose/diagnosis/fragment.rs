@@ -1,6 +1,6 @@
 //! Document fragments of remedies.
 
-use crate::diagnosis::cause::Fix;
+use crate::diagnosis::fix::Fix;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;

@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnosis::cause::{Cause, Diagnosis, Evidence, Grounds, Growth, Kind, Subject};
+use crate::diagnosis::cause::{Cause, Diagnosis, Evidence, Grounds, Kind, Subject};
 use crate::diagnosis::configured::{Effect, Fault};
 use crate::diagnosis::counted::{Counted, growth, is_loss, is_of_autoconfiguration, support};
+use crate::diagnosis::growth::Growth;
 use crate::diagnosis::{advice, refute};
 use netkeel_core::rp_filter::{Verdict, effective};
 use netkeel_host::counters::counter::Counter;
@@ -62,11 +63,8 @@ pub(crate) fn join(
         };
         causes.push(cause(kind, &fault, grounds, evidence, host, window));
     }
-    causes.sort_by_key(|cause| (cause.grounds, Reverse(cause.lost()), cause.kind));
-    let explained: BTreeSet<&Counter> = causes
-        .iter()
-        .flat_map(|cause| counters(&cause.evidence))
-        .collect();
+    causes.sort_by_key(|cause| (cause.grounds, cause.severity, Reverse(cause.lost()), cause.kind));
+    let explained: BTreeSet<&Counter> = causes.iter().flat_map(Cause::counters).collect();
     let also = window.into_iter().flat_map(|deltas| {
         let left = deltas
             .grown
@@ -92,6 +90,7 @@ pub(crate) fn join(
             .collect(),
         problems: host.problems.len(),
         unknown: BTreeSet::new(),
+        signs: Vec::new(),
     }
 }
 
@@ -126,6 +125,7 @@ fn cause(
     Cause {
         kind,
         grounds,
+        severity: grounds.severity(&evidence),
         refute: refute::refutation(kind, fault, host),
         fix: advice::fixes(kind, fault, &evidence, host, window),
         evidence,
@@ -166,24 +166,10 @@ fn settings(kind: Kind, subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Ev
     values.collect()
 }
 
-fn counters(evidence: &[Evidence]) -> impl Iterator<Item = &Counter> {
-    evidence.iter().filter_map(|one| match one {
-        Evidence::Grew(growth) => Some(&growth.counter),
-        Evidence::DidNotGrow(_)
-        | Evidence::Finding(_)
-        | Evidence::BlackHole { .. }
-        | Evidence::Limited { .. }
-        | Evidence::RpFilter { .. }
-        | Evidence::Connections { .. }
-        | Evidence::Learned(_)
-        | Evidence::Silent { .. } => None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::cause::Fix;
+    use crate::diagnosis::fix::Fix;
     use netkeel_host::counters::counter::{LinkStat, QdiscStat};
     use netkeel_host::counters::reading::{LinkIdentity, Reading};
     use netkeel_host::snapshot::link::Link;
@@ -347,7 +333,7 @@ mod tests {
         let wanted = "sysctl: { net.ipv4.route.min_pmtu: 552 }".to_owned();
         assert_eq!(
             found.causes[0].fix,
-            [crate::diagnosis::cause::Fix::Document(wanted)]
+            [crate::diagnosis::fix::Fix::Document(wanted)]
         );
     }
 }

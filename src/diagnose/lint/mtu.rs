@@ -170,6 +170,21 @@ fn stale_vxlan(name: LinkName, link: &Link, lower: Option<(LinkName, &Link)>, fi
     }
 }
 
+/// The largest MTU of a vxlan device whose full packets fit its lower device, where that and the IP version of its
+/// ends are known.
+pub(crate) fn fits_vxlan(host: &Snapshot, name: LinkName) -> Option<u32> {
+    const IPV6_MORE: u32 = 20;
+    let link = host.link(name)?;
+    let is_here = link.kind_name() == "vxlan" && link.peer_netns.is_none();
+    let (_, lower) = host.by_index(link.lower.filter(|_| is_here)?)?;
+    let ends = host.forwarding.as_ref()?.tunnels.get(&name)?;
+    let overhead = match Family::of(ends.local.or(ends.remote)?) {
+        Family::Ipv4 => VXLAN_OVER_IPV4,
+        Family::Ipv6 => VXLAN_OVER_IPV4 + IPV6_MORE,
+    };
+    lower.mtu.checked_sub(overhead)
+}
+
 /// A bond, a team or an hv_netvsc device sends by its ports, each with its own MTU.
 fn above_ports(name: LinkName, link: &Link, ports: Option<&Ports>, findings: &mut Findings) {
     let small = ports.into_iter().flatten().filter(|(_, mtu)| **mtu < link.mtu);

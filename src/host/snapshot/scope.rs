@@ -49,6 +49,8 @@ pub struct Scope {
     pub routes: BTreeSet<RouteKey>,
     /// State that decides the way of packets: routes, neighbours, ends of tunnels.
     pub forwarding: bool,
+    /// The rules of the firewall that can drop packets.
+    pub firewall: bool,
     /// The hosts whose path MTU to measure.
     pub paths: BTreeSet<IpAddr>,
     /// The other ends of veths, in other namespaces.
@@ -172,6 +174,8 @@ impl Scope {
             routes: BTreeSet::new(),
             // Only paths need it, and reading it enters every pod.
             forwarding: false,
+            // Only the explanation of a probe needs it, and reading it takes privileges.
+            firewall: false,
             paths: BTreeSet::new(),
             pods: true,
             cni: CniScope {
@@ -223,6 +227,7 @@ impl Scope {
         // All interfaces decide which route an entry of a document means.
         self.routes.clear();
         self.forwarding = false;
+        self.firewall = false;
         self.paths.clear();
         self.tunnels.clear();
         self.modules.clear();
@@ -317,6 +322,7 @@ impl Scope {
             announced_routes,
             routes,
             forwarding,
+            firewall,
             paths,
             pods,
             cni,
@@ -346,6 +352,7 @@ impl Scope {
         self.announced_routes |= announced_routes;
         self.routes.extend(routes);
         self.forwarding |= forwarding;
+        self.firewall |= firewall;
         self.paths.extend(paths);
         self.pods |= pods;
         self.cni.directory |= cni.directory;

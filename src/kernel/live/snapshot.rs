@@ -22,6 +22,7 @@ use crate::netlink::interrupt::Interrupt;
 use crate::netlink::refusal::{Refusal, error};
 use crate::netlink::socket::Socket;
 use crate::nftables::client::Nftables;
+use crate::nftables::filter;
 use crate::pod::ends;
 use crate::pod::pod_routes::PodRoutes;
 use crate::probe::path;
@@ -378,6 +379,11 @@ impl Kernel for Live {
         self.pod_routes = None;
         self.read_links(scope, &mut snapshot)?;
         self.read_paths(scope, &mut snapshot);
+        if scope.firewall {
+            let name = |index| snapshot.by_index(index).map(|(name, _)| name);
+            let found = filter::read(&self.release, &name);
+            snapshot.firewall = Some(Box::new(found));
+        }
         for key in scope.sysctls_of(&snapshot.links) {
             match self.sysctls.read(&key) {
                 Ok(reading) => {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use netkeel_core::finding::Severity;
+
 /// The last diagnosis, and what was counted since the start of the service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DoctorStatus {
@@ -13,6 +15,8 @@ pub struct DoctorStatus {
     pub window_ms: u64,
     /// The causes in it.
     pub causes: BTreeSet<CauseStatus>,
+    /// The signs in it.
+    pub signs: BTreeSet<SignStatus>,
     /// The packets that were counted for each cause in all windows.
     pub lost: BTreeMap<&'static str, u64>,
     /// The packets or events of losses that no cause explained, in all windows.
@@ -30,6 +34,15 @@ pub struct CauseStatus {
     pub grounds: &'static str,
 }
 
+/// A sign: counters that grew and are no cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct SignStatus {
+    /// Its name, as `netkeel doctor --output json` has it.
+    pub sign: &'static str,
+    /// Its severity.
+    pub severity: Severity,
+}
+
 /// The result of one window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window {
@@ -37,6 +50,8 @@ pub struct Window {
     pub ms: u64,
     /// The causes, each with the packets that were counted.
     pub causes: Vec<(CauseStatus, u64)>,
+    /// The signs.
+    pub signs: BTreeSet<SignStatus>,
     /// The packets or events of losses that none of them explains.
     pub unexplained: u64,
     /// The number of sources of counters that could not be read.
@@ -49,6 +64,7 @@ impl DoctorStatus {
         self.at = at;
         self.window_ms = window.ms;
         self.causes = window.causes.iter().map(|(cause, _)| *cause).collect();
+        self.signs.clone_from(&window.signs);
         for (one, by) in &window.causes {
             let lost = self.lost.entry(one.cause).or_default();
             *lost = lost.saturating_add(*by);
@@ -72,6 +88,7 @@ mod tests {
         let window = |causes: &[(CauseStatus, u64)]| Window {
             ms: 300_000,
             causes: causes.to_vec(),
+            signs: BTreeSet::new(),
             unexplained: 2,
             unread: 1,
         };

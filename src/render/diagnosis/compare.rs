@@ -1,8 +1,9 @@
 //! The comparison of two bundles as text.
 
 use crate::diagnosis::words;
+use netkeel_core::finding::Severity;
 use netkeel_core::text::escape::printable;
-use netkeel_diagnose::diagnosis::compare::{Comparison, Difference, Unit};
+use netkeel_diagnose::diagnosis::compare::{Comparison, Difference, Group, Unit};
 
 /// Settings that are shown.
 const SETTINGS: usize = 20;
@@ -10,7 +11,9 @@ const SETTINGS: usize = 20;
 /// The comparison. `names` are the two sides.
 pub fn comparison(found: &Comparison, names: [&str; 2]) -> String {
     let names = names.map(|name| printable(name).into_owned());
-    let mut out = match found.losses.first() {
+    // Of errors and of drops the worst are in front, the worse of both in the first line.
+    let worst = found.losses.iter().min_by_key(|loss| (loss.severity, loss.group));
+    let mut out = match worst {
         None => "No loss differs by a factor of 3 or more.\n".to_owned(),
         Some(worst) => {
             let times = worst
@@ -22,14 +25,17 @@ pub fn comparison(found: &Comparison, names: [&str; 2]) -> String {
             format!("Outlier: {name}, {times}, in {}\n", printable(&worst.what))
         }
     };
-    if !found.losses.is_empty() {
-        out.push_str(&format!(
-            "\n  {:>12}  {:>12}  {:>6}  loss\n",
-            clip(&names[0]),
-            clip(&names[1]),
-            "factor"
-        ));
-        for difference in &found.losses {
+    for group in Group::ALL {
+        let mut losses = found.losses.iter().filter(|loss| loss.group == group).peekable();
+        if losses.peek().is_some() {
+            let title = match group {
+                Group::Errors => "errors",
+                Group::Drops => "drops",
+            };
+            let (one, other) = (clip(&names[0]), clip(&names[1]));
+            out.push_str(&format!("\n  {one:>12}  {other:>12}  {:>6}  {title}\n", "factor"));
+        }
+        for difference in losses {
             out.push_str(&line(difference));
         }
     }
@@ -61,10 +67,13 @@ fn line(found: &Difference) -> String {
     let factor = found
         .factor
         .map_or("-".to_owned(), |factor| format!("{}x", times(factor)));
-    format!(
-        "  {one:>12}  {other:>12}  {factor:>6}  {}\n",
-        printable(&found.what)
-    )
+    let what = printable(&found.what);
+    let word = match found.severity {
+        Severity::Error => " (critical)",
+        Severity::Warning => " (warning)",
+        Severity::Note => "",
+    };
+    format!("  {one:>12}  {other:>12}  {factor:>6}  {what}{word}\n")
 }
 
 fn times(factor: f64) -> String {

@@ -4,10 +4,14 @@ use crate::diagnosis::words;
 use crate::paint::Paint;
 use crate::wording::count;
 use crate::wording::utc::utc;
+use netkeel_core::finding::Severity;
 use netkeel_core::text::escape::{one_line, printable};
 use netkeel_core::text::list::some;
 use netkeel_diagnose::bundle::Bundle;
-use netkeel_diagnose::diagnosis::cause::{Cause, Diagnosis, Fix, Grounds};
+use netkeel_diagnose::diagnosis::cause::{Cause, Diagnosis, Grounds};
+use netkeel_diagnose::diagnosis::fix::Fix;
+use netkeel_diagnose::diagnosis::growth::Growth;
+use netkeel_diagnose::diagnosis::sign::Sign;
 
 /// Columns of a line.
 const WIDTH: usize = 80;
@@ -23,6 +27,12 @@ const WHOLE: usize = 2;
 
 /// Rules without a count that are named.
 const UNCOUNTED: usize = 2;
+
+/// Signs that are shown whole.
+const SIGNS: usize = 4;
+
+/// Counters that are shown of one sign.
+const COUNTERS: usize = 3;
 
 /// Other losses that are shown.
 const OTHERS: usize = 8;
@@ -42,12 +52,30 @@ pub fn diagnosis(diagnosis: &Diagnosis, paint: Paint) -> String {
         one(cause, at, diagnosis, paint, &mut out);
         out.push('\n');
     }
-    if !diagnosis.also.is_empty() {
+    for sign in diagnosis.signs.iter().take(SIGNS) {
+        self::sign(sign, diagnosis, paint, &mut out);
+        out.push('\n');
+    }
+    let mut named = diagnosis.signs.iter().skip(SIGNS);
+    if let Some(first) = named.next() {
+        let titles: Vec<&str> = std::iter::once(first)
+            .chain(named)
+            .map(|sign| words::sign(sign.kind))
+            .collect();
+        wrapped(&format!("Also seen: {}", titles.join("; ")), 0, 2, &mut out);
+        out.push('\n');
+    }
+    let has_sign = |growth: &&Growth| {
+        let mut signs = diagnosis.signs.iter().flat_map(|sign| &sign.counters);
+        signs.any(|one| one.counter == growth.counter)
+    };
+    let also: Vec<&Growth> = diagnosis.also.iter().filter(|growth| !has_sign(growth)).collect();
+    if !also.is_empty() {
         out.push_str("Also seen, not explained by a cause above\n");
-        for growth in diagnosis.also.iter().take(OTHERS) {
+        for growth in also.iter().take(OTHERS) {
             wrapped(&words::growth(growth, diagnosis.window_ms), 2, 4, &mut out);
         }
-        if let more @ 1.. = diagnosis.also.len().saturating_sub(OTHERS) {
+        if let more @ 1.. = also.len().saturating_sub(OTHERS) {
             out.push_str(&format!("  and {}\n", count(more, "more counter")));
         }
         out.push('\n');
@@ -160,8 +188,36 @@ fn one(cause: &Cause, at: usize, diagnosis: &Diagnosis, paint: Paint, out: &mut 
     }
     whole("refute", &cause.refute.command, out);
     labelled("", &format!("refuted if {}", cause.refute.refuted_if), true, out);
-    for (number, fix) in cause.fix.iter().enumerate() {
-        let label = if number == 0 { "fix" } else { "" };
+    fixes("fix", &cause.fix, out);
+}
+
+/// A sign: its counters, what they mean and do not mean, and the next step.
+fn sign(sign: &Sign, diagnosis: &Diagnosis, paint: Paint, out: &mut String) {
+    let title = words::sign(sign.kind);
+    let (head, paints): (&str, fn(Paint, &str) -> String) = match sign.severity {
+        Severity::Error => ("Critical", |paint, text| paint.red(text)),
+        Severity::Warning => ("Warning", |paint, text| paint.yellow(text)),
+        Severity::Note => ("Also seen", |_, text| text.to_owned()),
+    };
+    let mut line = String::new();
+    wrapped(&format!("{head}: {title}"), 0, 2, &mut line);
+    out.push_str(&paints(paint, line.trim_end()));
+    out.push('\n');
+    for (number, growth) in sign.counters.iter().take(COUNTERS).enumerate() {
+        let label = if number == 0 { "evidence" } else { "" };
+        labelled(label, &words::growth(growth, diagnosis.window_ms), true, out);
+    }
+    if let more @ 1.. = sign.counters.len().saturating_sub(COUNTERS) {
+        labelled("", &format!("and {more} more"), true, out);
+    }
+    labelled("means", sign.means, true, out);
+    labelled("not this", sign.means_not, true, out);
+    fixes("next", &sign.next, out);
+}
+
+fn fixes(label: &str, fixes: &[Fix], out: &mut String) {
+    for (number, fix) in fixes.iter().enumerate() {
+        let label = if number == 0 { label } else { "" };
         match fix {
             Fix::Document(_) | Fix::Command(_) => whole(label, words::fix(fix), out),
             Fix::Elsewhere(_) => labelled(label, words::fix(fix), true, out),

@@ -2,7 +2,10 @@
 
 use netkeel_core::text::escape::printable;
 use netkeel_core::text::list::some;
-use netkeel_diagnose::diagnosis::cause::{Cause, Evidence, Fix, Grounds, Growth, Kind, Subject};
+use netkeel_diagnose::diagnosis::cause::{Cause, Evidence, Grounds, Kind, Subject};
+use netkeel_diagnose::diagnosis::fix::Fix;
+use netkeel_diagnose::diagnosis::growth::Growth;
+use netkeel_diagnose::diagnosis::sign::SignKind;
 use netkeel_diagnose::path::hop::Cause as Hole;
 use netkeel_host::counters::counter::{Counter, CpuStat};
 use netkeel_host::counters::reading::PathMtus;
@@ -39,6 +42,34 @@ pub(super) fn title(cause: &Cause) -> String {
         Kind::NeighbourSilent => with("neighbours do not answer", ": "),
         Kind::PathMtuTiny => with("a learned path MTU is far too small", ": "),
         Kind::OtherHost => with("frames for the MAC address of another host are dropped", ": "),
+    }
+}
+
+/// A sign in one line, without a full stop.
+pub(super) fn sign(kind: SignKind) -> &'static str {
+    match kind {
+        SignKind::InterfaceErrors => "interfaces count errors",
+        SignKind::InterfaceDrops => "interfaces drop frames",
+        SignKind::ConntrackInvalid => "packets fit no connection",
+        SignKind::ConntrackEarlyDrop => "connections were dropped to make room in the table",
+        SignKind::Martians => "packets have addresses that cannot be there",
+        SignKind::Ipsec => "IPsec drops packets",
+        SignKind::BridgeFilter => "rules of IP drop frames that cross a bridge, or may",
+        SignKind::OutDiscards => "packets of this host were discarded",
+        SignKind::InDiscards => "received packets were discarded",
+        SignKind::OutNoRoutes => "packets had no route",
+        SignKind::InAddrErrors => "packets came for an address that nobody here has",
+        SignKind::ReasmFails => "fragments are missing",
+        SignKind::SndbufErrors => "UDP was sent faster than the queue takes it",
+        SignKind::TcpMtuProbing => "TCP probed the path MTU",
+        SignKind::NetlinkDrops => "programs missed netlink messages",
+        SignKind::QueueDrops => "an NFQUEUE lost packets",
+        SignKind::Squeezed => "a CPU did not finish its received packets in one turn",
+        SignKind::IcmpUnreachable => "ICMP says that packets cannot be delivered",
+        SignKind::IcmpTooBig => "ICMP says that packets are too big",
+        SignKind::IcmpTimeExceeded => "ICMP says that packets ran out of hops",
+        SignKind::IcmpRedirect => "ICMP names a nearer gateway",
+        SignKind::IcmpParameterProblem => "ICMP says that a header is wrong",
     }
 }
 
@@ -172,7 +203,7 @@ fn learned(found: &PathMtus) -> String {
 pub(super) fn growth(found: &Growth, window_ms: Option<u64>) -> String {
     let name = found.counter.to_string();
     let mut window = window_ms.map_or(String::new(), |window| format!(" in {}", seconds(window)));
-    if matches!(found.counter, Counter::DropReason(_)) {
+    if matches!(found.counter, Counter::DropReason(_) | Counter::RouteLookup(_)) {
         window.push_str(" in all namespaces");
     }
     let share = found

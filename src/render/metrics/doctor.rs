@@ -3,6 +3,7 @@
 use std::fmt::Error;
 
 use crate::metrics::page::Page;
+use netkeel_core::finding::Severity;
 use netkeel_reconcile::status::Status;
 
 pub(super) fn doctor(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
@@ -14,6 +15,14 @@ pub(super) fn doctor(status: &Status, page: &mut Page<'_>) -> Result<(), Error> 
             .causes
             .iter()
             .map(|one| ([("cause", one.cause), ("grounds", one.grounds)], 1)),
+    )?;
+    page.gauges(
+        "doctor_sign",
+        "Counters of losses and of messages about them that grew in the last window, by their severity: 1 for each.",
+        doctor
+            .signs
+            .iter()
+            .map(|one| ([("sign", one.sign), ("severity", severity(one.severity))], 1)),
     )?;
     page.counters(
         "doctor_lost",
@@ -43,4 +52,12 @@ pub(super) fn doctor(status: &Status, page: &mut Page<'_>) -> Result<(), Error> 
         "End of that window in Unix seconds, 0 before the first.",
         doctor.at,
     )
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    }
 }

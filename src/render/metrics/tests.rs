@@ -9,7 +9,7 @@ use netkeel_core::probe::{Outcome, ProbeResult};
 use netkeel_core::replication::refusal::Refusal;
 use netkeel_core::replication::statistics::{PeerState, PeerStatistics, Statistics};
 use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
-use netkeel_reconcile::status::doctor::{CauseStatus, Window};
+use netkeel_reconcile::status::doctor::{CauseStatus, SignStatus, Window};
 use netkeel_reconcile::status::handshake::HandshakeStatus;
 use netkeel_reconcile::status::mtus::MtuStatus;
 use netkeel_reconcile::status::probes::ProbeStatus;
@@ -58,6 +58,11 @@ fn filled() -> Status {
             },
             40,
         )],
+        signs: [SignStatus {
+            sign: "sndbuf-errors",
+            severity: netkeel_core::finding::Severity::Warning,
+        }]
+        .into(),
         unexplained: 3,
         unread: 1,
     };
@@ -146,6 +151,7 @@ fn every_sample_has_a_description_and_labels_are_escaped() {
         "netkeel_suspended_facts{reason=\"flaps\"} 0",
         "netkeel_healthy 0",
         "netkeel_doctor_cause{cause=\"qdisc-full\",grounds=\"counted\"} 1",
+        "netkeel_doctor_sign{sign=\"sndbuf-errors\",severity=\"warning\"} 1",
         "netkeel_doctor_lost_total{cause=\"qdisc-full\"} 40",
         "netkeel_doctor_unexplained_total 3",
         "netkeel_doctor_window_seconds 300.0",

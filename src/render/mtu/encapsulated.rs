@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use crate::paint::Paint;
 use netkeel_core::rp_filter::RpFilter;
-use netkeel_diagnose::decapsulation::{Explanation, Reason, Unchecked};
+use netkeel_core::text::shell::Quoted;
+use netkeel_diagnose::decapsulation::{Explanation, Part, Reason, Unchecked};
+use netkeel_host::counters::counter::RuleKey;
 use netkeel_mtu::probe::encapsulated::{Answer, Encapsulated, Encapsulation};
 
 /// The JSON output.
@@ -96,13 +98,13 @@ pub fn answer(
     row("means", meaning(packet, answer));
     if let Some(explanation) = explanation {
         for reason in &explanation.reasons {
-            row("reason", self::reason(*reason));
+            row("reason", self::reason(reason));
         }
         if explanation.reasons.is_empty() {
             row("reason", "the snapshot shows none".to_owned());
         }
         for unchecked in &explanation.unchecked {
-            row("unchecked", self::unchecked(*unchecked));
+            row("unchecked", self::unchecked(unchecked));
         }
     }
     out
@@ -196,7 +198,7 @@ fn meaning(packet: &Encapsulated, answer: Answer) -> String {
     }
 }
 
-fn reason(reason: Reason) -> String {
+fn reason(reason: &Reason) -> String {
     match reason {
         Reason::OuterNotLocal { address } => {
             format!(
@@ -213,13 +215,13 @@ fn reason(reason: Reason) -> String {
             by_all,
             no_address,
         } => {
-            let key = if by_all {
+            let key = if *by_all {
                 "all".to_owned()
             } else {
                 link.to_string()
             };
-            let mode = RpFilter::from_number(value).map_or_else(String::new, |mode| format!(" ({mode})"));
-            let why = if no_address {
+            let mode = RpFilter::from_number(*value).map_or_else(String::new, |mode| format!(" ({mode})"));
+            let why = if *no_address {
                 "loose mode drops the packet because the device has no IPv4 address"
             } else {
                 "it drops the packet because the route back leaves by another interface"
@@ -231,10 +233,20 @@ fn reason(reason: Reason) -> String {
             format!("the service's address is not local, and net.ipv4.conf.{link}.forwarding is off")
         }
         Reason::NoRoute { to } => format!("{to} is not local, and no route leads to it"),
+        Reason::Firewall {
+            packet,
+            rule,
+            rejects,
+            policies,
+        } => {
+            let does = if *rejects { "rejects" } else { "drops" };
+            let of = of_policies(*policies);
+            format!("{rule} {does} {}{of}: `{}`", part(*packet), list_chain(rule))
+        }
     }
 }
 
-fn unchecked(unchecked: Unchecked) -> String {
+fn unchecked(unchecked: &Unchecked) -> String {
     match unchecked {
         Unchecked::Addresses => "the addresses of the host: the snapshot lacks them".to_owned(),
         Unchecked::Routes => "the route that decides: the snapshot lacks it".to_owned(),
@@ -246,5 +258,49 @@ fn unchecked(unchecked: Unchecked) -> String {
             format!("what happens to {to} after this host: it is not local, so it is forwarded or translated")
         }
         Unchecked::Firewall => "firewall rules, network policies and address translation".to_owned(),
+        Unchecked::MayDrop {
+            packet,
+            rule,
+            by,
+            policies,
+        } => {
+            let by: Vec<&str> = by.iter().map(AsRef::as_ref).collect();
+            let of = of_policies(*policies);
+            format!(
+                "{rule} may drop {}{of}: it depends on {}",
+                part(*packet),
+                by.join(", ")
+            )
+        }
+        Unchecked::FirewallPart { what } => what.to_string(),
+        Unchecked::Translation => {
+            "address translation: rules may send the SYN to another destination".to_owned()
+        }
+        Unchecked::EbpfPolicies { cni } => format!("network policies of {cni}, which are eBPF programs"),
+        Unchecked::Ebpf => "eBPF programs (XDP, tc)".to_owned(),
     }
+}
+
+fn part(packet: Part) -> &'static str {
+    match packet {
+        Part::Outer => "the outer packet",
+        Part::Inner => "the SYN inside",
+        Part::Answer => "the answer of the service",
+    }
+}
+
+fn of_policies(policies: Option<&str>) -> String {
+    policies.map_or(String::new(), |program| {
+        format!(" (a network policy of {program})")
+    })
+}
+
+/// The command that lists the chain of a rule.
+fn list_chain(rule: &RuleKey) -> String {
+    format!(
+        "nft -a list chain {} {} {}",
+        Quoted(&rule.family),
+        Quoted(&rule.table),
+        Quoted(&rule.chain)
+    )
 }

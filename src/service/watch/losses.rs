@@ -18,7 +18,7 @@ use netkeel_kernel::counters::drop_reasons::DropReasons;
 use netkeel_kernel::counters::reading::reading;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::enter::inside;
-use netkeel_reconcile::status::doctor::{CauseStatus, Window};
+use netkeel_reconcile::status::doctor::{CauseStatus, SignStatus, Window};
 
 /// Interval at which a running reading is polled.
 const SOON: Duration = Duration::from_millis(200);
@@ -123,6 +123,14 @@ fn window(found: &Diagnosis) -> Window {
                     grounds: cause.grounds.word(),
                 };
                 (status, cause.lost())
+            })
+            .collect(),
+        signs: found
+            .signs
+            .iter()
+            .map(|sign| SignStatus {
+                sign: sign.kind.word(),
+                severity: sign.severity,
             })
             .collect(),
         unexplained: found.also.iter().map(|growth| growth.by).sum(),

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use netkeel_core::name::netns::Netns;
 use netkeel_diagnose::bundle::Bundle;
-use netkeel_diagnose::diagnosis::cause::{Fix, Grounds, Kind};
+use netkeel_diagnose::diagnosis::cause::{Grounds, Kind};
 use netkeel_diagnose::diagnosis::compare::compare;
 use netkeel_diagnose::diagnosis::diagnose;
+use netkeel_diagnose::diagnosis::fix::Fix;
 use netkeel_diagnose::lint::host;
 use netkeel_document::document::Document;
 use netkeel_host::cni::configuration::Contents;

@@ -91,6 +91,8 @@ fn a_vxlan_that_does_not_fit_its_underlay() {
     let send = || Some((&net.host, "10.70.0.1", "10.70.0.2", 1440));
     // The sender learns the MTU from its first packets, so hardly any are lost.
     first(&net.causes(send()), "too-large", "possible");
+    let fix = &net.report(None)["causes"][0]["fix"][0];
+    assert_eq!(fix["document"], "link: { vx0: { mtu: 1350 } }");
     for (place, device) in [(&net.host, "up0"), (&net.peer, "x0")] {
         place.sh(&format!("ip link set {device} mtu 1500"));
     }

@@ -77,7 +77,8 @@ pub(crate) struct Arguments {
     expect_mss: Option<u16>,
     /// Explain a failure from a snapshot of the host that decapsulates
     ///
-    /// `netkeel observe` prints one there.
+    /// `netkeel observe` prints one there. The rules of its firewall need CAP_NET_ADMIN. A rule that depends on
+    /// something that a snapshot does not hold, such as a set or a mark, is named as possible.
     #[arg(long, value_name = "FILE", conflicts_with = "targets")]
     snapshot: Option<PathBuf>,
     /// Output format

@@ -1,0 +1,403 @@
+//! Finds the signs of a window.
+
+use std::collections::BTreeMap;
+
+use crate::diagnosis::cause::Diagnosis;
+use crate::diagnosis::counted::growth;
+use crate::diagnosis::fix::Fix;
+use crate::diagnosis::growth::{FEW, Growth};
+use crate::diagnosis::sign::{Sign, SignKind};
+use netkeel_core::finding::Severity;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::text::shell::Quoted;
+use netkeel_host::counters::counter::{Counter, CpuStat, LinkStat};
+use netkeel_host::counters::deltas::Deltas;
+use netkeel_host::counters::reading::Gauge;
+use netkeel_host::snapshot::Snapshot;
+
+/// Twice the kernel's default of `net.core.netdev_budget`.
+const LEAST_BUDGET: i64 = 600;
+
+/// NETLINK_NETFILTER, which NFLOG uses.
+const NETFILTER: u32 = 12;
+
+/// The signs of a window, the most severe first. Counters that are evidence of a cause are no sign.
+pub(super) fn signs(found: &Diagnosis, deltas: &Deltas, host: &Snapshot) -> Vec<Sign> {
+    let mut grown: BTreeMap<SignKind, Vec<Growth>> = BTreeMap::new();
+    for (counter, by) in deltas.grown.iter().filter(|(_, by)| **by > 0) {
+        let Some(kind) = kind(counter) else { continue };
+        let is_explained = found.explains(counter);
+        let is_loss = super::counted::is_loss(counter);
+        // A loss that is no cause's evidence and is not in the list is harmless.
+        if is_explained || (is_loss && !found.also.iter().any(|growth| growth.counter == *counter)) {
+            continue;
+        }
+        let by = match kind {
+            SignKind::Martians => martians(counter, *by, deltas),
+            _ => *by,
+        };
+        if by > 0 {
+            grown.entry(kind).or_default().push(growth(counter, by, deltas));
+        }
+    }
+    grown.extend(bridged(deltas, host));
+    let mut signs: Vec<Sign> = grown
+        .into_iter()
+        .filter(|(kind, counters)| is_worth_a_line(*kind, counters))
+        .map(|(kind, mut counters)| {
+            counters.sort_by_key(|growth| std::cmp::Reverse(growth.by));
+            let [means, means_not] = kind.meaning();
+            if kind == SignKind::ConntrackInvalid {
+                counters.extend(resets(deltas));
+            }
+            Sign {
+                severity: severity(kind, &counters),
+                next: next(kind, &counters, host),
+                kind,
+                counters,
+                means,
+                means_not,
+            }
+        })
+        .collect();
+    signs.sort_by_key(|sign| (sign.severity, sign.kind));
+    signs
+}
+
+fn kind(counter: &Counter) -> Option<SignKind> {
+    Some(match counter {
+        Counter::Link(_, LinkStat::RxErrors | LinkStat::TxErrors) => SignKind::InterfaceErrors,
+        Counter::Link(_, LinkStat::RxDropped | LinkStat::TxDropped | LinkStat::RxMissedErrors) => {
+            SignKind::InterfaceDrops
+        }
+        Counter::Cpu(_, CpuStat::Squeezed) => SignKind::Squeezed,
+        Counter::Conntrack(name) => match name.as_ref() {
+            "invalid" => SignKind::ConntrackInvalid,
+            "early_drop" => SignKind::ConntrackEarlyDrop,
+            _ => return None,
+        },
+        Counter::RouteLookup(name) => match name.as_ref() {
+            "in_martian_src" | "in_martian_dst" => SignKind::Martians,
+            _ => return None,
+        },
+        Counter::NetlinkDrops(_) => SignKind::NetlinkDrops,
+        Counter::QueueDrops(_) => SignKind::QueueDrops,
+        Counter::Protocol(group, name) => return protocol(group, name),
+        Counter::Link(..)
+        | Counter::Cpu(..)
+        | Counter::Qdisc(..)
+        | Counter::Neighbours(..)
+        | Counter::Rule(_)
+        | Counter::DropReason(_) => return None,
+    })
+}
+
+fn protocol(group: &str, name: &str) -> Option<SignKind> {
+    Some(match (group, name) {
+        ("Ip" | "Ip6", "OutDiscards") => SignKind::OutDiscards,
+        ("Ip" | "Ip6", "InDiscards") => SignKind::InDiscards,
+        ("Ip" | "Ip6", "OutNoRoutes") => SignKind::OutNoRoutes,
+        ("Ip" | "Ip6", "InAddrErrors") => SignKind::InAddrErrors,
+        ("Ip" | "Ip6", "ReasmFails") => SignKind::ReasmFails,
+        ("Udp" | "Udp6", "SndbufErrors") => SignKind::SndbufErrors,
+        ("TcpExt", "TCPMTUPFail" | "TCPMTUPSuccess") => SignKind::TcpMtuProbing,
+        ("Xfrm", _) => SignKind::Ipsec,
+        ("IcmpMsg", "InType3") | ("Icmp6", "InDestUnreachs") => SignKind::IcmpUnreachable,
+        ("Icmp6", "InPktTooBigs") => SignKind::IcmpTooBig,
+        ("IcmpMsg", "InType11" | "OutType11") | ("Icmp6", "InTimeExcds" | "OutTimeExcds") => {
+            SignKind::IcmpTimeExceeded
+        }
+        ("IcmpMsg", "InType5") | ("Icmp6", "InRedirects") => SignKind::IcmpRedirect,
+        ("IcmpMsg", "InType12") | ("Icmp6", "InParmProblems") => SignKind::IcmpParameterProblem,
+        _ => return None,
+    })
+}
+
+/// rp_filter counts its drops here too (`ip_handle_martian_source`, net/ipv4/route.c).
+fn martians(counter: &Counter, by: u64, deltas: &Deltas) -> u64 {
+    let is_source = matches!(counter, Counter::RouteLookup(name) if **name == *"in_martian_src");
+    match is_source {
+        true => by.saturating_sub(deltas.protocol("TcpExt", "IPReversePathFilter").unwrap_or(0)),
+        false => by,
+    }
+}
+
+/// The resets that the host sent: the answer to a segment of no connection.
+fn resets(deltas: &Deltas) -> Option<Growth> {
+    let sent = Counter::protocol("Tcp", "OutRsts");
+    let by = deltas.of(&sent).filter(|by| *by > 0)?;
+    Some(growth(&sent, by, deltas))
+}
+
+/// Rules of IP that dropped, where frames of a bridge go through them.
+fn bridged(deltas: &Deltas, host: &Snapshot) -> Option<(SignKind, Vec<Growth>)> {
+    let is_on = |gauge: &Gauge| deltas.gauge(gauge) == Some(1);
+    let four = is_on(&Gauge::BridgeCallsIptables);
+    let six = is_on(&Gauge::BridgeCallsIp6tables);
+    let has_bridge = host.links.values().any(|link| link.kind_name() == "bridge");
+    let dropped = deltas.grown.iter().filter(|(counter, by)| match counter {
+        Counter::Rule(key) => {
+            **by > 0
+                && match &*key.family {
+                    "ip" => four,
+                    "ip6" => six,
+                    "inet" => four || six,
+                    _ => false,
+                }
+        }
+        _ => false,
+    });
+    let dropped: Vec<Growth> = dropped
+        .map(|(counter, by)| growth(counter, *by, deltas))
+        .collect();
+    (has_bridge && !dropped.is_empty()).then_some((SignKind::BridgeFilter, dropped))
+}
+
+/// A few packets of these are on every network.
+fn is_worth_a_line(kind: SignKind, counters: &[Growth]) -> bool {
+    let by: u64 = counters.iter().map(|growth| growth.by).sum();
+    match kind {
+        SignKind::InterfaceErrors
+        | SignKind::InterfaceDrops
+        | SignKind::ConntrackEarlyDrop
+        | SignKind::Ipsec
+        | SignKind::OutDiscards
+        | SignKind::InDiscards
+        | SignKind::ReasmFails
+        | SignKind::SndbufErrors
+        | SignKind::NetlinkDrops
+        | SignKind::QueueDrops
+        | SignKind::Squeezed => true,
+        SignKind::ConntrackInvalid
+        | SignKind::Martians
+        | SignKind::BridgeFilter
+        | SignKind::OutNoRoutes
+        | SignKind::InAddrErrors
+        | SignKind::TcpMtuProbing
+        | SignKind::IcmpUnreachable
+        | SignKind::IcmpTooBig
+        | SignKind::IcmpTimeExceeded
+        | SignKind::IcmpRedirect
+        | SignKind::IcmpParameterProblem => by >= FEW,
+    }
+}
+
+/// The severity of the largest share. A share of few packets is an accident.
+fn severity(kind: SignKind, counters: &[Growth]) -> Severity {
+    let worst = counters
+        .iter()
+        .map(Growth::severity)
+        .min()
+        .unwrap_or(Severity::Note);
+    match kind {
+        // Frames for nobody are counted as drops.
+        SignKind::InterfaceDrops => worst.max(Severity::Warning),
+        // Connections of clients end.
+        SignKind::ConntrackInvalid if counters.iter().any(is_reset) => Severity::Warning,
+        SignKind::QueueDrops | SignKind::Ipsec => worst.min(Severity::Warning),
+        _ => worst,
+    }
+}
+
+fn is_reset(growth: &Growth) -> bool {
+    growth.counter == Counter::protocol("Tcp", "OutRsts") && growth.by >= FEW
+}
+
+fn next(kind: SignKind, counters: &[Growth], host: &Snapshot) -> Vec<Fix> {
+    let command = |text: &str| vec![Fix::Command(text.to_owned())];
+    let document = |text: &str| Fix::Document(text.to_owned());
+    let link = counters.iter().find_map(|growth| growth.counter.link());
+    let of_link = |before: &str, after: &str| {
+        let name = link.map_or("INTERFACE".to_owned(), |link: LinkName| {
+            Quoted(link.to_string()).to_string()
+        });
+        Fix::Command(format!("{before}{name}{after}"))
+    };
+    match kind {
+        SignKind::InterfaceErrors => vec![of_link("ip -s -s link show dev ", ""), of_link("ethtool -S ", "")],
+        SignKind::InterfaceDrops => vec![of_link("ethtool -S ", ""), of_link("tc -s qdisc show dev ", "")],
+        SignKind::ConntrackInvalid => vec![
+            document("sysctl: { net.netfilter.nf_conntrack_tcp_be_liberal: 1 }"),
+            Fix::Elsewhere(
+                "or drop packets of the state INVALID before they reach the host itself".to_owned(),
+            ),
+        ],
+        SignKind::ConntrackEarlyDrop => {
+            command("sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max")
+        }
+        SignKind::Martians => vec![
+            document("sysctl: { net.ipv4.conf.all.log_martians: 1 }"),
+            Fix::Command("dmesg | grep martian".to_owned()),
+        ],
+        SignKind::Ipsec => command("ip -s xfrm state; ip -s xfrm policy"),
+        SignKind::BridgeFilter => vec![
+            document("sysctl: { net.bridge.bridge-nf-call-iptables: 0 }"),
+            Fix::Elsewhere("only where neither kube-proxy nor network policies need it".to_owned()),
+        ],
+        SignKind::OutDiscards => command("tc -s qdisc show; nft list ruleset"),
+        SignKind::InDiscards => command("ip rule show; nstat -az IpInDiscards Ip6InDiscards"),
+        SignKind::OutNoRoutes => command("ip route show; ip -6 route show"),
+        SignKind::InAddrErrors => command("sysctl net.ipv4.ip_forward; ip addr show"),
+        SignKind::ReasmFails => command("netkeel probe pmtu SENDER"),
+        SignKind::SndbufErrors => command("tc -s qdisc show"),
+        SignKind::TcpMtuProbing => command("netkeel probe pmtu TARGET"),
+        SignKind::NetlinkDrops => {
+            let is_nflog = |growth: &Growth| matches!(&growth.counter, Counter::NetlinkDrops(socket) if socket.protocol == NETFILTER);
+            let show = Fix::Command("ss -f netlink -p".to_owned());
+            let fewer = Fix::Elsewhere(
+                "log fewer packets to the group, or give its reader a larger buffer".to_owned(),
+            );
+            match counters.iter().any(is_nflog) {
+                true => vec![show, fewer],
+                false => vec![show],
+            }
+        }
+        SignKind::QueueDrops => command("cat /proc/net/netfilter/nfnetlink_queue"),
+        SignKind::Squeezed => {
+            let now = host.sysctl_number("net/core/netdev_budget").unwrap_or(0);
+            let budget = now.saturating_mul(2).max(LEAST_BUDGET);
+            vec![document(&format!(
+                "sysctl: {{ net.core.netdev_budget: {budget} }}"
+            ))]
+        }
+        SignKind::IcmpUnreachable => command("tcpdump -ni any -c 20 'icmp[0] == 3 or icmp6[0] == 1'"),
+        SignKind::IcmpTooBig => command("ip -6 route show cache"),
+        SignKind::IcmpTimeExceeded => command("tcpdump -ni any -c 20 'icmp[0] == 11 or icmp6[0] == 3'"),
+        SignKind::IcmpRedirect => vec![document("sysctl: { net.ipv4.conf.all.accept_redirects: 0 }")],
+        SignKind::IcmpParameterProblem => command("tcpdump -ni any -c 20 'icmp[0] == 12 or icmp6[0] == 4'"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_host::counters::counter::NetlinkSocket;
+    use netkeel_host::counters::reading::{LinkIdentity, Reading};
+
+    fn host(kind: Option<&str>) -> Snapshot {
+        let link = serde_json::json!({ "index": 2, "mtu": 1500, "up": true, "kind": kind });
+        let host = serde_json::json!({
+            "format": 1, "netns": null, "kernel": "6.12", "families": { "ipv4": true, "ipv6": true }, "sysctls": {},
+            "links": { "br0": link },
+        });
+        Snapshot::from_json(&host.to_string()).unwrap()
+    }
+
+    /// The signs after counters grew, each with its severity.
+    fn found(grown: &[(Counter, u64)]) -> Vec<(SignKind, Severity)> {
+        let identity = LinkIdentity {
+            index: 2,
+            kind: None,
+            mtu: 1500,
+            lower: None,
+            leads_elsewhere: false,
+            master: None,
+        };
+        let reading = |by: &dyn Fn(u64) -> u64| Reading {
+            counters: grown
+                .iter()
+                .map(|(counter, growth)| (counter.clone(), by(*growth)))
+                .collect(),
+            gauges: [(Gauge::BridgeCallsIptables, 1)].into(),
+            links: [("br0".parse().unwrap(), identity.clone())].into(),
+            ..Reading::default()
+        };
+        let deltas = Deltas::between(reading(&|_| 7), reading(&|growth| 7 + growth));
+        let found = crate::diagnosis::diagnose(&host(Some("bridge")), &[], Some(&deltas));
+        found
+            .signs
+            .iter()
+            .map(|sign| (sign.kind, sign.severity))
+            .collect()
+    }
+
+    fn of(group: &str, name: &str) -> Counter {
+        Counter::protocol(group, name)
+    }
+
+    fn link(stat: LinkStat) -> Counter {
+        Counter::Link("br0".parse().unwrap(), stat)
+    }
+
+    #[test]
+    fn each_counter_has_its_sign_and_no_other() {
+        let netlink = NetlinkSocket {
+            protocol: 12,
+            port: 7,
+            inode: 7,
+        };
+        for (counter, kind) in [
+            (link(LinkStat::RxErrors), SignKind::InterfaceErrors),
+            (link(LinkStat::TxDropped), SignKind::InterfaceDrops),
+            (Counter::Cpu(0, CpuStat::Squeezed), SignKind::Squeezed),
+            (Counter::Conntrack("invalid".into()), SignKind::ConntrackInvalid),
+            (
+                Counter::Conntrack("early_drop".into()),
+                SignKind::ConntrackEarlyDrop,
+            ),
+            (Counter::RouteLookup("in_martian_src".into()), SignKind::Martians),
+            (Counter::NetlinkDrops(netlink), SignKind::NetlinkDrops),
+            (Counter::QueueDrops(3), SignKind::QueueDrops),
+            (of("Ip6", "OutDiscards"), SignKind::OutDiscards),
+            (of("Ip", "ReasmFails"), SignKind::ReasmFails),
+            (of("Udp", "SndbufErrors"), SignKind::SndbufErrors),
+            (of("TcpExt", "TCPMTUPSuccess"), SignKind::TcpMtuProbing),
+            (of("Xfrm", "InNoStates"), SignKind::Ipsec),
+            (of("IcmpMsg", "InType3"), SignKind::IcmpUnreachable),
+            (of("Icmp6", "InPktTooBigs"), SignKind::IcmpTooBig),
+            (of("IcmpMsg", "InType11"), SignKind::IcmpTimeExceeded),
+            (of("IcmpMsg", "InType5"), SignKind::IcmpRedirect),
+        ] {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
+            let kinds: Vec<SignKind> = found(&[(counter, 40)]).iter().map(|(kind, _)| *kind).collect();
+            assert_eq!(kinds, [kind]);
+        }
+        // Echoes, and what was sent well.
+        for counter in [
+            of("IcmpMsg", "InType8"),
+            of("Ip", "OutRequests"),
+            of("Tcp", "OutRsts"),
+        ] {
+            assert_eq!(found(&[(counter, 4000)]), []);
+        }
+    }
+
+    #[test]
+    fn the_share_of_the_packets_is_the_severity_and_errors_come_before_drops() {
+        let with = |stat, by, packets| found(&[(link(stat), by), (link(LinkStat::TxPackets), packets)]);
+        let errors = |by, packets| with(LinkStat::TxErrors, by, packets);
+        let kind = SignKind::InterfaceErrors;
+        assert_eq!(errors(40, 30_000), [(kind, Severity::Error)]);
+        assert_eq!(errors(40, 100_000), [(kind, Severity::Warning)]);
+        assert_eq!(errors(40, 10_000_000), [(kind, Severity::Note)]);
+        // Few packets are an accident.
+        assert_eq!(errors(3, 100), [(kind, Severity::Note)]);
+        let both = [
+            (link(LinkStat::TxErrors), 40),
+            (link(LinkStat::TxDropped), 4000),
+            (link(LinkStat::TxPackets), 100_000),
+        ];
+        let drops = (SignKind::InterfaceDrops, Severity::Warning);
+        assert_eq!(found(&both), [(kind, Severity::Warning), drops]);
+    }
+
+    #[test]
+    fn drops_of_rp_filter_are_no_martians() {
+        let source = Counter::RouteLookup("in_martian_src".into());
+        let filtered = (of("TcpExt", "IPReversePathFilter"), 40);
+        assert_eq!(found(&[(source.clone(), 40), filtered.clone()]), []);
+        let more = found(&[(source, 60), filtered]);
+        assert_eq!(more, [(SignKind::Martians, Severity::Note)]);
+    }
+
+    #[test]
+    fn resets_make_packets_of_no_connection_worse() {
+        let invalid = (Counter::Conntrack("invalid".into()), 40);
+        let kind = SignKind::ConntrackInvalid;
+        assert_eq!(found(std::slice::from_ref(&invalid)), [(kind, Severity::Note)]);
+        assert_eq!(
+            found(&[invalid, (of("Tcp", "OutRsts"), 40)]),
+            [(kind, Severity::Warning)]
+        );
+    }
+}

@@ -1,0 +1,360 @@
+//! The rules of the firewall that can drop packets of IP, as data: the chains that the kernel calls, and those that
+//! their rules lead to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::files::read as files;
+use crate::modules;
+use crate::netlink::message::{Attribute, Attributes, Malformed, Message};
+use crate::netlink::refusal::{Refusal, error};
+use crate::netlink::socket::{ATTEMPTS, Dump, Socket};
+use crate::nftables::client::{MODULES, is_unknown};
+use crate::nftables::foreign::printable;
+use crate::nftables::matches::Reader;
+use crate::nftables::protocol::*;
+use crate::nftables::ruleset::{attributes, generation, hook, message_family, request, table};
+use netkeel_core::name::link::LinkName;
+use netkeel_host::snapshot::firewall::{Base, Chain, Firewall, Hook, MOST_RULES, Rule, Then};
+use netkeel_host::snapshot::forwarding::Family;
+
+/// The table is switched off (NFT_TABLE_F_DORMANT, include/uapi/linux/netfilter/nf_tables.h).
+const DORMANT: u32 = 1;
+
+/// Reads the firewall. A part that cannot be read is named in it. Reading loads no module into the kernel.
+pub(crate) fn read(release: &str, name: &dyn Fn(u32) -> Option<LinkName>) -> Firewall {
+    let mut found = Firewall::default();
+    if !modules::would_be_loaded(MODULES[0], release) {
+        match Socket::open_netfilter().and_then(|mut socket| read_settled(&mut socket, name)) {
+            Ok(read) => found = read,
+            Err(refusal) if is_unknown(&refusal) => {}
+            Err(refusal) => {
+                let unread = format!("the rules of nftables: {}", error(refusal).message);
+                found.unread.insert(unread.into());
+            }
+        }
+    }
+    found.unread.extend(legacy());
+    found
+}
+
+/// The tables of iptables-legacy. Their rules are not read.
+fn legacy() -> Vec<Arc<str>> {
+    let files = [("ip_tables_names", "iptables"), ("ip6_tables_names", "ip6tables")];
+    let tables = files.iter().filter_map(|(file, program)| {
+        let names = files::system(format!("/proc/thread-self/net/{file}")).ok()?;
+        let names: Vec<&str> = names.split_ascii_whitespace().collect();
+        let text = format!("the tables {} of {program}-legacy", printable(&names.join(", ")));
+        (!names.is_empty()).then(|| text.into())
+    });
+    tables.collect()
+}
+
+/// Reads the rules of one moment; a ruleset that keeps changing is read as it was last.
+fn read_settled(socket: &mut Socket, name: &dyn Fn(u32) -> Option<LinkName>) -> Result<Firewall, Refusal> {
+    let mut attempt = 1;
+    loop {
+        let before = generation(socket)?;
+        let (tables, whole) = Tables::read(socket, name)?;
+        if (whole && generation(socket)? == before) || attempt == ATTEMPTS {
+            return Ok(tables.firewall());
+        }
+        attempt += 1;
+    }
+}
+
+/// Family, table and name of a chain.
+type Key = (u8, String, String);
+
+/// The chains that were read.
+#[derive(Debug, Default)]
+struct Tables {
+    chains: BTreeMap<Key, Read>,
+    /// Tables that see packets of IP and whose rules are not kept.
+    unread: BTreeSet<Arc<str>>,
+}
+
+/// A chain that was read.
+#[derive(Debug, Default)]
+struct Read {
+    base: Option<Base>,
+    /// It translates addresses, and drops nothing.
+    is_nat: bool,
+    rules: Vec<Rule>,
+    /// One of its rules changes the destination.
+    translates: bool,
+    /// The kernel calls it at a place that is not judged (`ingress`).
+    is_elsewhere: bool,
+}
+
+impl Tables {
+    fn read(socket: &mut Socket, name: &dyn Fn(u32) -> Option<LinkName>) -> Result<(Self, bool), Refusal> {
+        let mut tables = Tables::default();
+        let mut dormant = BTreeSet::new();
+        let mut whole = true;
+        let mut dump = |verb, each: &mut dyn FnMut(&Message<'_>) -> Result<(), Malformed>| {
+            let done = socket.exchange(request(verb, 0, libc::NLM_F_DUMP), |message| each(&message))?;
+            whole &= done == Dump::Whole;
+            Ok::<(), Refusal>(())
+        };
+        dump(NFT_MSG_GETTABLE, &mut |message| {
+            let (name, flags) = table(message)?;
+            if flags & DORMANT != 0 {
+                dormant.insert((message_family(message), name));
+            }
+            Ok(())
+        })?;
+        let is_on = |family: u8, table: &str| !dormant.contains(&(family, table.to_owned()));
+        dump(NFT_MSG_GETCHAIN, &mut |message| {
+            let (key, chain) = chain(message)?;
+            match (is_on(key.0, &key.1), word(key.0)) {
+                (false, _) => {}
+                (true, Some(_)) => {
+                    if chain.is_elsewhere {
+                        tables
+                            .unread
+                            .insert(format!("the chain {} {}", printable(&key.1), printable(&key.2)).into());
+                    }
+                    tables.chains.insert(key, chain);
+                }
+                // Chains of ARP see no packet of IP.
+                (true, None) if libc::c_int::from(key.0) == libc::NFPROTO_ARP => {}
+                (true, None) => {
+                    let family = match libc::c_int::from(key.0) {
+                        libc::NFPROTO_BRIDGE => "bridge",
+                        _ => "netdev",
+                    };
+                    let unread = format!("the table {family} {}", printable(&key.1));
+                    tables.unread.insert(unread.into());
+                }
+            }
+            Ok(())
+        })?;
+        dump(NFT_MSG_GETRULE, &mut |message| {
+            let (key, handle, expressions) = rule(message)?;
+            if let (Some(read), Some(expressions)) = (tables.chains.get_mut(&key), expressions) {
+                read.add(key.0, handle, expressions, name)?;
+            }
+            Ok(())
+        })?;
+        Ok((tables, whole))
+    }
+
+    /// The chains that a packet can come to.
+    fn firewall(self) -> Firewall {
+        let of = |is_start: &dyn Fn(&Read, &Base) -> bool| {
+            let chains = self.chains.iter();
+            let starts =
+                chains.filter(|(_, chain)| chain.base.as_ref().is_some_and(|base| is_start(chain, base)));
+            self.reached(starts.map(|(key, _)| key).collect())
+        };
+        let mut found = Firewall {
+            unread: self.unread.clone(),
+            ..Firewall::default()
+        };
+        for key in of(&|chain, base| chain.is_nat && base.hook == Hook::Prerouting) {
+            if self.chains.get(key).is_some_and(|chain| chain.translates) {
+                found.translates.extend(families(key.0));
+            }
+        }
+        let kept = of(&|chain, _| !chain.is_nat);
+        let rules: usize = kept
+            .iter()
+            .filter_map(|key| Some(self.chains.get(*key)?.rules.len()))
+            .sum();
+        if rules > MOST_RULES {
+            let unread = format!("the rules of nftables: they are {rules}, more than {MOST_RULES}");
+            found.unread.insert(unread.into());
+            return found;
+        }
+        found.chains = kept
+            .into_iter()
+            .filter_map(|key| {
+                let read = self.chains.get(key)?;
+                Some(Chain {
+                    family: word(key.0)?.into(),
+                    table: printable(&key.1).into(),
+                    name: printable(&key.2).into(),
+                    base: read.base.clone(),
+                    rules: read.rules.clone(),
+                })
+            })
+            .collect();
+        found
+    }
+
+    /// The chains to which rules lead from some, and those.
+    fn reached<'a>(&'a self, mut next: Vec<&'a Key>) -> BTreeSet<&'a Key> {
+        let mut found = BTreeSet::new();
+        while let Some(key) = next.pop() {
+            let Some(chain) = self.chains.get(key).filter(|_| found.insert(key)) else {
+                continue;
+            };
+            for rule in &chain.rules {
+                if let Then::Jump(name) | Then::Goto(name) = &rule.then {
+                    let target = (key.0, key.1.clone(), name.to_string());
+                    next.extend(self.chains.get_key_value(&target).map(|(key, _)| key));
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Read {
+    fn add(
+        &mut self,
+        family: u8,
+        handle: u64,
+        expressions: Attributes<'_>,
+        name: &dyn Fn(u32) -> Option<LinkName>,
+    ) -> Result<(), Malformed> {
+        let reader = Reader::of(family, name);
+        let (rules, translates) = reader.rule(handle, expressions)?;
+        self.translates |= translates;
+        self.rules.extend(rules);
+        Ok(())
+    }
+}
+
+/// The family as nft names it, of one whose rules are kept.
+fn word(family: u8) -> Option<&'static str> {
+    match family {
+        NFPROTO_INET => Some("inet"),
+        NFPROTO_IPV4 => Some("ip"),
+        NFPROTO_IPV6 => Some("ip6"),
+        _ => None,
+    }
+}
+
+fn families(family: u8) -> impl Iterator<Item = Family> {
+    let four = (family != NFPROTO_IPV6).then_some(Family::Ipv4);
+    let six = (family != NFPROTO_IPV4).then_some(Family::Ipv6);
+    four.into_iter().chain(six)
+}
+
+fn chain(message: &Message<'_>) -> Result<(Key, Read), Malformed> {
+    let (mut table, mut name) = (String::new(), String::new());
+    let (mut place, mut policy, mut kind) = (None, None, String::new());
+    for attribute in attributes(message)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            NFTA_CHAIN_TABLE => table = attribute.text(),
+            NFTA_CHAIN_NAME => name = attribute.text(),
+            NFTA_CHAIN_HOOK => place = hook(attribute)?,
+            NFTA_CHAIN_POLICY => policy = Some(attribute.be32()?),
+            NFTA_CHAIN_TYPE => kind = attribute.text(),
+            _ => {}
+        }
+    }
+    let base = place.and_then(|(number, priority)| {
+        Some(Base {
+            hook: hook_of(number)?,
+            priority,
+            drops: policy == Some(NF_DROP),
+        })
+    });
+    let read = Read {
+        is_nat: kind == "nat",
+        is_elsewhere: place.is_some() && base.is_none(),
+        base,
+        ..Read::default()
+    };
+    Ok(((message_family(message), table, name), read))
+}
+
+/// NF_INET_* (include/uapi/linux/netfilter.h).
+fn hook_of(number: u32) -> Option<Hook> {
+    Some(match number {
+        0 => Hook::Prerouting,
+        1 => Hook::Input,
+        2 => Hook::Forward,
+        3 => Hook::Output,
+        4 => Hook::Postrouting,
+        _ => return None,
+    })
+}
+
+/// The chain of a rule, its handle and its expressions.
+fn rule<'a>(message: &Message<'a>) -> Result<(Key, u64, Option<Attributes<'a>>), Malformed> {
+    let (mut table, mut chain, mut handle) = (String::new(), String::new(), 0);
+    let mut expressions = None;
+    for attribute in attributes(message)? {
+        let attribute: Attribute<'a> = attribute?;
+        match attribute.kind {
+            NFTA_RULE_TABLE => table = attribute.text(),
+            NFTA_RULE_CHAIN => chain = attribute.text(),
+            NFTA_RULE_HANDLE => handle = attribute.be64()?,
+            NFTA_RULE_EXPRESSIONS => expressions = Some(attribute.nested()),
+            _ => {}
+        }
+    }
+    Ok(((message_family(message), table, chain), handle, expressions))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(hook: Option<Hook>, is_nat: bool, thens: &[Then]) -> Read {
+        let rules = thens.iter().enumerate().map(|(at, then)| Rule {
+            handle: at as u64,
+            conditions: Vec::new(),
+            then: then.clone(),
+        });
+        Read {
+            base: hook.map(|hook| Base {
+                hook,
+                priority: 0,
+                drops: false,
+            }),
+            is_nat,
+            rules: rules.collect(),
+            ..Read::default()
+        }
+    }
+
+    fn tables(chains: Vec<(u8, &str, Read)>) -> Tables {
+        let chains = chains.into_iter();
+        Tables {
+            chains: chains
+                .map(|(family, name, read)| ((family, "t".to_owned(), name.to_owned()), read))
+                .collect(),
+            unread: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn only_chains_that_a_packet_can_come_to_are_kept() {
+        let jump = |name: &str| Then::Jump(name.into());
+        let mut dnat = chain(None, false, &[]);
+        dnat.translates = true;
+        let found = tables(vec![
+            (NFPROTO_IPV4, "in", chain(Some(Hook::Input), false, &[jump("a")])),
+            // A ring, which the kernel refuses.
+            (NFPROTO_IPV4, "a", chain(None, false, &[jump("b")])),
+            (NFPROTO_IPV4, "b", chain(None, false, &[jump("a")])),
+            (NFPROTO_IPV4, "unused", chain(None, false, &[Then::Drop])),
+            (NFPROTO_IPV6, "a", chain(None, false, &[Then::Drop])),
+            (
+                NFPROTO_IPV4,
+                "nat",
+                chain(Some(Hook::Prerouting), true, &[jump("dnat")]),
+            ),
+            (NFPROTO_IPV4, "dnat", dnat),
+        ])
+        .firewall();
+        let names: Vec<&str> = found.chains.iter().map(|chain| chain.name.as_ref()).collect();
+        assert_eq!(names, ["a", "b", "in"]);
+        assert_eq!(found.translates, BTreeSet::from([Family::Ipv4]));
+    }
+
+    #[test]
+    fn a_part_of_a_large_firewall_is_no_firewall() {
+        let many = vec![Then::Accept; MOST_RULES + 1];
+        let found = tables(vec![(NFPROTO_INET, "in", chain(Some(Hook::Input), false, &many))]).firewall();
+        assert!(found.chains.is_empty());
+        let unread: Vec<&str> = found.unread.iter().map(AsRef::as_ref).collect();
+        assert_eq!(unread, ["the rules of nftables: they are 8193, more than 8192"]);
+    }
+}
