@@ -1,12 +1,14 @@
 //! Runs one pass. A pass that writes takes the lock, and is journalled, verified and recorded like `netkeel apply`.
 
 mod policies;
+pub(crate) mod probes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::options::Options;
+use crate::pass::probes::confirmed;
 use crate::watch::view::KernelView;
 use netkeel_apply::engine::apply::{Ended, apply};
 use netkeel_apply::engine::guard::Guard;
@@ -22,6 +24,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
+use netkeel_core::probe::Probe;
 use netkeel_diagnose::lint::plan;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
@@ -61,6 +64,8 @@ pub(crate) struct PassRunner {
     pub(crate) withheld: BTreeMap<LinkName, u32>,
     /// Facts that left the document stay for now, although it has `prune: true`.
     pub(crate) defers_prune: bool,
+    /// Probes that must pass before a pass that wrote is committed.
+    pub(crate) confirm: Vec<Probe>,
 }
 
 impl PassRunner {
@@ -76,6 +81,7 @@ impl PassRunner {
             ledger: LedgerFile::default(),
             withheld: BTreeMap::new(),
             defers_prune: false,
+            confirm: Vec::new(),
             store,
         }
     }
@@ -164,6 +170,7 @@ impl PassRunner {
                     outcome: Outcome::Looked,
                     seen: planned.observation,
                     plan: Some(planned.plan),
+                    id: None,
                     writes: 0,
                     failure: None,
                     rollback: None,
@@ -214,10 +221,13 @@ impl PassRunner {
                 watch: &mut PassWatch {
                     guard: &mut self.guard,
                     interrupt: &self.interrupt,
+                    confirm: &self.confirm,
+                    netns: &document.netns,
                 },
             },
         );
         self.interrupt.hold(false);
+        let id = Some(log.id().to_owned());
         drop(log);
         drop(settled);
         let indices = kernel.indices;
@@ -249,6 +259,7 @@ impl PassRunner {
                     seen,
                     writes: applied.done,
                     plan: Some(applied.planned.plan),
+                    id,
                     failure: None,
                     rollback: None,
                 }
@@ -288,6 +299,7 @@ impl PassRunner {
                 PassResult {
                     seen,
                     rollback: Some(rollback),
+                    id,
                     ..PassResult::failed(outcome, why)
                 }
             }
@@ -366,6 +378,9 @@ impl PassRunner {
 struct PassWatch<'a> {
     guard: &'a mut Guard,
     interrupt: &'a Interrupt,
+    /// Probes that must pass before the commit, and where they are asked.
+    confirm: &'a [Probe],
+    netns: &'a Netns,
 }
 
 impl Watch for PassWatch<'_> {
@@ -374,6 +389,10 @@ impl Watch for PassWatch<'_> {
         self.interrupt.check()?;
         self.interrupt.hold(true);
         Ok(())
+    }
+
+    fn accepts(&mut self) -> Result<(), Error> {
+        confirmed(self.confirm, self.netns)
     }
 }
 
@@ -472,6 +491,8 @@ mod tests {
         let mut watch = PassWatch {
             guard: &mut guard,
             interrupt: &interrupt,
+            confirm: &[],
+            netns: &Netns::CURRENT,
         };
         let host = Snapshot::empty(Netns::CURRENT);
         watch.permits(&empty_plan(), &host).unwrap();

@@ -59,6 +59,7 @@ pub fn node_state(status: &Status, policies: &PoliciesStatus) -> Value {
     }
     if let Some(last) = &status.last_apply {
         let mut shown = json!({
+            "id": last.id,
             "time": rfc3339(last.time),
             "result": last.result,
             "writes": last.writes,

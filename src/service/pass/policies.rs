@@ -75,6 +75,8 @@ impl PassRunner {
                 watch: &mut PassWatch {
                     guard: &mut self.guard,
                     interrupt: &self.interrupt,
+                    confirm: &[],
+                    netns: &document.netns,
                 },
             },
         )
