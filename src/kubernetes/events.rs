@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::PostParams;
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::connection::{Connection, client};
 use crate::trouble::of_client;
@@ -35,11 +35,12 @@ pub async fn write_events(
     connection: Connection,
     node: String,
     mut events: Receiver<NodeEvent>,
-    trouble: impl AsyncFn(String),
+    trouble: Sender<String>,
 ) {
     while let Some(event) = events.recv().await {
         if let Err(why) = write(&connection, &node, event).await {
-            trouble(why).await;
+            // Without a receiver nobody wants to know.
+            let _ = trouble.send(why).await;
         }
     }
 }

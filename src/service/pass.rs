@@ -2,18 +2,19 @@
 
 mod policies;
 pub(crate) mod probes;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::options::Options;
-use crate::pass::probes::confirmed;
+use crate::pass::watch::PassWatch;
 use crate::watch::view::KernelView;
 use netkeel_apply::engine::apply::{Ended, apply};
 use netkeel_apply::engine::guard::Guard;
 use netkeel_apply::engine::recorder::Recorder;
-use netkeel_apply::engine::session::{Session, Unwatched, Watch};
+use netkeel_apply::engine::session::{Session, Unwatched};
 use netkeel_apply::journal::Work;
 use netkeel_apply::recover::{Undone, Unsettled, settle, unconfirmed_yet};
 use netkeel_apply::store::Store;
@@ -28,7 +29,6 @@ use netkeel_core::probe::Probe;
 use netkeel_diagnose::lint::plan;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
-use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Links;
 use netkeel_kernel::namespace::enter::may_enter;
 use netkeel_kernel::namespace::identity;
@@ -37,7 +37,6 @@ use netkeel_plan::goal::part::{Extent, PartGoal};
 use netkeel_plan::goal::{Goal, ReleaseFacts};
 use netkeel_plan::outcome::Failure;
 use netkeel_plan::ownership::Ownership;
-use netkeel_plan::plan::Plan;
 use netkeel_reconcile::event::{Blamed, Event, Outcome};
 use netkeel_reconcile::pass_result::PassResult;
 use netkeel_source::diagnostic::{Diagnostic, Diagnostics};
@@ -374,28 +373,6 @@ impl PassRunner {
     }
 }
 
-/// Watches a pass that writes. A stop ends it before its transaction begins, and not later.
-struct PassWatch<'a> {
-    guard: &'a mut Guard,
-    interrupt: &'a Interrupt,
-    /// Probes that must pass before the commit, and where they are asked.
-    confirm: &'a [Probe],
-    netns: &'a Netns,
-}
-
-impl Watch for PassWatch<'_> {
-    fn permits(&mut self, plan: &Plan, host: &Snapshot) -> Result<(), Error> {
-        self.guard.permits(plan, host)?;
-        self.interrupt.check()?;
-        self.interrupt.hold(true);
-        Ok(())
-    }
-
-    fn accepts(&mut self) -> Result<(), Error> {
-        confirmed(self.confirm, self.netns)
-    }
-}
-
 fn goal<'a>(
     document: &'a Document,
     ledger: &'a netkeel_plan::ledger::Ledger,
@@ -461,46 +438,4 @@ fn first(diagnostics: &Diagnostics) -> String {
         shown.push(format!("{} more", diagnostics.count() - shown.len()));
     }
     shown.join("; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use netkeel_core::name::netns::Netns;
-    use std::sync::atomic::Ordering;
-
-    fn empty_plan() -> Plan {
-        Plan {
-            owner: "default".into(),
-            netns: Netns::CURRENT,
-            wanted: 0,
-            drift: Vec::new(),
-            steps: Vec::new(),
-            beside: Vec::new(),
-            released: Vec::new(),
-            findings: Vec::new(),
-            unmatched: Vec::new(),
-            problems: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_stop_ends_a_pass_before_its_transaction_and_not_within_it() {
-        let interrupt = Interrupt::default();
-        let mut guard = Guard::new(false, false);
-        let mut watch = PassWatch {
-            guard: &mut guard,
-            interrupt: &interrupt,
-            confirm: &[],
-            netns: &Netns::CURRENT,
-        };
-        let host = Snapshot::empty(Netns::CURRENT);
-        watch.permits(&empty_plan(), &host).unwrap();
-        interrupt.flag().store(true, Ordering::Relaxed);
-        assert!(!watch.stops(), "the transaction goes on");
-        assert!(interrupt.check().is_ok(), "its reads do, too");
-        interrupt.hold(false);
-        let error = watch.permits(&empty_plan(), &host).unwrap_err();
-        assert_eq!(error.message, "interrupted by a signal");
-    }
 }

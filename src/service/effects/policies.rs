@@ -30,6 +30,10 @@ pub(crate) struct PolicyFollower {
 
 /// An event on the Node.
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "kubernetes"),
+    expect(dead_code, reason = "nothing writes it to a cluster")
+)]
 pub(crate) struct NodeNews {
     /// The UID of the Node.
     pub(crate) node_uid: String,
@@ -41,7 +45,7 @@ pub(crate) struct NodeNews {
     pub(crate) message: String,
 }
 
-/// What the tasks get of the service.
+/// The inputs of the tasks from the service.
 struct Inputs {
     states: watch::Receiver<State>,
     wishes: watch::Receiver<Option<Wishes>>,
@@ -180,8 +184,11 @@ async fn follow(node: String, inputs: Inputs, inbox: Sender<Message>) {
             let _ = event.send(one).await;
         }
     };
-    let lost = async |why| {
-        let _ = inbox.send(Message::EventLost(why)).await;
+    let (lost, mut losses) = channel(1);
+    let losses_passed_on = async {
+        while let Some(why) = losses.recv().await {
+            let _ = inbox.send(Message::EventLost(why)).await;
+        }
     };
     let events_written = write_events(Connection::Inferred, node, events, lost);
     tokio::join!(
@@ -193,7 +200,8 @@ async fn follow(node: String, inputs: Inputs, inbox: Sender<Message>) {
         held,
         slots_passed_on,
         events_passed_on,
-        events_written
+        events_written,
+        losses_passed_on
     );
 }
 

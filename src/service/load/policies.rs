@@ -109,6 +109,8 @@ impl Service<'_> {
 
     /// Publishes the state of the node.
     pub(crate) fn publish_node_state(&mut self) {
+        // A pause may have begun or ended.
+        self.wish();
         if let (Some(follower), Some(policies), Some(shown)) = (
             &self.effects.policies,
             &self.state.policies,

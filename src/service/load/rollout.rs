@@ -9,11 +9,11 @@ use crate::state::changes::Next;
 use netkeel_core::probe::Probe;
 use netkeel_document::policy::wish::SlotNews;
 use netkeel_plan::goal::part::Extent;
-use netkeel_reconcile::event::{Event, Outcome};
+use netkeel_reconcile::event::Outcome;
 use netkeel_reconcile::pass_result::PassResult;
 use netkeel_reconcile::status::last_apply::LastApply;
 
-/// What a pass says of the changes that it was for.
+/// The end of the changes that a pass was for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ChangeEnd {
     /// They hold.
@@ -148,11 +148,9 @@ impl Service<'_> {
     }
 
     fn choose_again(&mut self) {
-        let now = self.effects.now();
         if let Some(policies) = &mut self.state.policies {
             let learned = policies.choose_again();
             self.follow_choice(learned);
-            self.state.reconciler.handle(Event::Reload, now);
         }
     }
 

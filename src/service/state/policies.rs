@@ -235,7 +235,7 @@ impl Policies {
     /// Whether `prune: true` must wait: facts that the document in force lacks may be those of a policy that is not yet
     /// read, not yet accepted, or not yet released or given up.
     pub(crate) fn defers_prune(&self) -> bool {
-        let Choice { policies, held } = &self.choice;
+        let Choice { policies, held, .. } = &self.choice;
         let is_known = self.node_uid.is_some() && self.unread.is_none() && self.loaded;
         let mut without_a_version = held.keys().filter(|name| !policies.in_force.contains_key(*name));
         !is_known || !policies.leaving.is_empty() || without_a_version.next().is_some()
@@ -283,7 +283,7 @@ impl Policies {
 
     /// The policies for the status.
     pub(crate) fn status(&self) -> PoliciesStatus {
-        let Choice { policies, held } = &self.choice;
+        let Choice { policies, held, .. } = &self.choice;
         // A newer object with the same document has a newer generation.
         let newest = |policy: &Policy| {
             let one = self
