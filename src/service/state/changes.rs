@@ -279,3 +279,6 @@ fn wish(policy: &Policy, phase: Phase, why: Option<String>) -> Wish {
         why,
     }
 }
+
+#[cfg(test)]
+mod tests;
