@@ -34,7 +34,7 @@ fn shown(policies: &Policies) -> (Vec<String>, Vec<String>, Vec<Phase>) {
     let status = policies.status();
     let held = status.held.iter().map(|one| format!("{}: {}", one.reason, one.why));
     let wishes = policies.wishes(true).unwrap().slots.into_values();
-    let value = |text: &[u8]| String::from_utf8_lossy(text).split_once("ip_forward\":").unwrap().1[..1].to_owned();
+    let value = |text: &[u8]| String::from_utf8_lossy(text).split_once("ip_forward\":\"").unwrap().1[..1].to_owned();
     let documents = policies.documents();
     let in_force = documents.iter().map(|(_, text)| value(text));
     (in_force.collect(), held.collect(), wishes.map(|wish| wish.phase).collect())
@@ -121,7 +121,7 @@ fn a_change_that_fails_brings_the_version_before_back_and_keeps_its_slot() {
     let mut policies = applying();
     let before = policies.status().in_force[0].hash.clone();
     let kept = policies.to_keep().in_force;
-    assert!(kept[0].contains("ip_forward\":0"), "{kept:?}");
+    assert!(kept[0].contains("ip_forward\":\"0"), "{kept:?}");
     assert_eq!(policies.fail_changes("no\nmore"), ["a"]);
     policies.choose_again();
     let failed = (vec!["0".to_owned()], vec!["RolledBack: no".to_owned()], vec![Phase::Failed]);
