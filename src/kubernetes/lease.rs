@@ -71,7 +71,9 @@ pub(crate) fn slot(lease: &Lease, longest: Duration) -> Option<SlotLease> {
 pub(crate) fn expires(spec: &Option<LeaseSpec>, longest: Duration) -> Duration {
     let seconds = spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
     let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
-    seconds.map_or(longest, |seconds| Duration::from_secs(seconds.max(1)).min(longest))
+    seconds.map_or(longest, |seconds| {
+        Duration::from_secs(seconds.max(1)).min(longest)
+    })
 }
 
 /// The Lease of the slot `index` of a policy, with or without a holder. `version` is that of the one that it replaces.
@@ -200,7 +202,10 @@ mod tests {
             };
             let lease = of_slot("p1", 3, &wish, Some(&holder), Some("7"), Duration::from_secs(30));
             let read = slot(&lease, longest).unwrap();
-            assert_eq!((&*read.policy, &*read.version, &*read.name), ("p1", "7", "netkeel-p1-3"));
+            assert_eq!(
+                (&*read.policy, &*read.version, &*read.name),
+                ("p1", "7", "netkeel-p1-3")
+            );
             let expected = Slot {
                 index: 3,
                 holder: Some(holder),
@@ -211,8 +216,16 @@ mod tests {
             assert_eq!((free.slot.holder, free.slot.index), (None, 3));
             // A phase that a newer agent wrote may be one in which something was changed.
             let mut newer = lease;
-            newer.metadata.annotations.as_mut().unwrap().insert(PHASE.to_owned(), "New".to_owned());
-            assert_eq!(slot(&newer, longest).unwrap().slot.holder.unwrap().phase, Phase::Begun);
+            newer
+                .metadata
+                .annotations
+                .as_mut()
+                .unwrap()
+                .insert(PHASE.to_owned(), "New".to_owned());
+            assert_eq!(
+                slot(&newer, longest).unwrap().slot.holder.unwrap().phase,
+                Phase::Begun
+            );
         }
         assert!(slot(&of_agent("n1", "u1", None, longest), longest).is_none());
         // Nobody holds a slot for ever by a long duration.

@@ -79,7 +79,13 @@ pub async fn hold_slots(
             continue;
         };
         let (found, pause) = match holder.round(&connection, &wishes).await {
-            Ok((states, pause)) => (SlotNews { states, trouble: None }, pause),
+            Ok((states, pause)) => (
+                SlotNews {
+                    states,
+                    trouble: None,
+                },
+                pause,
+            ),
             Err(why) => {
                 holder.client = None;
                 let news = SlotNews {
@@ -158,9 +164,9 @@ impl SlotHolder {
         self.is_new = false;
         let (mut states, mut pause) = (BTreeMap::new(), beat);
         for (uid, wish) in &wishes.slots {
-            let own = listed.iter().find(|(_, found)| {
-                found.policy == *uid && self.is_own(found, &wishes.node_uid)
-            });
+            let own = listed
+                .iter()
+                .find(|(_, found)| found.policy == *uid && self.is_own(found, &wishes.node_uid));
             let state = match own {
                 Some((_, found)) => self.keep(&api, uid, wish, wishes, found).await?,
                 None => self.take(&client, &api, uid, wish, wishes, &listed).await?,
@@ -207,7 +213,9 @@ impl SlotHolder {
 
     /// All slots, each with its Lease.
     async fn list(&mut self, api: &Api<Lease>) -> Result<Vec<(Lease, SlotLease)>, String> {
-        let list = api.list(&ListParams::default().labels(&format!("{FOR}=slot"))).await;
+        let list = api
+            .list(&ListParams::default().labels(&format!("{FOR}=slot")))
+            .await;
         let list = list.map_err(|error| of_client(&error, "list", LEASES))?;
         let longest = self.pace.expires;
         let read = list.items.into_iter().filter_map(|lease| {
@@ -257,7 +265,14 @@ impl SlotHolder {
             return Ok(state);
         }
         let index = found.slot.index;
-        let lease = of_slot(uid, index, wish, Some(&wanted), Some(&found.version), self.pace.expires);
+        let lease = of_slot(
+            uid,
+            index,
+            wish,
+            Some(&wanted),
+            Some(&found.version),
+            self.pace.expires,
+        );
         match api.replace(&found.name, &PostParams::default(), &lease).await {
             Ok(_) => {
                 self.written.insert(found.name.clone(), Instant::now());
@@ -372,7 +387,9 @@ impl SlotHolder {
             Some((node.metadata.name?, seen))
         });
         let nodes: BTreeMap<String, NodeSeen> = named.collect();
-        let agents = api.list(&ListParams::default().labels(&format!("{FOR}=agent"))).await;
+        let agents = api
+            .list(&ListParams::default().labels(&format!("{FOR}=agent")))
+            .await;
         let agents = agents.map_err(|error| of_client(&error, "list", LEASES))?;
         let mut before = self.cluster.take().map(|seen| seen.agents).unwrap_or_default();
         let listed = agents.items.iter().filter_map(|lease| {

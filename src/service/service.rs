@@ -49,7 +49,8 @@ impl<'a> Service<'a> {
         let store = &effects.runner.store;
         let policies = options.node.clone();
         let has_files = !effects.source.is_empty();
-        let mut policies = policies.map(|node| Policies::new(node, store.policies(), has_files, options.enforces));
+        let mut policies =
+            policies.map(|node| Policies::new(node, store.policies(), has_files, options.enforces));
         let read = read_document(policies.as_ref(), effects.source, &options.netns);
         let (document, rejected, idle) = match accepted(read, store) {
             Ok(document) => {

@@ -14,9 +14,7 @@ fn on_a_terminal(scratch: &Scratch, types: &str, arguments: &str, namespace: &Na
         "sh",
         &[
             "-c",
-            &format!(
-                "{seen}; : >terminal.log; ({types}) | TERM=dumb script -qefc '{line}' terminal.log"
-            ),
+            &format!("{seen}; : >terminal.log; ({types}) | TERM=dumb script -qefc '{line}' terminal.log"),
         ],
     )
 }
@@ -101,7 +99,10 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
             .contains("Enter keeps them, Ctrl-C rolls them back"),
         "{interrupted:?}"
     );
-    assert!(start.elapsed() < Duration::from_secs(200), "not by the end of the time");
+    assert!(
+        start.elapsed() < Duration::from_secs(200),
+        "not by the end of the time"
+    );
     assert_eq!(mtu(&namespace), "1500\n");
     let late = apply("echo y; seen COMMAND_EXIT_CODE", "4s --retry-rejected");
     assert_eq!(late.code, 3, "{late:?}");

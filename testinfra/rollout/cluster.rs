@@ -80,12 +80,20 @@ impl Cluster {
             // A controller makes it elsewhere.
             json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default", "namespace": "agents" } }),
         ];
-        objects.extend(names.iter().map(|name| {
-            json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name } })
-        }));
+        objects.extend(
+            names
+                .iter()
+                .map(|name| json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name } })),
+        );
         cluster.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": objects }).to_string());
         cluster.apply(&chart());
-        let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
+        let established = [
+            "wait",
+            "--for=condition=Established",
+            "--timeout=60s",
+            "crd",
+            "--all",
+        ];
         cluster.kubectl(&established, "").unwrap();
         let pods = names.iter().map(|name| {
             json!({
@@ -196,7 +204,15 @@ impl Cluster {
     pub fn watch(&self) -> Watch {
         let path = self.logs.path().join("watch");
         let child = Command::new(programs(&["kubectl"]).join("kubectl"))
-            .args(["get", "leases", "-n", "agents", "-l", "netkeel.io/lease=slot", "--watch"])
+            .args([
+                "get",
+                "leases",
+                "-n",
+                "agents",
+                "-l",
+                "netkeel.io/lease=slot",
+                "--watch",
+            ])
             .args(["-o", "jsonpath={.metadata.name}={.spec.holderIdentity}{\"\\n\"}"])
             .env("KUBECONFIG", &self.admin)
             .stdout(File::create(&path).unwrap())
@@ -206,7 +222,13 @@ impl Cluster {
     }
 
     /// Waits until something holds.
-    pub fn wait<T: PartialEq + std::fmt::Debug>(&self, what: &str, wanted: T, within: u64, now: impl Fn() -> T) {
+    pub fn wait<T: PartialEq + std::fmt::Debug>(
+        &self,
+        what: &str,
+        wanted: T,
+        within: u64,
+        now: impl Fn() -> T,
+    ) {
         let end = Instant::now() + Duration::from_secs(within);
         loop {
             let found = now();
@@ -215,7 +237,11 @@ impl Cluster {
             }
             if Instant::now() >= end {
                 let logs: Vec<String> = self.nodes.keys().take(3).map(|node| self.log(node)).collect();
-                panic!("{what}: {found:?}, not {wanted:?}\n{:?}\n{}", self.slots(), logs.join("\n"));
+                panic!(
+                    "{what}: {found:?}, not {wanted:?}\n{:?}\n{}",
+                    self.slots(),
+                    logs.join("\n")
+                );
             }
             std::thread::sleep(Duration::from_millis(500));
         }

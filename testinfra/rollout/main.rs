@@ -21,7 +21,9 @@ const NODES: usize = 20;
 /// The nodes on which a sysctl has a value.
 fn with_sysctl(cluster: &Cluster, key: &str, value: &str) -> BTreeSet<String> {
     let nodes = cluster.nodes.iter().filter(|(_, agent)| {
-        let found = agent.namespace.sh(&format!("cat /proc/sys/{}", key.replace('.', "/")));
+        let found = agent
+            .namespace
+            .sh(&format!("cat /proc/sys/{}", key.replace('.', "/")));
         found.trim() == value
     });
     nodes.map(|(name, _)| name.clone()).collect()
@@ -30,9 +32,22 @@ fn with_sysctl(cluster: &Cluster, key: &str, value: &str) -> BTreeSet<String> {
 /// The MTU of `eth0` on each node, all different ones.
 fn mtus(cluster: &Cluster) -> BTreeSet<String> {
     let agents = cluster.nodes.values();
-    let mtus = agents.map(|agent| agent.namespace.sh("cat /sys/class/net/eth0/mtu || ip -o link show eth0"));
-    mtus.map(|text| text.split("mtu ").last().unwrap().split(' ').next().unwrap().trim().to_owned())
-        .collect()
+    let mtus = agents.map(|agent| {
+        agent
+            .namespace
+            .sh("cat /sys/class/net/eth0/mtu || ip -o link show eth0")
+    });
+    mtus.map(|text| {
+        text.split("mtu ")
+            .last()
+            .unwrap()
+            .split(' ')
+            .next()
+            .unwrap()
+            .trim()
+            .to_owned()
+    })
+    .collect()
 }
 
 fn condition<'a>(node: &'a Value, kind: &str) -> &'a Value {
@@ -44,8 +59,15 @@ fn condition<'a>(node: &'a Value, kind: &str) -> &'a Value {
 /// The number of nodes whose policy is in force, and of those that say that they rolled back.
 fn reported(cluster: &Cluster) -> (usize, usize) {
     let nodes = cluster.objects(&["netkeelnodes"]);
-    let of = |reason: &str| nodes.iter().filter(|node| condition(node, "Applied")["reason"] == reason).count();
-    let in_force = nodes.iter().filter(|node| node["status"]["policies"][0]["name"] == "a");
+    let of = |reason: &str| {
+        nodes
+            .iter()
+            .filter(|node| condition(node, "Applied")["reason"] == reason)
+            .count()
+    };
+    let in_force = nodes
+        .iter()
+        .filter(|node| node["status"]["policies"][0]["name"] == "a");
     (in_force.count(), of("RolledBack"))
 }
 
@@ -60,7 +82,11 @@ fn step(what: &str) {
 fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
     let mut cluster = Cluster::start(NODES);
     let all: BTreeSet<String> = cluster.nodes.keys().cloned().collect();
-    let first: BTreeSet<String> = all.iter().filter(|node| is_among_first(node, 10)).cloned().collect();
+    let first: BTreeSet<String> = all
+        .iter()
+        .filter(|node| is_among_first(node, 10))
+        .cloned()
+        .collect();
     assert!(!first.is_empty() && first.len() < NODES, "{first:?}");
     let watch = cluster.watch();
 
@@ -78,7 +104,10 @@ fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
     cluster.wait("all report", (NODES, 0), 60, || reported(&cluster));
     cluster.wait("no slot is held", 0, 60, || cluster.slots().len());
     let (most, changes) = watch.most();
-    assert!(most <= 2 && changes >= 3 * NODES, "{most} at one time, {changes} changes");
+    assert!(
+        most <= 2 && changes >= 3 * NODES,
+        "{most} at one time, {changes} changes"
+    );
 
     step("a change that the probes do not confirm");
     let probes = json!([{ "path_mtu": SERVER.to_string(), "protocol": "udp", "expect": 1500 }]);
@@ -97,14 +126,27 @@ fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
     std::thread::sleep(std::time::Duration::from_secs(20));
     assert_eq!(cluster.slots(), failed);
     assert_eq!(mtus(&cluster), BTreeSet::from(["1500".to_owned()]));
-    for (name, node) in cluster.objects(&["netkeelnodes"]).iter().map(|node| (node["metadata"]["name"].as_str().unwrap(), node)) {
+    for (name, node) in cluster
+        .objects(&["netkeelnodes"])
+        .iter()
+        .map(|node| (node["metadata"]["name"].as_str().unwrap(), node))
+    {
         let applied = condition(node, "Applied");
-        let (reason, message) = (applied["reason"].as_str().unwrap(), applied["message"].as_str().unwrap());
+        let (reason, message) = (
+            applied["reason"].as_str().unwrap(),
+            applied["message"].as_str().unwrap(),
+        );
         match failed.contains_key(name) {
             true => {
-                assert!(reason == "RolledBack" && message.contains("path MTU to"), "{message}");
+                assert!(
+                    reason == "RolledBack" && message.contains("path MTU to"),
+                    "{message}"
+                );
                 let last = &node["status"]["lastApply"];
-                assert_eq!((&last["result"], &last["undone"]), (&json!("RolledBack"), &json!(1)));
+                assert_eq!(
+                    (&last["result"], &last["undone"]),
+                    (&json!("RolledBack"), &json!(1))
+                );
                 assert!(!last["id"].as_str().unwrap().is_empty());
             }
             false => assert!(
@@ -123,7 +165,9 @@ fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
 
     step("a change that they confirm");
     cluster.policy(&narrow(1500));
-    cluster.wait("no slot is held", (0, (NODES, 0)), 300, || (cluster.slots().len(), reported(&cluster)));
+    cluster.wait("no slot is held", (0, (NODES, 0)), 300, || {
+        (cluster.slots().len(), reported(&cluster))
+    });
     assert!(watch.most().0 <= 2, "{:?}", watch.most());
 
     step("the slot of a killed agent");
@@ -138,8 +182,12 @@ fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
     let (killed, phase) = cluster.slots().pop_first().unwrap();
     assert_eq!(phase, "Taken");
     cluster.kill(&killed);
-    cluster.wait("another node has it", false, 180, || cluster.slots().contains_key(&killed));
-    cluster.wait("another node changes", 1, 60, || with_sysctl(&cluster, "net.ipv4.ip_forward", "0").len().min(1));
+    cluster.wait("another node has it", false, 180, || {
+        cluster.slots().contains_key(&killed)
+    });
+    cluster.wait("another node changes", 1, 60, || {
+        with_sysctl(&cluster, "net.ipv4.ip_forward", "0").len().min(1)
+    });
     assert!(!with_sysctl(&cluster, "net.ipv4.ip_forward", "0").contains(&killed));
     assert!(watch.most().0 <= 2, "{:?}", watch.most());
 }

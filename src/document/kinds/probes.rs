@@ -98,7 +98,11 @@ pub(crate) fn probes(whole: &Node, diagnostics: &mut Diagnostics) -> BTreeMap<Pr
     let entries = section.entries().iter();
     let read = entries.filter_map(|entry| {
         let name: ProbeName = entry.key.parse().ok()?;
-        let probe = probe(&KeyPath::ROOT.key("probes").key(&entry.key), &entry.value, diagnostics)?;
+        let probe = probe(
+            &KeyPath::ROOT.key("probes").key(&entry.key),
+            &entry.value,
+            diagnostics,
+        )?;
         Some((name, probe))
     });
     read.collect()

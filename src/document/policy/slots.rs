@@ -238,7 +238,10 @@ mod tests {
                 nodes: &(1..10).map(node).collect(),
                 slots,
                 expired: &expired.iter().copied().collect(),
-                reported: &BTreeMap::from([("n7".to_owned(), "d1".to_owned()), ("n8".to_owned(), "d0".to_owned())]),
+                reported: &BTreeMap::from([
+                    ("n7".to_owned(), "d1".to_owned()),
+                    ("n8".to_owned(), "d0".to_owned()),
+                ]),
                 living,
             },
             max,
@@ -262,24 +265,73 @@ mod tests {
             ("nobody has one", vec![], vec![], Decision::Take(0)),
             ("given back", vec![slot(0, "", Taken)], vec![], Decision::Take(0)),
             ("own", vec![slot(0, "n1", Begun)], vec![0], Decision::Own(0)),
-            ("own failure", vec![slot(0, "n1", Failed)], vec![], Decision::Own(0)),
+            (
+                "own failure",
+                vec![slot(0, "n1", Failed)],
+                vec![],
+                Decision::Own(0),
+            ),
             ("held", vec![slot(0, "n2", Taken)], vec![], waits(1, 1, 0, 0)),
-            ("expired before it began", vec![slot(0, "n2", Taken)], vec![0], Decision::Take(0)),
+            (
+                "expired before it began",
+                vec![slot(0, "n2", Taken)],
+                vec![0],
+                Decision::Take(0),
+            ),
             ("begun", vec![slot(0, "n2", Begun)], vec![], waits(1, 1, 0, 0)),
-            ("begun, and silent since", vec![slot(0, "n2", Begun)], vec![0], waits(1, 1, 0, 1)),
-            ("begun and reported, not expired", vec![slot(0, "n7", Begun)], vec![], waits(1, 1, 0, 0)),
-            ("begun, reported and expired", vec![slot(0, "n7", Begun)], vec![0], Decision::Take(0)),
-            ("reported an older document", vec![slot(0, "n8", Begun)], vec![0], waits(1, 1, 0, 1)),
+            (
+                "begun, and silent since",
+                vec![slot(0, "n2", Begun)],
+                vec![0],
+                waits(1, 1, 0, 1),
+            ),
+            (
+                "begun and reported, not expired",
+                vec![slot(0, "n7", Begun)],
+                vec![],
+                waits(1, 1, 0, 0),
+            ),
+            (
+                "begun, reported and expired",
+                vec![slot(0, "n7", Begun)],
+                vec![0],
+                Decision::Take(0),
+            ),
+            (
+                "reported an older document",
+                vec![slot(0, "n8", Begun)],
+                vec![0],
+                waits(1, 1, 0, 1),
+            ),
             ("failed", vec![slot(0, "n2", Failed)], vec![], waits(1, 1, 1, 0)),
-            ("failed and expired", vec![slot(0, "n2", Failed)], vec![0], waits(1, 1, 1, 0)),
-            ("its node is gone", vec![slot(0, "n99", Begun)], vec![], Decision::Take(0)),
-            ("its node is gone, and failed", vec![slot(0, "n99", Failed)], vec![], Decision::Take(0)),
+            (
+                "failed and expired",
+                vec![slot(0, "n2", Failed)],
+                vec![0],
+                waits(1, 1, 1, 0),
+            ),
+            (
+                "its node is gone",
+                vec![slot(0, "n99", Begun)],
+                vec![],
+                Decision::Take(0),
+            ),
+            (
+                "its node is gone, and failed",
+                vec![slot(0, "n99", Failed)],
+                vec![],
+                Decision::Take(0),
+            ),
         ] {
             assert_eq!(decided(&slots, &expired, one, 1), decision, "{name}");
         }
         let mut anew = slot(0, "n2", Failed);
         anew.holder.as_mut().unwrap().uid = "before".to_owned();
-        assert_eq!(decided(&[anew], &[], one, 1), Decision::Take(0), "its node was made anew");
+        assert_eq!(
+            decided(&[anew], &[], one, 1),
+            Decision::Take(0),
+            "its node was made anew"
+        );
     }
 
     #[test]
@@ -312,7 +364,11 @@ mod tests {
             let living = sightings.is_living("a", expires, seconds(now));
             (living, sightings.is_expired("a", expires, seconds(now)))
         };
-        assert_eq!(see("1", 10), (false, false), "it may be that of a dead agent, or not");
+        assert_eq!(
+            see("1", 10),
+            (false, false),
+            "it may be that of a dead agent, or not"
+        );
         assert_eq!(see("1", 99), (false, false));
         assert_eq!(see("1", 100), (false, true));
         assert_eq!(see("2", 110), (true, false));

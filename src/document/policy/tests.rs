@@ -330,14 +330,27 @@ fn a_change_without_a_slot_waits_and_the_document_of_before_stays() {
     assert_eq!(waits.held["a"], Held::Slot("no slot".to_owned()));
     assert!(waits.changes.contains_key("u-a"));
     let goes_on = gated(&first.policies, &[forward("a", 1, "")], &["a"]);
-    assert_eq!((shown(&goes_on).0, goes_on.held.len()), (vec!["a=1".to_owned()], 0));
+    assert_eq!(
+        (shown(&goes_on).0, goes_on.held.len()),
+        (vec!["a=1".to_owned()], 0)
+    );
     // A document that is in force, and one that is only observed, need none.
     let same = gated(&goes_on.policies, &[forward("a", 1, "")], &[]);
     assert_eq!((same.changes.len(), same.held.len()), (0, 0));
-    let observed = gated(&NodePolicies::default(), &[forward("a", 1, ", mode: observe")], &[]);
-    assert_eq!((shown(&observed).0, observed.changes.len()), (vec!["a=1".to_owned()], 0));
+    let observed = gated(
+        &NodePolicies::default(),
+        &[forward("a", 1, ", mode: observe")],
+        &[],
+    );
+    assert_eq!(
+        (shown(&observed).0, observed.changes.len()),
+        (vec!["a=1".to_owned()], 0)
+    );
     // Two changes that agree with each other need both slots, and keep the one that they have.
-    let two = chosen(&NodePolicies::default(), &[forward("a", 0, ""), forward("b", 0, "")]);
+    let two = chosen(
+        &NodePolicies::default(),
+        &[forward("a", 0, ""), forward("b", 0, "")],
+    );
     let both = [forward("a", 1, ""), forward("b", 1, "")];
     let half = gated(&two.policies, &both, &["a"]);
     assert_eq!(shown(&half).0, ["a=0", "b=0"]);
@@ -357,16 +370,28 @@ fn a_rollout_and_its_probes_are_read_and_checked() {
     let probes = "confirm: { probes: [{ path_mtu: 192.0.2.1, expect: 1500 }] }";
     assert_eq!(read(probes).confirm.len(), 1);
     for (more, expected) in [
-        ("rollout: { maxUnavailable: 0 }", "spec.rollout.maxUnavailable: 0 is out of range"),
+        (
+            "rollout: { maxUnavailable: 0 }",
+            "spec.rollout.maxUnavailable: 0 is out of range",
+        ),
         ("rollout: { maxUnavailable: 101% }", "spec.rollout.maxUnavailable"),
-        ("confirm: { probes: [{ expect: 1500 }] }", "spec.confirm.probes[0]: the probe has nothing to measure"),
-        ("confirm: { probes: [{ path_mtu: x }] }", "spec.confirm.probes[0].path_mtu"),
+        (
+            "confirm: { probes: [{ expect: 1500 }] }",
+            "spec.confirm.probes[0]: the probe has nothing to measure",
+        ),
+        (
+            "confirm: { probes: [{ path_mtu: x }] }",
+            "spec.confirm.probes[0].path_mtu",
+        ),
         ("confirm: { probe: [] }", "spec.confirm.probe: unknown key"),
     ] {
         let found = errors(&format!("{{ {document}, {more} }}"));
-        assert!(found.iter().any(|one| one.starts_with(expected)), "{more}: {found:?}");
+        assert!(
+            found.iter().any(|one| one.starts_with(expected)),
+            "{more}: {found:?}"
+        );
     }
-    let many = vec!["{ path_mtu: 192.0.2.1 }"; 9].join(", ");
+    let many = ["{ path_mtu: 192.0.2.1 }"; 9].join(", ");
     let found = errors(&format!("{{ {document}, confirm: {{ probes: [{many}] }} }}"));
     assert_eq!(found, ["spec.confirm.probes: 9 probes are more than 8"]);
 }

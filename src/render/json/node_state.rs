@@ -139,9 +139,9 @@ fn applied(status: &Status, policies: &PoliciesStatus) -> Value {
     if let Some(why) = &status.document.rejected {
         return of(Some(false), "DocumentRejected", why);
     }
-    // A conflict or an error needs somebody; a rollout goes on by itself.
+    // A conflict, a rollback or an error needs somebody; a rollout goes on by itself.
     let weight = |reason: &str| match reason {
-        "Conflict" => 0,
+        "Conflict" | "RolledBack" => 0,
         "Invalid" => 1,
         _ => 2,
     };

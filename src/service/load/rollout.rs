@@ -6,6 +6,7 @@ use crate::effects::log::Level;
 use crate::effects::policies::NodeNews;
 use crate::service::Service;
 use crate::state::changes::Next;
+use crate::state::policies::Policies;
 use netkeel_core::probe::Probe;
 use netkeel_document::policy::wish::SlotNews;
 use netkeel_plan::goal::part::Extent;
@@ -19,7 +20,12 @@ pub(crate) enum ChangeEnd {
     /// They hold.
     Holds,
     /// They failed, for this reason. Nothing of them is left.
-    Failed(String),
+    Failed {
+        /// One line.
+        why: String,
+        /// Nothing was written: it may have been a moment in which something could not be read.
+        may_pass: bool,
+    },
     /// Another pass is to come.
     Open,
 }
@@ -27,10 +33,16 @@ pub(crate) enum ChangeEnd {
 impl ChangeEnd {
     /// The end of changes by a pass over `extent`, which `writes` or not.
     pub(crate) fn of(extent: &Extent, passed: &PassResult, writes: bool) -> Self {
-        let why = || passed.failure.clone().unwrap_or_else(|| "the pass failed".to_owned());
+        let failed = || ChangeEnd::Failed {
+            why: passed
+                .failure
+                .clone()
+                .unwrap_or_else(|| "the pass failed".to_owned()),
+            may_pass: passed.rollback.is_none(),
+        };
         match &passed.outcome {
             _ if !writes => ChangeEnd::Open,
-            Outcome::Blamed(_) | Outcome::Failed => ChangeEnd::Failed(why()),
+            Outcome::Blamed(_) | Outcome::Failed => failed(),
             // Something else is in the way, as the lock of another process.
             Outcome::Blocked => ChangeEnd::Open,
             Outcome::Kept(_) | Outcome::Looked if *extent == Extent::All && passed.failure.is_none() => {
@@ -98,8 +110,10 @@ impl Service<'_> {
         match end {
             ChangeEnd::Open => {}
             ChangeEnd::Holds => self.hold_changes(),
-            ChangeEnd::Failed(why) => {
-                if self.fail_changes(&why) {
+            ChangeEnd::Failed { why, may_pass } => {
+                let policies = self.state.policies.as_mut();
+                let again = may_pass && policies.is_some_and(Policies::tries_again);
+                if again || self.fail_changes(&why) {
                     // At once: no part of the document that failed is written meanwhile.
                     self.load();
                 }

@@ -113,7 +113,10 @@ mod tests {
     #[test]
     fn only_probes_that_pass_confirm() {
         let here = probe(1_280, [127, 0, 0, 1]);
-        assert_eq!(passing(std::slice::from_ref(&here), &Netns::CURRENT), [here.clone()]);
+        assert_eq!(
+            passing(std::slice::from_ref(&here), &Netns::CURRENT),
+            [here.clone()]
+        );
         assert!(confirmed(std::slice::from_ref(&here), &Netns::CURRENT).is_ok());
         assert!(confirmed(&[], &Netns::named("no-such-namespace")).is_ok());
         let lost = confirmed(&[here], &Netns::named("no-such-namespace")).unwrap_err();

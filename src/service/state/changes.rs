@@ -22,7 +22,12 @@ pub(crate) struct Changes {
     waiting: BTreeMap<String, String>,
     /// Why the slots cannot be followed now.
     pub(crate) trouble: Option<String>,
+    /// The passes for the running changes that wrote nothing and failed.
+    tries: u8,
 }
+
+/// The most passes for a change that may write nothing and fail.
+const TRIES: u8 = 3;
 
 /// A change that has a slot.
 #[derive(Debug)]
@@ -72,7 +77,11 @@ impl Changes {
         if !self.paced {
             return None;
         }
-        if let Some(failed) = self.failed.get(&policy.uid).filter(|failed| is_of(failed, policy)) {
+        if let Some(failed) = self
+            .failed
+            .get(&policy.uid)
+            .filter(|failed| is_of(failed, policy))
+        {
             return Some(Held::RolledBack(failed.why.clone()));
         }
         let change = self.running.get(&policy.uid);
@@ -104,8 +113,9 @@ impl Changes {
             let in_force = choice.policies.in_force.values();
             in_force.chain(choice.changes.values()).any(|one| one.uid == *uid)
         };
-        self.failed
-            .retain(|uid, failed| listed(uid) && choice.changes.get(uid).is_none_or(|new| is_of(failed, new)));
+        self.failed.retain(|uid, failed| {
+            listed(uid) && choice.changes.get(uid).is_none_or(|new| is_of(failed, new))
+        });
         self.waiting.retain(|uid, _| choice.changes.contains_key(uid));
     }
 
@@ -255,7 +265,14 @@ impl Changes {
         ended.collect()
     }
 
+    /// Whether another pass is tried after one that wrote nothing and failed.
+    pub(crate) fn tries_again(&mut self) -> bool {
+        self.tries += 1;
+        self.tries < TRIES
+    }
+
     fn end(&mut self, uids: &BTreeSet<String>) -> Vec<Change> {
+        self.tries = 0;
         uids.iter().filter_map(|uid| self.running.remove(uid)).collect()
     }
 

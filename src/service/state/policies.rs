@@ -57,12 +57,7 @@ pub(crate) struct Learned {
 impl Policies {
     /// The policies at start: those that were kept. `has_files` tells whether there are documents in files, and `paced`
     /// whether changes need slots.
-    pub(crate) fn new(
-        node: String,
-        kept: Result<KeptPolicies, Error>,
-        has_files: bool,
-        paced: bool,
-    ) -> Self {
+    pub(crate) fn new(node: String, kept: Result<KeptPolicies, Error>, has_files: bool, paced: bool) -> Self {
         let mut failed = Vec::new();
         let (policies, unread) = match kept {
             Ok(mut kept) => {
@@ -178,6 +173,11 @@ impl Policies {
             self.accept();
         }
         names
+    }
+
+    /// Whether changes of which a pass wrote nothing are tried again.
+    pub(crate) fn tries_again(&mut self) -> bool {
+        !self.unconfirmed().is_empty() && self.changes.tries_again()
     }
 
     /// The changes failed, and what they wrote was undone: the versions before come back. Returns the names of the

@@ -32,12 +32,25 @@ fn paced(kept: KeptPolicies) -> Policies {
 /// The policy in force, why it is held, and the phase that the node wants others to see.
 fn shown(policies: &Policies) -> (Vec<String>, Vec<String>, Vec<Phase>) {
     let status = policies.status();
-    let held = status.held.iter().map(|one| format!("{}: {}", one.reason, one.why));
+    let held = status
+        .held
+        .iter()
+        .map(|one| format!("{}: {}", one.reason, one.why));
     let wishes = policies.wishes(true).unwrap().slots.into_values();
-    let value = |text: &[u8]| String::from_utf8_lossy(text).split_once("ip_forward\":\"").unwrap().1[..1].to_owned();
+    let value = |text: &[u8]| {
+        String::from_utf8_lossy(text)
+            .split_once("ip_forward\":\"")
+            .unwrap()
+            .1[..1]
+            .to_owned()
+    };
     let documents = policies.documents();
     let in_force = documents.iter().map(|(_, text)| value(text));
-    (in_force.collect(), held.collect(), wishes.map(|wish| wish.phase).collect())
+    (
+        in_force.collect(),
+        held.collect(),
+        wishes.map(|wish| wish.phase).collect(),
+    )
 }
 
 /// The server has the slot as the node wants it.
@@ -64,7 +77,10 @@ fn a_change_takes_a_slot_asks_its_probes_begins_and_holds() {
     let mut policies = paced(KeptPolicies::default());
     policies.learn(&[forward(1, 1, PROBES)], node());
     let waits = |why: &str| vec![format!("Waiting: {why}")];
-    assert_eq!(shown(&policies), (vec![], waits("the node has no slot yet"), vec![Phase::Taken]));
+    assert_eq!(
+        shown(&policies),
+        (vec![], waits("the node has no slot yet"), vec![Phase::Taken])
+    );
     let why = "other nodes change: 1; at most 1 may".to_owned();
     let news = SlotNews {
         states: BTreeMap::from([("u-a".to_owned(), SlotState::Waiting(why.clone()))]),
@@ -74,7 +90,10 @@ fn a_change_takes_a_slot_asks_its_probes_begins_and_holds() {
     policies.choose_again();
     assert_eq!(shown(&policies), (vec![], waits(&why), vec![Phase::Taken]));
     assert_eq!(granted(&mut policies), 1, "its probes are asked");
-    assert_eq!(shown(&policies), (vec![], waits("its probes are asked"), vec![Phase::Taken]));
+    assert_eq!(
+        shown(&policies),
+        (vec![], waits("its probes are asked"), vec![Phase::Taken])
+    );
     let hash = policies.choice.changes["u-a"].hash.clone();
     let probes = policies.choice.changes["u-a"].confirm.clone();
     assert!(!policies.changes.asked("u-a", "another document", probes.clone()));
@@ -83,7 +102,10 @@ fn a_change_takes_a_slot_asks_its_probes_begins_and_holds() {
     assert_eq!(shown(&policies).2, [Phase::Begun]);
     assert_eq!(shown(&policies).0, [""; 0]);
     granted(&mut policies);
-    assert_eq!(shown(&policies), (vec!["1".to_owned()], vec![], vec![Phase::Begun]));
+    assert_eq!(
+        shown(&policies),
+        (vec!["1".to_owned()], vec![], vec![Phase::Begun])
+    );
     // Nothing is confirmed before its document is loaded, and it is not reported as in force before it holds.
     assert_eq!((policies.confirm(), policies.hold_changes().len()), (vec![], 0));
     policies.loaded(false);
@@ -95,7 +117,10 @@ fn a_change_takes_a_slot_asks_its_probes_begins_and_holds() {
     assert_eq!(policies.hold_changes(), ["a"]);
     policies.choose_again();
     assert_eq!(shown(&policies), (vec!["1".to_owned()], vec![], vec![]));
-    assert_eq!((policies.status().in_force.len(), policies.confirm().len()), (1, 0));
+    assert_eq!(
+        (policies.status().in_force.len(), policies.confirm().len()),
+        (1, 0)
+    );
     assert_eq!(policies.to_keep().in_force.len(), 1);
 }
 
@@ -122,9 +147,16 @@ fn a_change_that_fails_brings_the_version_before_back_and_keeps_its_slot() {
     let before = policies.status().in_force[0].hash.clone();
     let kept = policies.to_keep().in_force;
     assert!(kept[0].contains("ip_forward\":\"0"), "{kept:?}");
+    let tries: Vec<bool> = (0..3).map(|_| policies.tries_again()).collect();
+    assert_eq!(tries, [true, true, false]);
     assert_eq!(policies.fail_changes("no\nmore"), ["a"]);
+    assert!(!policies.tries_again(), "no change is applied");
     policies.choose_again();
-    let failed = (vec!["0".to_owned()], vec!["RolledBack: no".to_owned()], vec![Phase::Failed]);
+    let failed = (
+        vec!["0".to_owned()],
+        vec!["RolledBack: no".to_owned()],
+        vec![Phase::Failed],
+    );
     assert_eq!(shown(&policies), failed);
     policies.loaded(false);
     assert_eq!(policies.status().in_force[0].hash, before);
