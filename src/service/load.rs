@@ -1,7 +1,7 @@
 //! Loads the document and the pause of the service.
 
 mod policies;
-pub(crate) mod rollout;
+mod rollout;
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};

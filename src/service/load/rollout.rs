@@ -5,53 +5,12 @@ use std::fmt::Display;
 use crate::effects::log::Level;
 use crate::effects::policies::NodeNews;
 use crate::service::Service;
+use crate::state::change_end::ChangeEnd;
 use crate::state::changes::Next;
 use crate::state::policies::Policies;
 use netkeel_core::probe::Probe;
 use netkeel_document::policy::wish::SlotNews;
-use netkeel_plan::goal::part::Extent;
-use netkeel_reconcile::event::Outcome;
-use netkeel_reconcile::pass_result::PassResult;
 use netkeel_reconcile::status::last_apply::LastApply;
-
-/// The end of the changes that a pass was for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ChangeEnd {
-    /// They hold.
-    Holds,
-    /// They failed, for this reason. Nothing of them is left.
-    Failed {
-        /// One line.
-        why: String,
-        /// Nothing was written: it may have been a moment in which something could not be read.
-        may_pass: bool,
-    },
-    /// Another pass is to come.
-    Open,
-}
-
-impl ChangeEnd {
-    /// The end of changes by a pass over `extent`, which `writes` or not.
-    pub(crate) fn of(extent: &Extent, passed: &PassResult, writes: bool) -> Self {
-        let failed = || ChangeEnd::Failed {
-            why: passed
-                .failure
-                .clone()
-                .unwrap_or_else(|| "the pass failed".to_owned()),
-            may_pass: passed.rollback.is_none(),
-        };
-        match &passed.outcome {
-            _ if !writes => ChangeEnd::Open,
-            Outcome::Blamed(_) | Outcome::Failed => failed(),
-            // Something else is in the way, as the lock of another process.
-            Outcome::Blocked => ChangeEnd::Open,
-            Outcome::Kept(_) | Outcome::Looked if *extent == Extent::All && passed.failure.is_none() => {
-                ChangeEnd::Holds
-            }
-            Outcome::Kept(_) | Outcome::Looked => ChangeEnd::Open,
-        }
-    }
-}
 
 impl Service<'_> {
     /// Takes news of the slots.

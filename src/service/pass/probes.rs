@@ -99,10 +99,10 @@ mod tests {
     use super::*;
     use netkeel_core::probe::{Protocol, Target};
 
-    fn probe(expect: u16, netns_address: [u8; 4]) -> Probe {
+    fn probe(expect: u16, address: [u8; 4]) -> Probe {
         Probe {
             target: Target::PathMtu {
-                target: netns_address.into(),
+                target: address.into(),
                 protocol: Some(Protocol::Udp),
                 port: None,
             },
@@ -112,14 +112,11 @@ mod tests {
 
     #[test]
     fn only_probes_that_pass_confirm() {
-        let here = probe(1_280, [127, 0, 0, 1]);
-        assert_eq!(
-            passing(std::slice::from_ref(&here), &Netns::CURRENT),
-            [here.clone()]
-        );
-        assert!(confirmed(std::slice::from_ref(&here), &Netns::CURRENT).is_ok());
+        let here = [probe(1_280, [127, 0, 0, 1])];
+        assert_eq!(passing(&here, &Netns::CURRENT), here);
+        assert!(confirmed(&here, &Netns::CURRENT).is_ok());
         assert!(confirmed(&[], &Netns::named("no-such-namespace")).is_ok());
-        let lost = confirmed(&[here], &Netns::named("no-such-namespace")).unwrap_err();
+        let lost = confirmed(&here, &Netns::named("no-such-namespace")).unwrap_err();
         let start = "a probe that passed before the apply does not pass after it: path MTU to 127.0.0.1: ";
         assert!(lost.message.starts_with(start), "{}", lost.message);
     }
