@@ -152,13 +152,18 @@ impl SlotHolder {
             }
             false => beat,
         };
-        if wishes.slots.is_empty() && !self.is_new {
+        if wishes.slots.is_empty() && self.written.is_empty() && !self.is_new {
             return Ok((BTreeMap::new(), beat));
         }
         let listed = self.list(&api).await?;
+        let own = listed.iter().map(|(_, found)| found);
+        let own = own.filter(|found| self.is_own(found, &wishes.node_uid));
+        let own: BTreeSet<String> = own.map(|found| found.name.clone()).collect();
+        self.written.retain(|name, _| own.contains(name));
         for (lease, found) in &listed {
             if self.is_own(found, &wishes.node_uid) && !wishes.slots.contains_key(&found.policy) {
                 self.give_back(&api, lease, found).await?;
+                self.written.remove(&found.name);
             }
         }
         self.is_new = false;
@@ -226,8 +231,6 @@ impl SlotHolder {
         let seen = read.iter().map(|(_, found)| (&*found.name, &*found.version));
         let now = self.now();
         self.leases.see(seen, now);
-        self.written
-            .retain(|name, _| read.iter().any(|(_, found)| found.name == *name));
         Ok(read)
     }
 
