@@ -74,6 +74,8 @@ impl Cluster {
             plane,
             logs: tempfile::tempdir().unwrap(),
         };
+        // The nodes have no documents of their own.
+        std::fs::create_dir(cluster.logs.path().join("desired.d")).unwrap();
         let names: Vec<String> = (1..=nodes).map(|number| format!("n{number}")).collect();
         let mut objects = vec![
             json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "agents" } }),
@@ -135,7 +137,7 @@ impl Cluster {
         let child = Command::new(env!("CARGO_BIN_EXE_netkeel"))
             .args(["run", "--netns", netns, "--node-name", name, "--interval", "20s"])
             .arg("--file")
-            .arg(self.logs.path().join("no-document.yaml"))
+            .arg(self.logs.path().join("desired.d"))
             .env("KUBECONFIG", configuration)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

@@ -143,9 +143,9 @@ fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
                     "{message}"
                 );
                 let last = &node["status"]["lastApply"];
-                assert_eq!(
-                    (&last["result"], &last["undone"]),
-                    (&json!("RolledBack"), &json!(1))
+                assert!(
+                    last["result"] == "RolledBack" && last["undone"].as_u64() > Some(0),
+                    "{last}"
                 );
                 assert!(!last["id"].as_str().unwrap().is_empty());
             }
