@@ -71,6 +71,15 @@ pub enum Target {
     },
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::PathMtu { target, .. } => write!(f, "path MTU to {target}"),
+            Target::Ipip { realserver, service } => write!(f, "{service} on {realserver}"),
+        }
+    }
+}
+
 /// A probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {

@@ -1,13 +1,17 @@
 //! A policy: a document for the nodes of a cluster that it selects, as the object `NetkeelPolicy` declares it.
 
 pub mod choice;
+pub(crate) mod confirm;
 pub mod conflict;
 pub(crate) mod label;
 pub mod percent;
+pub mod rollout;
 pub mod selector;
+pub mod slots;
 pub mod spec;
 #[cfg(test)]
 mod tests;
+pub mod wish;
 
 use std::sync::Arc;
 
@@ -15,9 +19,11 @@ use serde_json::{Value, json};
 
 use crate::check;
 use crate::document::Document;
+use crate::policy::rollout::MaxUnavailable;
 use crate::policy::selector::NodeSelector;
 use crate::policy::spec::SPEC;
 use netkeel_core::name::netns::Netns;
+use netkeel_core::probe::Probe;
 use netkeel_source::diagnostic::{Diagnostic, Diagnostics};
 use netkeel_source::node::merge::withdraw;
 use netkeel_source::node::path::KeyPath;
@@ -45,6 +51,10 @@ pub struct Policy {
     pub mode: PolicyMode,
     /// The share of the nodes that take a new document, 0 to 100.
     pub percent: u8,
+    /// The number of nodes that take it at one time.
+    pub max_unavailable: MaxUnavailable,
+    /// The probes that confirm an apply of it.
+    pub confirm: Vec<Probe>,
     /// No node takes a new document.
     pub paused: bool,
     /// The action of a node that the policy no longer applies to.
@@ -168,7 +178,9 @@ impl Policy {
         check::check(&others, &SPEC, &KeyPath::ROOT.key("spec"), diagnostics);
         let document = withdraw(document.clone());
         let word = |key: &str| others.get(key).and_then(Node::text);
-        let percent = others.get("rollout").and_then(|rollout| rollout.get("percent"));
+        let of_rollout = |key: &str| others.get("rollout").and_then(|rollout| rollout.get(key));
+        let percent = of_rollout("percent");
+        let max = of_rollout("maxUnavailable").and_then(Node::scalar);
         let uid = of_metadata("uid").and_then(Node::text).unwrap_or_default();
         let generation = of_metadata("generation").and_then(Node::integer).unwrap_or(0);
         let canonical = canonical::spell(&document);
@@ -192,6 +204,8 @@ impl Policy {
                 .and_then(Node::integer)
                 .and_then(|percent| u8::try_from(percent).ok())
                 .unwrap_or(100),
+            max_unavailable: max.and_then(|max| MaxUnavailable::read(&max)).unwrap_or_default(),
+            confirm: confirm::probes(others.get("confirm"), diagnostics),
             paused: others.get("paused").and_then(Node::switch).unwrap_or(false),
             deletion: match word("deletionPolicy") {
                 Some("keep") => DeletionPolicy::Keep,

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::{Timestamp, Unit};
-use kube::Api;
 use kube::api::PostParams;
 use kube::core::DynamicObject;
+use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::watch::Receiver;
 use tokio::time::sleep;
 
 use crate::connection::{Connection, client};
+use crate::lease::of_agent;
 use crate::pause::{PAUSE, wait};
 use crate::policies::{GROUP, VERSION, resource};
 use crate::trouble::of_client;
@@ -121,21 +123,32 @@ const OTHER_NODE: &str = "netkeel-guard-check";
 ///
 /// # Errors
 /// When the server gives no answer to that.
-async fn unguarded(api: &Api<DynamicObject>) -> Result<Option<String>, String> {
+async fn unguarded(client: &Client, api: &Api<DynamicObject>) -> Result<Option<String>, String> {
     let other = object(OTHER_NODE, json!({}), &Value::Null)?;
     let by = PostParams {
         dry_run: true,
         ..by()
     };
-    match api.create(&by, &other).await {
-        Ok(_) => Ok(Some(
-            "the API server lets this agent write the state of other nodes: the ValidatingAdmissionPolicy of the chart is \
-             missing, or it is for another service account"
-                .to_owned(),
-        )),
-        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 422) => Ok(None),
-        Err(error) => Err(of_client(&error, "create", "netkeelnodes in the cluster")),
+    let leases: Api<Lease> = Api::default_namespaced(client.clone());
+    let lease = of_agent(OTHER_NODE, "", None, TOGETHER);
+    let mut open = Vec::new();
+    for (what, answer) in [
+        ("the state", api.create(&by, &other).await.map(drop)),
+        ("Leases", leases.create(&by, &lease).await.map(drop)),
+    ] {
+        match answer {
+            Ok(()) => open.push(what),
+            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 422) => {}
+            Err(error) => return Err(of_client(&error, "create", "netkeelnodes and leases")),
+        }
     }
+    Ok((!open.is_empty()).then(|| {
+        format!(
+            "the API server lets this agent write {} of other nodes: the ValidatingAdmissionPolicy of the chart is missing, or \
+             it is for another service account",
+            open.join(" and ")
+        )
+    }))
 }
 
 /// Writes a state. Returns a fault that did not prevent it.
@@ -146,7 +159,8 @@ async fn write(
     written: &mut Written,
 ) -> Result<Option<String>, String> {
     let what = format!("the netkeelnode {node}");
-    let api: Api<DynamicObject> = Api::all_with(client(connection).await?, &resource("NetkeelNode"));
+    let client = client(connection).await?;
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource("NetkeelNode"));
     if !written.read {
         let found = api.get_opt(node).await;
         let found = found.map_err(|error| of_client(&error, "get", &what))?;
@@ -159,7 +173,7 @@ async fn write(
     if !written.guarded {
         // The server needs a moment to learn of its guard: it is asked again with the next state, and so is one that
         // gave another answer.
-        match unguarded(&api).await {
+        match unguarded(&client, &api).await {
             Ok(unguarded) => {
                 written.guarded = unguarded.is_none();
                 written.unguarded = unguarded;

@@ -14,6 +14,8 @@ pub struct PassResult {
     pub seen: Option<Observation>,
     /// The plan, if the pass completed it.
     pub plan: Option<Plan>,
+    /// The id of the apply, of a pass that wrote.
+    pub id: Option<String>,
     /// The number of writes done.
     pub writes: usize,
     /// The error of a pass that failed.
@@ -29,6 +31,7 @@ impl PassResult {
             outcome,
             seen: None,
             plan: None,
+            id: None,
             writes: 0,
             failure: Some(why.into()),
             rollback: None,

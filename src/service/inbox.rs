@@ -10,7 +10,9 @@ use tokio::sync::oneshot;
 use crate::http::answer::{Answer, Question};
 use netkeel_core::cluster_policies::PolicyNews;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::probe::Probe;
 use netkeel_core::replication::cluster_peers::{ClusterPeers, PeerNews};
+use netkeel_document::policy::wish::SlotNews;
 use netkeel_kernel::netlink::interrupt::Interrupt;
 
 /// Messages that may wait for the loop. A client waits while there are more.
@@ -29,6 +31,12 @@ pub(crate) enum Message {
     Peers(ClusterPeers, PeerNews),
     /// News of the cluster's policies.
     Policies(PolicyNews),
+    /// News of the slots of policies.
+    Slots(SlotNews),
+    /// The probes of a policy that pass: its UID, the hash of its document, and the probes.
+    Asked(String, String, Vec<Probe>),
+    /// Why an event on the Node was not written.
+    EventLost(String),
     /// Why the state of the node is not in the cluster, or not all of it; `None` when that has ended.
     NodeState(Option<String>),
     /// A client could not be accepted, for this reason.

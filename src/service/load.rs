@@ -1,6 +1,7 @@
 //! Loads the document and the pause of the service.
 
 mod policies;
+mod rollout;
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -51,6 +52,8 @@ impl Service<'_> {
                     ],
                 );
             }
+            // The documents of before the change may be accepted.
+            Err(why) if self.fail_changes(&why) => return self.load(),
             Err(why) => {
                 self.rejected(&why);
                 self.effects.files.watch_document(&self.effects.source.watched());

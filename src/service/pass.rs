@@ -1,17 +1,20 @@
 //! Runs one pass. A pass that writes takes the lock, and is journalled, verified and recorded like `netkeel apply`.
 
 mod policies;
+pub(crate) mod probes;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::options::Options;
+use crate::pass::watch::PassWatch;
 use crate::watch::view::KernelView;
 use netkeel_apply::engine::apply::{Ended, apply};
 use netkeel_apply::engine::guard::Guard;
 use netkeel_apply::engine::recorder::Recorder;
-use netkeel_apply::engine::session::{Session, Unwatched, Watch};
+use netkeel_apply::engine::session::{Session, Unwatched};
 use netkeel_apply::journal::Work;
 use netkeel_apply::recover::{Undone, Unsettled, settle, unconfirmed_yet};
 use netkeel_apply::store::Store;
@@ -22,10 +25,10 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
+use netkeel_core::probe::Probe;
 use netkeel_diagnose::lint::plan;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
-use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Links;
 use netkeel_kernel::namespace::enter::may_enter;
 use netkeel_kernel::namespace::identity;
@@ -34,7 +37,6 @@ use netkeel_plan::goal::part::{Extent, PartGoal};
 use netkeel_plan::goal::{Goal, ReleaseFacts};
 use netkeel_plan::outcome::Failure;
 use netkeel_plan::ownership::Ownership;
-use netkeel_plan::plan::Plan;
 use netkeel_reconcile::event::{Blamed, Event, Outcome};
 use netkeel_reconcile::pass_result::PassResult;
 use netkeel_source::diagnostic::{Diagnostic, Diagnostics};
@@ -61,6 +63,8 @@ pub(crate) struct PassRunner {
     pub(crate) withheld: BTreeMap<LinkName, u32>,
     /// Facts that left the document stay for now, although it has `prune: true`.
     pub(crate) defers_prune: bool,
+    /// Probes that must pass before a pass that wrote is committed.
+    pub(crate) confirm: Vec<Probe>,
 }
 
 impl PassRunner {
@@ -76,6 +80,7 @@ impl PassRunner {
             ledger: LedgerFile::default(),
             withheld: BTreeMap::new(),
             defers_prune: false,
+            confirm: Vec::new(),
             store,
         }
     }
@@ -164,6 +169,7 @@ impl PassRunner {
                     outcome: Outcome::Looked,
                     seen: planned.observation,
                     plan: Some(planned.plan),
+                    id: None,
                     writes: 0,
                     failure: None,
                     rollback: None,
@@ -214,10 +220,13 @@ impl PassRunner {
                 watch: &mut PassWatch {
                     guard: &mut self.guard,
                     interrupt: &self.interrupt,
+                    confirm: &self.confirm,
+                    netns: &document.netns,
                 },
             },
         );
         self.interrupt.hold(false);
+        let id = Some(log.id().to_owned());
         drop(log);
         drop(settled);
         let indices = kernel.indices;
@@ -249,6 +258,7 @@ impl PassRunner {
                     seen,
                     writes: applied.done,
                     plan: Some(applied.planned.plan),
+                    id,
                     failure: None,
                     rollback: None,
                 }
@@ -288,6 +298,7 @@ impl PassRunner {
                 PassResult {
                     seen,
                     rollback: Some(rollback),
+                    id,
                     ..PassResult::failed(outcome, why)
                 }
             }
@@ -362,21 +373,6 @@ impl PassRunner {
     }
 }
 
-/// Watches a pass that writes. A stop ends it before its transaction begins, and not later.
-struct PassWatch<'a> {
-    guard: &'a mut Guard,
-    interrupt: &'a Interrupt,
-}
-
-impl Watch for PassWatch<'_> {
-    fn permits(&mut self, plan: &Plan, host: &Snapshot) -> Result<(), Error> {
-        self.guard.permits(plan, host)?;
-        self.interrupt.check()?;
-        self.interrupt.hold(true);
-        Ok(())
-    }
-}
-
 fn goal<'a>(
     document: &'a Document,
     ledger: &'a netkeel_plan::ledger::Ledger,
@@ -442,44 +438,4 @@ fn first(diagnostics: &Diagnostics) -> String {
         shown.push(format!("{} more", diagnostics.count() - shown.len()));
     }
     shown.join("; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use netkeel_core::name::netns::Netns;
-    use std::sync::atomic::Ordering;
-
-    fn empty_plan() -> Plan {
-        Plan {
-            owner: "default".into(),
-            netns: Netns::CURRENT,
-            wanted: 0,
-            drift: Vec::new(),
-            steps: Vec::new(),
-            beside: Vec::new(),
-            released: Vec::new(),
-            findings: Vec::new(),
-            unmatched: Vec::new(),
-            problems: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_stop_ends_a_pass_before_its_transaction_and_not_within_it() {
-        let interrupt = Interrupt::default();
-        let mut guard = Guard::new(false, false);
-        let mut watch = PassWatch {
-            guard: &mut guard,
-            interrupt: &interrupt,
-        };
-        let host = Snapshot::empty(Netns::CURRENT);
-        watch.permits(&empty_plan(), &host).unwrap();
-        interrupt.flag().store(true, Ordering::Relaxed);
-        assert!(!watch.stops(), "the transaction goes on");
-        assert!(interrupt.check().is_ok(), "its reads do, too");
-        interrupt.hold(false);
-        let error = watch.permits(&empty_plan(), &host).unwrap_err();
-        assert_eq!(error.message, "interrupted by a signal");
-    }
 }

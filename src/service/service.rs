@@ -13,6 +13,7 @@ use crate::http::answer::Question;
 use crate::inbox::Message;
 use crate::options::Options;
 use crate::state::State;
+use crate::state::change_end::ChangeEnd;
 use crate::state::policies::Policies;
 use crate::watch::view::KernelView;
 use netkeel_apply::clock;
@@ -48,7 +49,8 @@ impl<'a> Service<'a> {
         let store = &effects.runner.store;
         let policies = options.node.clone();
         let has_files = !effects.source.is_empty();
-        let mut policies = policies.map(|node| Policies::new(node, store.policies(), has_files));
+        let mut policies =
+            policies.map(|node| Policies::new(node, store.policies(), has_files, options.enforces));
         let read = read_document(policies.as_ref(), effects.source, &options.netns);
         let (document, rejected, idle) = match accepted(read, store) {
             Ok(document) => {
@@ -185,6 +187,13 @@ impl<'a> Service<'a> {
             Message::Peers(source, news) => self.learn_peers(&source, news),
             Message::Policies(news) => self.learn_policies(news),
             Message::NodeState(trouble) => self.node_state_written(trouble),
+            Message::Slots(news) => self.learn_slots(news),
+            Message::Asked(uid, document, passed) => self.learn_probes(&uid, &document, passed),
+            Message::EventLost(why) => {
+                self.effects
+                    .log
+                    .say(Level::Warning, "event-not-written", &[("why", &why)])
+            }
             Message::NotAccepted(why) => {
                 self.effects
                     .log
@@ -362,6 +371,7 @@ impl<'a> Service<'a> {
         }
         let policies = self.state.policies.as_ref();
         self.effects.runner.defers_prune = policies.is_some_and(Policies::defers_prune);
+        self.effects.runner.confirm = policies.map(Policies::confirm).unwrap_or_default();
         let begun = Instant::now();
         let mut lost = 0;
         let passed = {
@@ -387,7 +397,9 @@ impl<'a> Service<'a> {
         let took = begun.elapsed();
         self.report_recovered();
         self.report_pass(&extent, except, &passed, took);
+        let ended = ChangeEnd::of(&extent, &passed, writes);
         if let Some(last) = LastApply::of(&passed, clock::now()) {
+            self.tell_apply(&last);
             self.state.status.last_apply = Some(last);
         }
         // The writes may have loaded nftables into the kernel.
@@ -408,6 +420,7 @@ impl<'a> Service<'a> {
         if done {
             self.observe_policies(live);
         }
+        self.end_changes(ended);
     }
 
     /// Purges the ledger entries of deleted interfaces.

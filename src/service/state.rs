@@ -1,6 +1,8 @@
 //! The state of the service. It does no I/O and reads no clock: the caller passes the time and what was
 //! observed.
 
+pub(crate) mod change_end;
+pub(crate) mod changes;
 pub(crate) mod policies;
 mod report;
 

@@ -28,7 +28,7 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("kernel", &["core", "packet", "host", "mtu"]),
     ("replicate", &["core", "packet", "kernel"]),
     ("apply", &["core", "source", "host", "plan", "kernel"]),
-    ("kubernetes", &["core"]),
+    ("kubernetes", &["core", "document"]),
     (
         "service",
         &[

@@ -217,6 +217,8 @@ fn the_server_takes_what_the_chart_renders() {
         ("delete", "netkeelnodes.netkeel.io"),
         ("update", "netkeelpolicies.netkeel.io"),
         ("list", "pods"),
+        ("delete", "leases.coordination.k8s.io"),
+        ("list", "events"),
     ] {
         assert!(!may(verb, resource), "{verb} {resource}");
     }

@@ -16,6 +16,8 @@ pub const AGENT: &str = "agent-token";
 
 /// A running control plane; it ends with this value.
 pub struct ControlPlane {
+    /// The address at which the API server is.
+    address: Ipv4Addr,
     programs: PathBuf,
     place: tempfile::TempDir,
     etcd: Option<Child>,
@@ -44,6 +46,11 @@ pub fn programs(names: &[&str]) -> PathBuf {
 
 impl ControlPlane {
     pub fn start() -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// Starts one whose API server has another address, for agents in namespaces of their own.
+    pub fn start_at(address: Ipv4Addr) -> Self {
         let programs = programs(&["server", "kube-apiserver"]);
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name);
@@ -56,6 +63,7 @@ impl ControlPlane {
         assert!(key.unwrap().success());
         let (etcd_port, peer_port, port) = (free_port(), free_port(), free_port());
         let mut plane = ControlPlane {
+            address,
             programs,
             place,
             etcd: None,
@@ -133,7 +141,7 @@ impl ControlPlane {
         let child = Command::new(self.programs.join("kube-apiserver"))
             .arg(format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port))
             .arg(format!("--secure-port={}", self.port))
-            .arg("--bind-address=127.0.0.1")
+            .arg(format!("--bind-address={}", self.address))
             .arg(format!("--cert-dir={}", at("certificates")))
             .arg("--service-account-issuer=https://kubernetes.default.svc")
             .arg(format!("--service-account-signing-key-file={}", at("sa.key")))
@@ -162,7 +170,7 @@ impl ControlPlane {
     }
 
     fn is_ready(&self) -> bool {
-        let url = format!("https://127.0.0.1:{}/readyz", self.port);
+        let url = format!("https://{}:{}/readyz", self.address, self.port);
         let header = format!("Authorization: Bearer {ADMIN}");
         let output = Command::new("curl")
             .args(["-sk", "--max-time", "2", "-H", &header, &url])
@@ -185,7 +193,8 @@ impl ControlPlane {
         fs::write(&token_file, token).unwrap();
         let path = self.place.path().join(format!("{name}.kubeconfig"));
         let text = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{{ name: c, context: {{ cluster: c, user: u }} }}]\nclusters: [{{ name: c, cluster: {{ server: 'https://127.0.0.1:{}', insecure-skip-tls-verify: true }} }}]\nusers: [{{ name: u, user: {{ tokenFile: '{}' }} }}]\n",
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{{ name: c, context: {{ cluster: c, user: u, namespace: agents }} }}]\nclusters: [{{ name: c, cluster: {{ server: 'https://{}:{}', insecure-skip-tls-verify: true }} }}]\nusers: [{{ name: u, user: {{ tokenFile: '{}' }} }}]\n",
+            self.address,
             self.port,
             token_file.display()
         );

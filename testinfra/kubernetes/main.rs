@@ -4,6 +4,7 @@
 mod chart;
 mod control_plane;
 mod policies;
+mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

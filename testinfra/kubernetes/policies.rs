@@ -27,13 +27,13 @@ const MISSED: Duration = Duration::from_secs(6);
 const START: Duration = Duration::from_secs(10);
 
 /// A cluster with the chart, the nodes n1 and n2, and a pod of the agent on each.
-struct Cluster {
+pub(super) struct Cluster {
     plane: ControlPlane,
     admin: PathBuf,
 }
 
 impl Cluster {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let plane = ControlPlane::start();
         let (admin, _) = plane.kubeconfig("admin", ADMIN);
         let cluster = Cluster { plane, admin };
@@ -82,8 +82,20 @@ impl Cluster {
     }
 
     /// The output, or the error.
-    fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String, String> {
-        let output = kubectl(&self.admin, arguments, input);
+    pub(super) fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+        Self::run(&self.admin, arguments, input)
+    }
+
+    /// The same with the rights of the agent on a node.
+    pub(super) fn kubectl_as(&self, node: &str, arguments: &[&str], input: &str) -> Result<String, String> {
+        match self.agent(node) {
+            Connection::Kubeconfig(path) => Self::run(&path, arguments, input),
+            Connection::Inferred => Err("no configuration".to_owned()),
+        }
+    }
+
+    fn run(configuration: &Path, arguments: &[&str], input: &str) -> Result<String, String> {
+        let output = kubectl(configuration, arguments, input);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match output.status.success() {
             true => Ok(text(&output.stdout)),
@@ -107,7 +119,7 @@ impl Cluster {
         self.kubectl(&arguments, &object.to_string()).unwrap();
     }
 
-    fn policy(&self, name: &str, spec: &Value) -> Result<String, String> {
+    pub(super) fn policy(&self, name: &str, spec: &Value) -> Result<String, String> {
         let object = json!({
             "apiVersion": "netkeel.io/v1alpha1",
             "kind": "NetkeelPolicy",
@@ -121,7 +133,7 @@ impl Cluster {
     }
 
     /// The credentials of the agent on a node: a token that is bound to its pod.
-    fn agent(&self, node: &str) -> Connection {
+    pub(super) fn agent(&self, node: &str) -> Connection {
         let pod = format!("agent-{node}");
         let arguments = ["create", "token", "a-netkeel", "-n", "agents"];
         let bound = ["--bound-object-kind", "Pod", "--bound-object-name", &pod];
@@ -224,6 +236,18 @@ fn the_server_refuses_a_policy_that_is_wrong_in_form() {
             "spec.rollout.percent",
         ),
         (
+            json!({ "document": { "version": 1 }, "rollout": { "maxUnavailable": 0 } }),
+            "maxUnavailable is 1 to 10000 nodes, or 1% to 100%",
+        ),
+        (
+            json!({ "document": { "version": 1 }, "rollout": { "maxUnavailable": "101%" } }),
+            "maxUnavailable is 1 to 10000 nodes, or 1% to 100%",
+        ),
+        (
+            json!({ "document": { "version": 1 }, "confirm": { "probes": [{ "expect": 1500 }] } }),
+            "a probe has either path_mtu or ipip",
+        ),
+        (
             json!({ "document": { "version": 1 }, "nodeSelector": { "matchExpressions": [{ "key": "a", "operator": "In" }] } }),
             "In and NotIn need values",
         ),
@@ -243,7 +267,8 @@ fn the_server_refuses_a_policy_that_is_wrong_in_form() {
             "matchExpressions": [{ "key": "gpu", "operator": "DoesNotExist" }],
         },
         "mode": "observe",
-        "rollout": { "percent": 10 },
+        "rollout": { "percent": 10, "maxUnavailable": "25%" },
+        "confirm": { "probes": [{ "path_mtu": "192.0.2.1", "expect": 1500 }] },
         "paused": true,
         "deletionPolicy": "keep",
     });

@@ -32,7 +32,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* The name of objects without a namespace: two releases have two. */}}
+{{/* The name of objects without a namespace: two releases have two. Some append a word to it. */}}
 {{- define "netkeel.clusterName" -}}
 {{- printf "%s-%s" .Release.Namespace (include "netkeel.fullname" .) | trunc 63 | trimSuffix "-" }}
 {{- end }}

@@ -59,6 +59,11 @@ impl<'a> Recorder<'a> {
         }
     }
 
+    /// The id of the apply in the journal and the history.
+    pub fn id(&self) -> &str {
+        &self.header.transaction
+    }
+
     /// Says that this is no apply of a document.
     #[must_use]
     pub fn work(mut self, work: Work) -> Self {

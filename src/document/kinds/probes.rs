@@ -28,7 +28,8 @@ const ADDRESS: Shape = Shape::Text {
     what: "an address",
 };
 
-const FIELDS: &[Field] = &[
+/// The keys of a probe.
+pub(crate) const FIELDS: &[Field] = &[
     field(
         "path_mtu",
         ADDRESS,
@@ -97,23 +98,27 @@ pub(crate) fn probes(whole: &Node, diagnostics: &mut Diagnostics) -> BTreeMap<Pr
     let entries = section.entries().iter();
     let read = entries.filter_map(|entry| {
         let name: ProbeName = entry.key.parse().ok()?;
-        let probe = probe(&entry.key, &entry.value, diagnostics)?;
+        let probe = probe(
+            &KeyPath::ROOT.key("probes").key(&entry.key),
+            &entry.value,
+            diagnostics,
+        )?;
         Some((name, probe))
     });
     read.collect()
 }
 
-fn probe(name: &str, entry: &Node, diagnostics: &mut Diagnostics) -> Option<Probe> {
+/// Reads the probe at `path`. The check of the shape has reported invalid values.
+pub(crate) fn probe(path: &KeyPath<'_>, entry: &Node, diagnostics: &mut Diagnostics) -> Option<Probe> {
     let address = |key: &str| {
         entry
             .get(key)
             .and_then(|node| node.text()?.parse::<IpAddr>().ok())
     };
     let mut wrong = |key: Option<&str>, message: &str, hint: &str| {
-        let mut path = vec!["probes", name];
-        path.extend(key);
         let node = key.and_then(|key| entry.get(key)).unwrap_or(entry);
-        diagnostics.add(node.span, KeyPath::of(&path), message).hint(hint);
+        let at = key.map_or_else(|| path.to_string(), |key| path.key(key).to_string());
+        diagnostics.add(node.span, at, message).hint(hint);
     };
     let has = |key: &str| entry.get(key).is_some();
     let number = |key: &str| entry.get(key).and_then(Node::integer)?.try_into().ok();

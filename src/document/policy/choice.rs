@@ -28,6 +28,10 @@ pub enum Held {
     Conflict(Conflict),
     /// The object or its document is invalid.
     Invalid(String),
+    /// The change needs a slot, for this reason.
+    Slot(String),
+    /// The change was rolled back, for this reason.
+    RolledBack(String),
 }
 
 /// The policies of a node, and why some are not in force as the cluster has them.
@@ -37,6 +41,8 @@ pub struct Choice {
     pub policies: NodePolicies,
     /// The policies whose newest document is not in force, by name.
     pub held: BTreeMap<String, Held>,
+    /// The policies whose new documents may come in force once the node has a slot for each, by UID.
+    pub changes: BTreeMap<String, Policy>,
 }
 
 /// A node, as a choice needs it.
@@ -51,12 +57,14 @@ pub struct NodeLabels<'a> {
 /// Chooses from a complete list of the cluster's policies. An object in it that this netkeel cannot read holds its
 /// last version in force.
 ///
-/// `conflict` finds what two policies declare differently.
+/// `conflict` finds what two policies declare differently. `gate` tells why a change of a policy that is enforced may not
+/// begin yet.
 pub fn choose(
     before: &NodePolicies,
     listed: &[Result<Policy, Unread>],
     node: NodeLabels<'_>,
     conflict: &dyn Fn(&Policy, &Policy) -> Option<Conflict>,
+    gate: &dyn Fn(&Policy) -> Option<Held>,
 ) -> Choice {
     let mut held = BTreeMap::new();
     // Each policy that applies, with its version in force before and the one to come.
@@ -86,6 +94,20 @@ pub fn choose(
         };
         versions.insert(name.clone(), Versions { old, new });
     }
+    hold_conflicts(&mut versions, &mut held, conflict);
+    let mut changes = BTreeMap::new();
+    for (name, versions) in &mut versions {
+        let enforced = versions.new.filter(|new| new.mode == PolicyMode::Enforce);
+        let Some(new) = enforced.filter(|_| versions.is_news()) else {
+            continue;
+        };
+        changes.insert(new.uid.clone(), new.clone());
+        if let Some(why) = gate(new) {
+            versions.new = None;
+            held.insert(name.clone(), why);
+        }
+    }
+    // The versions of before that stay may be in conflict with the changes that go on.
     hold_conflicts(&mut versions, &mut held, conflict);
     // The newest object decides whether the settings stay, whichever document is in force.
     let newest = |policy: &Policy| {
@@ -118,6 +140,7 @@ pub fn choose(
             enforced,
         },
         held,
+        changes,
     }
 }
 

@@ -1,6 +1,8 @@
 //! The shape of a policy's `spec`.
 
+use crate::kinds::probes;
 use crate::policy::label;
+use crate::policy::rollout;
 use crate::policy::selector;
 use crate::shape::{Field, Shape, field};
 
@@ -57,16 +59,42 @@ pub const SPEC: Shape = Shape::Map(&[
     ),
     field(
         "rollout",
-        Shape::Map(&[field(
-            "percent",
-            Shape::Integer {
-                min: 0,
-                max: 100,
-                unit: "%",
-            },
-            "The share of the nodes that take a new document, by a hash of their names. Default: 100.",
-        )]),
+        Shape::Map(&[
+            field(
+                "percent",
+                Shape::Integer {
+                    min: 0,
+                    max: 100,
+                    unit: "%",
+                },
+                "The share of the nodes that take a new document, by a hash of their names. Default: 100.",
+            ),
+            field(
+                "maxUnavailable",
+                Shape::Either(&[
+                    Shape::Integer {
+                        min: 1,
+                        max: 10_000,
+                        unit: "nodes",
+                    },
+                    Shape::Text {
+                        check: rollout::share,
+                        what: "a share of the nodes, as 30%",
+                    },
+                ]),
+                "The number of nodes that change at one time, or the share of those with a living agent. A node whose change failed counts too. Default: 30%.",
+            ),
+        ]),
         "How a new document reaches the nodes.",
+    ),
+    field(
+        "confirm",
+        Shape::Map(&[field(
+            "probes",
+            Shape::List(&Shape::Map(probes::FIELDS)),
+            "Probes that confirm an apply: those that passed before it must pass after it. Otherwise the node rolls back.",
+        )]),
+        "What confirms an apply of a new document.",
     ),
     field(
         "paused",

@@ -38,9 +38,8 @@ fn chosen(before: &NodePolicies, listed: &[Policy]) -> Choice {
         name: "n1",
         labels: &labels,
     };
-    choose(before, &listed, labels, &|one, other| {
-        between(&one.document, &other.document, &other.name)
-    })
+    let conflict = |one: &Policy, other: &Policy| between(&one.document, &other.document, &other.name);
+    choose(before, &listed, labels, &conflict, &|_| None)
 }
 
 /// The values in force, each with the name of its policy, and the names of the policies that leave.
@@ -267,7 +266,7 @@ fn an_invalid_version_leaves_the_last_good_one_in_force() {
         name: "n1",
         labels: &labels,
     };
-    let kept = choose(&first.policies, &[Err(unread)], node, &|_, _| None);
+    let kept = choose(&first.policies, &[Err(unread)], node, &|_, _| None, &|_| None);
     assert_eq!(shown(&kept), (vec!["a=0".to_owned()], vec![]));
     assert_eq!(kept.held["a"], Held::Invalid("newer".to_owned()));
 }
@@ -308,4 +307,91 @@ fn policies_in_conflict_are_refused_and_the_last_good_ones_hold() {
         &[forward("a", 0, ""), forward("b", 1, ", mode: observe")],
     );
     assert_eq!(shown(&watching).0, ["a=0", "b=1"]);
+}
+
+#[test]
+fn a_change_without_a_slot_waits_and_the_document_of_before_stays() {
+    let first = chosen(&NodePolicies::default(), &[forward("a", 0, "")]);
+    let gated = |before: &NodePolicies, listed: &[Policy], open: &[&str]| {
+        let listed: Vec<_> = listed.iter().cloned().map(Ok).collect();
+        let labels = BTreeMap::new();
+        let node = NodeLabels {
+            name: "n1",
+            labels: &labels,
+        };
+        let conflict = |one: &Policy, other: &Policy| between(&one.document, &other.document, &other.name);
+        choose(before, &listed, node, &conflict, &|policy| {
+            let waits = !open.contains(&&*policy.name);
+            waits.then(|| Held::Slot("no slot".to_owned()))
+        })
+    };
+    let waits = gated(&first.policies, &[forward("a", 1, "")], &[]);
+    assert_eq!(shown(&waits).0, ["a=0"]);
+    assert_eq!(waits.held["a"], Held::Slot("no slot".to_owned()));
+    assert!(waits.changes.contains_key("u-a"));
+    let goes_on = gated(&first.policies, &[forward("a", 1, "")], &["a"]);
+    assert_eq!(
+        (shown(&goes_on).0, goes_on.held.len()),
+        (vec!["a=1".to_owned()], 0)
+    );
+    // A document that is in force, and one that is only observed, need none.
+    let same = gated(&goes_on.policies, &[forward("a", 1, "")], &[]);
+    assert_eq!((same.changes.len(), same.held.len()), (0, 0));
+    let observed = gated(
+        &NodePolicies::default(),
+        &[forward("a", 1, ", mode: observe")],
+        &[],
+    );
+    assert_eq!(
+        (shown(&observed).0, observed.changes.len()),
+        (vec!["a=1".to_owned()], 0)
+    );
+    // Two changes that agree with each other need both slots, and keep the one that they have.
+    let two = chosen(
+        &NodePolicies::default(),
+        &[forward("a", 0, ""), forward("b", 0, "")],
+    );
+    let both = [forward("a", 1, ""), forward("b", 1, "")];
+    let half = gated(&two.policies, &both, &["a"]);
+    assert_eq!(shown(&half).0, ["a=0", "b=0"]);
+    assert!(matches!(half.held["a"], Held::Conflict(_)));
+    assert_eq!(half.changes.len(), 2);
+    assert_eq!(shown(&gated(&two.policies, &both, &["a", "b"])).0, ["a=1", "b=1"]);
+}
+
+#[test]
+fn a_rollout_and_its_probes_are_read_and_checked() {
+    let document = "document: { version: 1 }";
+    let read = |more: &str| policy("a", &format!("{{ {document}, {more} }}"));
+    let max = |text: &str| read(&format!("rollout: {{ maxUnavailable: {text} }}")).max_unavailable;
+    assert_eq!(max("2"), MaxUnavailable::Nodes(2));
+    assert_eq!(max("10%"), MaxUnavailable::Percent(10));
+    assert_eq!(read("paused: true").max_unavailable, MaxUnavailable::Percent(30));
+    let probes = "confirm: { probes: [{ path_mtu: 192.0.2.1, expect: 1500 }] }";
+    assert_eq!(read(probes).confirm.len(), 1);
+    for (more, expected) in [
+        (
+            "rollout: { maxUnavailable: 0 }",
+            "spec.rollout.maxUnavailable: 0 is out of range",
+        ),
+        ("rollout: { maxUnavailable: 101% }", "spec.rollout.maxUnavailable"),
+        (
+            "confirm: { probes: [{ expect: 1500 }] }",
+            "spec.confirm.probes[0]: the probe has nothing to measure",
+        ),
+        (
+            "confirm: { probes: [{ path_mtu: x }] }",
+            "spec.confirm.probes[0].path_mtu",
+        ),
+        ("confirm: { probe: [] }", "spec.confirm.probe: unknown key"),
+    ] {
+        let found = errors(&format!("{{ {document}, {more} }}"));
+        assert!(
+            found.iter().any(|one| one.starts_with(expected)),
+            "{more}: {found:?}"
+        );
+    }
+    let many = ["{ path_mtu: 192.0.2.1 }"; 9].join(", ");
+    let found = errors(&format!("{{ {document}, confirm: {{ probes: [{many}] }} }}"));
+    assert_eq!(found, ["spec.confirm.probes: 9 probes are more than 8"]);
 }

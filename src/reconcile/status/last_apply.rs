@@ -7,6 +7,8 @@ use crate::pass_result::PassResult;
 /// The last pass that wrote, or tried to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LastApply {
+    /// Its id in the history.
+    pub id: String,
     /// Its end, Unix seconds.
     pub time: u64,
     /// `Applied`, `RolledBack` or `NotRolledBack`.
@@ -29,6 +31,7 @@ impl LastApply {
             Some(rollback) => ("NotRolledBack", rollback.undone.len()),
         };
         Some(LastApply {
+            id: passed.id.clone().unwrap_or_default(),
             time,
             result,
             writes: passed.writes,
@@ -48,10 +51,11 @@ mod tests {
         let mut passed = PassResult::failed(Outcome::Failed, "no");
         assert_eq!(LastApply::of(&passed, 7), None);
         (passed.writes, passed.failure) = (2, None);
+        passed.id = Some("b7".to_owned());
         let last = LastApply::of(&passed, 7).unwrap();
         assert_eq!(
-            (last.result, last.writes, last.undone, last.time),
-            ("Applied", 2, 0, 7)
+            (&*last.id, last.result, last.writes, last.undone, last.time),
+            ("b7", "Applied", 2, 0, 7)
         );
     }
 }

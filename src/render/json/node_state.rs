@@ -59,6 +59,7 @@ pub fn node_state(status: &Status, policies: &PoliciesStatus) -> Value {
     }
     if let Some(last) = &status.last_apply {
         let mut shown = json!({
+            "id": last.id,
             "time": rfc3339(last.time),
             "result": last.result,
             "writes": last.writes,
@@ -138,9 +139,9 @@ fn applied(status: &Status, policies: &PoliciesStatus) -> Value {
     if let Some(why) = &status.document.rejected {
         return of(Some(false), "DocumentRejected", why);
     }
-    // A conflict or an error needs somebody; a rollout goes on by itself.
+    // A conflict, a rollback or an error needs somebody; a rollout goes on by itself.
     let weight = |reason: &str| match reason {
-        "Conflict" => 0,
+        "Conflict" | "RolledBack" => 0,
         "Invalid" => 1,
         _ => 2,
     };

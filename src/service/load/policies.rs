@@ -36,11 +36,17 @@ impl Service<'_> {
                 return;
             }
         };
+        let learned = policies.learn(&objects, node);
+        self.follow_choice(learned);
+    }
+
+    /// Follows another choice of the policies.
+    pub(crate) fn follow_choice(&mut self, learned: Learned) {
         let Learned {
             changed,
             reload,
             news,
-        } = policies.learn(&objects, node);
+        } = learned;
         if changed {
             self.keep_policies();
         }
@@ -51,6 +57,7 @@ impl Service<'_> {
         if news {
             self.log_policies();
         }
+        self.wish();
     }
 
     fn log_policies(&mut self) {
@@ -74,7 +81,7 @@ impl Service<'_> {
     }
 
     /// Keeps the policies for the next start.
-    fn keep_policies(&mut self) {
+    pub(crate) fn keep_policies(&mut self) {
         let Some(policies) = &self.state.policies else {
             return;
         };
@@ -102,6 +109,8 @@ impl Service<'_> {
 
     /// Publishes the state of the node.
     pub(crate) fn publish_node_state(&mut self) {
+        // A pause may have begun or ended.
+        self.wish();
         if let (Some(follower), Some(policies), Some(shown)) = (
             &self.effects.policies,
             &self.state.policies,

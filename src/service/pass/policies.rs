@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::pass::{PassRunner, PassWatch, first, goal};
+use crate::pass::watch::PassWatch;
+use crate::pass::{PassRunner, first, goal};
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::recorder::Recorder;
 use netkeel_apply::engine::session::Session;
@@ -75,6 +76,8 @@ impl PassRunner {
                 watch: &mut PassWatch {
                     guard: &mut self.guard,
                     interrupt: &self.interrupt,
+                    confirm: &[],
+                    netns: &document.netns,
                 },
             },
         )

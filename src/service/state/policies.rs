@@ -1,12 +1,15 @@
 //! The policies of the cluster on this node: those in force, and what is known of the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::state::changes::{Changes, Next};
 use netkeel_apply::store::kept::policies::KeptPolicies;
 use netkeel_core::cluster_policies::ClusterNode;
 use netkeel_core::error::Error;
+use netkeel_core::probe::Probe;
 use netkeel_document::policy::choice::{Choice, Held, NodeLabels, NodePolicies, choose};
 use netkeel_document::policy::conflict::between;
+use netkeel_document::policy::wish::{SlotNews, Wishes};
 use netkeel_document::policy::{Policy, PolicyMode};
 use netkeel_reconcile::event::Now;
 use netkeel_reconcile::status::policies::{HeldStatus, PoliciesStatus, PolicyStatus};
@@ -34,6 +37,10 @@ pub(crate) struct Policies {
     pub(crate) has_files: bool,
     /// When the policies that leave are released next.
     pub(crate) release_at: Now,
+    /// The changes that need slots.
+    pub(crate) changes: Changes,
+    /// The last complete list, and the Node.
+    listed: Option<(Vec<String>, ClusterNode)>,
 }
 
 /// The changes that a complete list brought.
@@ -48,10 +55,15 @@ pub(crate) struct Learned {
 }
 
 impl Policies {
-    /// The policies at start: those that were kept. `has_files` tells whether there are documents in files.
-    pub(crate) fn new(node: String, kept: Result<KeptPolicies, Error>, has_files: bool) -> Self {
+    /// The policies at start: those that were kept. `has_files` tells whether there are documents in files, and `paced`
+    /// whether changes need slots.
+    pub(crate) fn new(node: String, kept: Result<KeptPolicies, Error>, has_files: bool, paced: bool) -> Self {
+        let mut failed = Vec::new();
         let (policies, unread) = match kept {
-            Ok(kept) => recall(kept),
+            Ok(mut kept) => {
+                failed = std::mem::take(&mut kept.failed);
+                recall(kept)
+            }
             Err(error) => (NodePolicies::default(), Some(error.message)),
         };
         Policies {
@@ -69,20 +81,24 @@ impl Policies {
             accepted: BTreeMap::new(),
             has_files,
             release_at: Now::ZERO,
+            changes: Changes::new(paced, failed),
+            listed: None,
         }
     }
 
     /// Takes a complete list.
     pub(crate) fn learn(&mut self, objects: &[String], node: ClusterNode) -> Learned {
         let documents = self.documents();
+        self.listed = Some((objects.to_vec(), node.clone()));
         let listed: Vec<_> = objects.iter().map(|text| Policy::from_json(text)).collect();
         let labels = NodeLabels {
             name: &self.node,
             labels: &node.labels,
         };
-        let choice = choose(&self.choice.policies, &listed, labels, &|one, other| {
-            between(&one.document, &other.document, &other.name)
-        });
+        let conflict = |one: &Policy, other: &Policy| between(&one.document, &other.document, &other.name);
+        let gate = |policy: &Policy| self.changes.gate(policy);
+        let choice = choose(&self.choice.policies, &listed, labels, &conflict, &gate);
+        self.changes.follow(&choice);
         let first = self.node_uid.is_none();
         let recovered = self.trouble.take().is_some();
         self.node_uid = Some(node.uid);
@@ -105,14 +121,99 @@ impl Policies {
         }
     }
 
+    /// Chooses from the last list anew.
+    pub(crate) fn choose_again(&mut self) -> Learned {
+        match self.listed.clone() {
+            Some((objects, node)) => self.learn(&objects, node),
+            None => Learned::default(),
+        }
+    }
+
+    /// Takes news of the slots.
+    pub(crate) fn learn_slots(&mut self, news: SlotNews) -> Next {
+        self.changes.learn(news, &self.choice)
+    }
+
+    /// The slots that the node wants; `None` before the first complete list.
+    pub(crate) fn wishes(&self, writes: bool) -> Option<Wishes> {
+        Some(Wishes {
+            node_uid: self.node_uid.clone()?,
+            slots: self.changes.wishes(&self.choice, writes),
+        })
+    }
+
+    /// The policies whose changes are part of the document in force and were not confirmed, by UID.
+    fn unconfirmed(&self) -> BTreeMap<String, Option<Policy>> {
+        let in_force = |new: &Policy| {
+            let found = self.choice.policies.in_force.get(&new.name);
+            found.is_some_and(|one| one.uid == new.uid && one.hash == new.hash)
+        };
+        let applying = self.changes.applying().filter(|(new, _)| in_force(new));
+        applying
+            .map(|(new, old)| (new.uid.clone(), old.cloned()))
+            .collect()
+    }
+
+    /// The probes that must pass after a write; none while no change is applied.
+    pub(crate) fn confirm(&self) -> Vec<Probe> {
+        match self.loaded && !self.unconfirmed().is_empty() {
+            true => self.changes.confirm(),
+            false => Vec::new(),
+        }
+    }
+
+    /// A full pass with the document of these policies ended well: their changes hold. Returns the names of the policies.
+    pub(crate) fn hold_changes(&mut self) -> Vec<String> {
+        if !self.loaded {
+            return Vec::new();
+        }
+        let uids: BTreeSet<String> = self.unconfirmed().into_keys().collect();
+        let names = self.changes.hold(&uids);
+        if !names.is_empty() {
+            self.accept();
+        }
+        names
+    }
+
+    /// Whether changes of which a pass wrote nothing are tried again.
+    pub(crate) fn tries_again(&mut self) -> bool {
+        !self.unconfirmed().is_empty() && self.changes.tries_again()
+    }
+
+    /// The changes failed, and what they wrote was undone: the versions before come back. Returns the names of the
+    /// policies.
+    pub(crate) fn fail_changes(&mut self, why: &str) -> Vec<String> {
+        let uids: BTreeSet<String> = self.unconfirmed().into_keys().collect();
+        let failed = self.changes.fail(&uids, why);
+        for (name, old) in &failed {
+            match old {
+                Some(old) => drop(self.choice.policies.in_force.insert(name.clone(), old.clone())),
+                None => drop(self.choice.policies.in_force.remove(name)),
+            }
+        }
+        if !failed.is_empty() {
+            // Also where the versions before are the same documents.
+            self.loaded = false;
+        }
+        failed.into_iter().map(|(name, _)| name).collect()
+    }
+
     /// Records that the document of these policies is in force; `has_files` tells whether it has one of files.
     pub(crate) fn loaded(&mut self, has_files: bool) {
         self.loaded = true;
-        self.accepted = self
-            .enforced()
-            .map(|one| (one.name.clone(), one.clone()))
-            .collect();
+        self.accept();
         self.has_files |= has_files;
+    }
+
+    /// Accepts the policies that are enforced; of an unconfirmed change the version before.
+    fn accept(&mut self) {
+        let unconfirmed = self.unconfirmed();
+        let accepted = self.enforced().filter_map(|one| match unconfirmed.get(&one.uid) {
+            None => Some(one.clone()),
+            Some(old) => old.clone().filter(|old| old.mode == PolicyMode::Enforce),
+        });
+        let accepted = accepted.map(|one| (one.name.clone(), one)).collect();
+        self.accepted = accepted;
     }
 
     /// The documents that are enforced, each with the name of its policy.
@@ -134,7 +235,7 @@ impl Policies {
     /// Whether `prune: true` must wait: facts that the document in force lacks may be those of a policy that is not yet
     /// read, not yet accepted, or not yet released or given up.
     pub(crate) fn defers_prune(&self) -> bool {
-        let Choice { policies, held } = &self.choice;
+        let Choice { policies, held, .. } = &self.choice;
         let is_known = self.node_uid.is_some() && self.unread.is_none() && self.loaded;
         let mut without_a_version = held.keys().filter(|name| !policies.in_force.contains_key(*name));
         !is_known || !policies.leaving.is_empty() || without_a_version.next().is_some()
@@ -157,20 +258,32 @@ impl Policies {
 
     /// The policies to keep for the next start.
     pub(crate) fn to_keep(&self) -> KeptPolicies {
-        let texts = |policies: &BTreeMap<String, Policy>| {
-            let objects = policies.values().map(|policy| policy.object.to_string());
+        let unconfirmed = self.unconfirmed();
+        let mut leaving: Vec<&Policy> = self.choice.policies.leaving.values().collect();
+        let mut in_force = Vec::new();
+        for policy in self.choice.policies.in_force.values() {
+            match unconfirmed.get(&policy.uid) {
+                None => in_force.push(policy),
+                Some(Some(old)) => in_force.push(old),
+                // After a crash its settings are released before it is tried again.
+                Some(None) => leaving.push(policy),
+            }
+        }
+        let texts = |policies: Vec<&Policy>| {
+            let objects = policies.into_iter().map(|policy| policy.object.to_string());
             objects.collect()
         };
         KeptPolicies {
-            in_force: texts(&self.choice.policies.in_force),
-            leaving: texts(&self.choice.policies.leaving),
+            in_force: texts(in_force),
+            leaving: texts(leaving),
             enforced: self.choice.policies.enforced.iter().cloned().collect(),
+            failed: self.changes.failed(),
         }
     }
 
     /// The policies for the status.
     pub(crate) fn status(&self) -> PoliciesStatus {
-        let Choice { policies, held } = &self.choice;
+        let Choice { policies, held, .. } = &self.choice;
         // A newer object with the same document has a newer generation.
         let newest = |policy: &Policy| {
             let one = self
@@ -204,6 +317,8 @@ impl Policies {
                 Held::Rollout => ("Rollout", "the rollout has not reached this node".to_owned()),
                 Held::Conflict(conflict) => ("Conflict", conflict.to_string()),
                 Held::Invalid(why) => ("Invalid", why.clone()),
+                Held::Slot(why) => ("Waiting", why.clone()),
+                Held::RolledBack(why) => ("RolledBack", why.clone()),
             };
             HeldStatus {
                 name: name.clone(),
@@ -258,161 +373,4 @@ fn is_same(one: &NodePolicies, other: &NodePolicies) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ALL: Learned = Learned {
-        changed: true,
-        reload: true,
-        news: true,
-    };
-
-    fn object(name: &str, spec: &str) -> String {
-        format!(
-            r#"{{"apiVersion": "netkeel.io/v1alpha1", "kind": "NetkeelPolicy",
-            "metadata": {{"name": "{name}", "uid": "u-{name}", "generation": 2}}, "spec": {spec}}}"#
-        )
-    }
-
-    fn forward(name: &str, value: u8, more: &str) -> String {
-        let document = format!(r#"{{"version": 1, "sysctl": {{"net.ipv4.ip_forward": {value}}}}}"#);
-        object(name, &format!(r#"{{"document": {document}{more}}}"#))
-    }
-
-    fn node() -> ClusterNode {
-        ClusterNode {
-            uid: "n-1".to_owned(),
-            labels: BTreeMap::new(),
-        }
-    }
-
-    #[test]
-    fn policies_hold_across_a_restart_until_a_complete_list_says_otherwise() {
-        let mut policies = Policies::new("n1".to_owned(), Ok(KeptPolicies::default()), false);
-        assert!(!policies.status().listed);
-        assert_eq!(policies.learn(&[forward("a", 1, "")], node()), ALL);
-        // Only the document counts for a reload.
-        let paused = Learned { reload: false, ..ALL };
-        assert_eq!(
-            policies.learn(&[forward("a", 1, r#", "paused": true"#)], node()),
-            paused
-        );
-        policies.learn(&[forward("a", 1, "")], node());
-        assert_eq!(policies.learn(&[forward("a", 1, "")], node()), Learned::default());
-        let again = Policies::new("n1".to_owned(), Ok(policies.to_keep()), false);
-        assert_eq!(again.documents(), policies.documents());
-        assert_eq!(again.documents().len(), 1);
-        assert!(!again.status().listed);
-        let mut again = again;
-        assert_eq!(again.learn(&[], node()), ALL);
-        assert_eq!(again.status().leaving, ["a"]);
-        let third = Policies::new("n1".to_owned(), Ok(again.to_keep()), false);
-        assert_eq!(third.status().leaving, ["a"]);
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_read_is_not_a_node_without_policies() {
-        let kept = KeptPolicies {
-            in_force: vec![object("a", "{}"), forward("b", 1, "")],
-            enforced: vec!["u-a".to_owned(), "u-b".to_owned()],
-            leaving: Vec::new(),
-        };
-        let mut policies = Policies::new("n1".to_owned(), Ok(kept), false);
-        let why = policies.unread.clone().unwrap();
-        assert!(why.starts_with("a: spec.document"), "{why}");
-        assert_eq!(policies.status().trouble, Some(why));
-        // The others are known.
-        assert_eq!(policies.documents().len(), 1);
-        assert_eq!(policies.learn(&[], node()), ALL);
-        assert_eq!(policies.unread, None);
-        assert_eq!(policies.status().leaving, ["b"]);
-    }
-
-    #[test]
-    fn a_policy_that_observes_is_not_enforced() {
-        let mut policies = Policies::new("n1".to_owned(), Ok(KeptPolicies::default()), false);
-        let observe = forward("a", 1, r#", "mode": "observe""#);
-        policies.learn(&[observe], node());
-        assert_eq!((policies.documents().len(), policies.observing().count()), (0, 1));
-        policies.observed.insert("a".to_owned(), Ok(3));
-        assert_eq!(policies.status().in_force[0].drift, Some(3));
-        policies.learn(&[forward("a", 1, "")], node());
-        policies.loaded(false);
-        assert_eq!(policies.status().in_force[0].drift, None);
-        assert_eq!(policies.documents()[0].0, "policy a.json");
-    }
-
-    #[test]
-    fn a_policy_is_in_force_once_its_document_is_accepted() {
-        let mut policies = Policies::new("n1".to_owned(), Ok(KeptPolicies::default()), false);
-        let shown = |policies: &Policies| -> Vec<(String, i64, String)> {
-            let in_force = policies.status().in_force.into_iter();
-            in_force.map(|one| (one.name, one.generation, one.hash)).collect()
-        };
-        policies.learn(&[forward("a", 0, "")], node());
-        assert_eq!(policies.chosen(), "a@2");
-        assert_eq!(shown(&policies), []);
-        policies.loaded(false);
-        let accepted = shown(&policies);
-        assert_eq!(accepted.len(), 1);
-        // The document of the newer version is rejected: the older one is in force.
-        policies.learn(&[forward("a", 1, "")], node());
-        assert_eq!(shown(&policies), accepted);
-        policies.loaded(false);
-        assert_ne!(shown(&policies), accepted);
-        // It is in force until the document without it is.
-        policies.learn(&[], node());
-        assert_eq!(shown(&policies).len(), 1);
-        policies.loaded(false);
-        assert_eq!(shown(&policies), []);
-    }
-
-    #[test]
-    fn nothing_is_pruned_while_the_policies_are_not_known() {
-        let mut policies = Policies::new("n1".to_owned(), Ok(KeptPolicies::default()), true);
-        policies.loaded(true);
-        assert!(policies.defers_prune(), "no list came yet");
-        policies.learn(&[forward("a", 1, "")], node());
-        assert!(policies.defers_prune(), "the document is not accepted yet");
-        policies.loaded(true);
-        assert!(!policies.defers_prune());
-        policies.learn(
-            &[forward("a", 1, ""), forward("b", 1, r#", "paused": true"#)],
-            node(),
-        );
-        assert!(
-            policies.defers_prune(),
-            "another version of b may have been here before"
-        );
-        policies.learn(&[], node());
-        policies.loaded(true);
-        assert!(policies.defers_prune(), "a leaves");
-        policies.choice.policies.leaving.clear();
-        assert!(!policies.defers_prune());
-    }
-
-    #[test]
-    fn what_holds_a_policy_is_one_line() {
-        let mut policies = Policies::new("n1".to_owned(), Ok(KeptPolicies::default()), false);
-        let learned = policies.learn(&[forward("a", 1, ""), forward("b", 0, "")], node());
-        assert_eq!(
-            learned,
-            Learned {
-                news: true,
-                ..Learned::default()
-            }
-        );
-        let held = policies.status().held;
-        let shown: Vec<_> = held
-            .iter()
-            .map(|one| format!("{} {}: {}", one.name, one.reason, one.why))
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                r#"a Conflict: sysctl."net.ipv4.ip_forward" is "1" here and "0" in the policy b"#,
-                r#"b Conflict: sysctl."net.ipv4.ip_forward" is "0" here and "1" in the policy a"#
-            ]
-        );
-    }
-}
+mod tests;

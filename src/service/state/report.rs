@@ -201,6 +201,7 @@ mod tests {
             outcome,
             seen,
             plan: Some(planned.plan),
+            id: None,
             writes: 0,
             failure: None,
             rollback: None,

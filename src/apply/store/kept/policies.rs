@@ -20,6 +20,22 @@ pub struct KeptPolicies {
     pub leaving: Vec<String>,
     /// The UIDs of those among them that were enforced at some time.
     pub enforced: Vec<String>,
+    /// The changes that failed.
+    pub failed: Vec<FailedChange>,
+}
+
+/// A change to a version of a policy that failed. It is not tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailedChange {
+    /// The UID of the policy.
+    pub uid: String,
+    /// Its generation.
+    pub generation: i64,
+    /// The hash of its document.
+    pub document: String,
+    /// One line.
+    pub why: String,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -29,6 +45,8 @@ struct File {
     in_force: Vec<Value>,
     leaving: Vec<Value>,
     enforced: Vec<String>,
+    #[serde(default)]
+    failed: Vec<FailedChange>,
 }
 
 impl Store {
@@ -76,6 +94,7 @@ fn spell(policies: &KeptPolicies) -> Result<String, String> {
         in_force: values(&policies.in_force)?,
         leaving: values(&policies.leaving)?,
         enforced: policies.enforced.clone(),
+        failed: policies.failed.clone(),
     };
     let mut text = serde_json::to_string_pretty(&file).map_err(|error| error.to_string())?;
     text.push('\n');
@@ -92,6 +111,7 @@ fn parse(text: &str) -> Result<KeptPolicies, String> {
         in_force: texts(file.in_force),
         leaving: texts(file.leaving),
         enforced: file.enforced,
+        failed: file.failed,
     })
 }
 
@@ -105,6 +125,12 @@ mod tests {
             in_force: vec![r#"{"kind":"NetkeelPolicy","metadata":{"name":"b","uid":"2"}}"#.to_owned()],
             leaving: vec![r#"{"a":[1]}"#.to_owned()],
             enforced: vec!["2".to_owned()],
+            failed: vec![FailedChange {
+                uid: "2".to_owned(),
+                generation: 3,
+                document: "ab12".to_owned(),
+                why: "no".to_owned(),
+            }],
         };
         let text = spell(&policies).unwrap();
         assert_eq!(parse(&text).unwrap(), policies);

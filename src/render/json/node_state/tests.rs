@@ -233,6 +233,7 @@ fn full() -> Value {
         message: "a finding".into(),
     });
     status.last_apply = Some(LastApply {
+        id: "b7".to_owned(),
         time: 86_400,
         result: "RolledBack",
         writes: 0,

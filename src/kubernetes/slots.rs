@@ -1,0 +1,453 @@
+//! Takes, renews and gives back the slots of the policies, and the Lease by which others see that this agent lives.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{ListParams, PostParams};
+use kube::core::DynamicObject;
+use kube::{Api, Client};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::watch::Receiver;
+use tokio::time::{Instant, sleep_until};
+
+use crate::connection::{Connection, client};
+use crate::lease::{FOR, SlotLease, expires, given_back, of_agent, of_slot, slot};
+use crate::policies::resource;
+use crate::trouble::of_client;
+use netkeel_document::policy::slots::{Counts, Decision, Holder, NodeSeen, Phase, Sightings, View, decide};
+use netkeel_document::policy::wish::{SlotNews, SlotState, Wish, Wishes};
+
+const LEASES: &str = "leases in the namespace of the agents";
+
+/// How often an agent writes and reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// A Lease is renewed after so long.
+    pub renew: Duration,
+    /// A Lease that was not written for so long has expired.
+    pub expires: Duration,
+    /// A node that waits looks again after so long, and 10 ms more for each node of the cluster.
+    pub look: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace {
+            renew: Duration::from_secs(30),
+            expires: Duration::from_secs(90),
+            look: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Holds the slots that a node wants, until the caller drops the future or the sender of the wishes. `spread` is from 0
+/// to 1: it spreads the requests of many agents over time.
+pub async fn hold_slots(
+    connection: Connection,
+    node: String,
+    pace: Pace,
+    spread: f64,
+    mut wanted: Receiver<Option<Wishes>>,
+    news: Sender<SlotNews>,
+) {
+    let spread = 1.0 + spread.clamp(0.0, 1.0) / 4.0;
+    let mut holder = SlotHolder {
+        node,
+        pace,
+        start: Instant::now(),
+        client: None,
+        beat: None,
+        agent_version: None,
+        leases: Sightings::default(),
+        cluster: None,
+        is_new: true,
+        written: BTreeMap::new(),
+    };
+    let mut reported = SlotNews::default();
+    let mut due = Instant::now();
+    while !news.is_closed() {
+        tokio::select! {
+            changed = wanted.changed() => if changed.is_err() {
+                return;
+            },
+            () = sleep_until(due) => {}
+        }
+        let Some(wishes) = wanted.borrow_and_update().clone() else {
+            due = Instant::now() + pace.renew;
+            continue;
+        };
+        let (found, pause) = match holder.round(&connection, &wishes).await {
+            Ok((states, pause)) => (
+                SlotNews {
+                    states,
+                    trouble: None,
+                },
+                pause,
+            ),
+            Err(why) => {
+                holder.client = None;
+                let news = SlotNews {
+                    states: reported.states.clone(),
+                    trouble: Some(why),
+                };
+                (news, pace.look.max(Duration::from_secs(1)))
+            }
+        };
+        due = Instant::now() + pause.mul_f64(spread);
+        if found != reported {
+            reported = found.clone();
+            if news.send(found).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+struct SlotHolder {
+    node: String,
+    pace: Pace,
+    start: Instant,
+    client: Option<Client>,
+    /// When the agent's own Lease was renewed.
+    beat: Option<Instant>,
+    agent_version: Option<String>,
+    /// When the Leases changed.
+    leases: Sightings,
+    cluster: Option<Seen>,
+    /// No list of slots was read yet: a run before may have left some.
+    is_new: bool,
+    /// When each slot of this node was written, by name.
+    written: BTreeMap<String, Instant>,
+}
+
+/// The nodes of the cluster, and those whose agent lives.
+struct Seen {
+    at: Instant,
+    nodes: BTreeMap<String, NodeSeen>,
+    living: BTreeSet<String>,
+    /// When the Leases of the agents changed.
+    agents: Sightings,
+}
+
+type Round = (BTreeMap<String, SlotState>, Duration);
+
+impl SlotHolder {
+    /// Writes and reads what is due. Returns the states of the wanted slots, and the time until the next round.
+    async fn round(&mut self, connection: &Connection, wishes: &Wishes) -> Result<Round, String> {
+        let client = match &self.client {
+            Some(client) => client.clone(),
+            None => client(connection).await?,
+        };
+        self.client = Some(client.clone());
+        let api: Api<Lease> = Api::default_namespaced(client.clone());
+        let beat = self.beat.map_or(Duration::ZERO, |beat| {
+            (beat + self.pace.renew).saturating_duration_since(Instant::now())
+        });
+        let beat = match beat.is_zero() {
+            true => {
+                self.beat(&api, &wishes.node_uid).await?;
+                self.pace.renew
+            }
+            false => beat,
+        };
+        if wishes.slots.is_empty() && self.written.is_empty() && !self.is_new {
+            return Ok((BTreeMap::new(), beat));
+        }
+        let listed = self.list(&api).await?;
+        let own = listed.iter().map(|(_, found)| found);
+        let own = own.filter(|found| self.is_own(found, &wishes.node_uid));
+        let own: BTreeSet<String> = own.map(|found| found.name.clone()).collect();
+        self.written.retain(|name, _| own.contains(name));
+        for (lease, found) in &listed {
+            if self.is_own(found, &wishes.node_uid) && !wishes.slots.contains_key(&found.policy) {
+                self.give_back(&api, lease, found).await?;
+                self.written.remove(&found.name);
+            }
+        }
+        self.is_new = false;
+        let (mut states, mut pause) = (BTreeMap::new(), beat);
+        for (uid, wish) in &wishes.slots {
+            let own = listed
+                .iter()
+                .find(|(_, found)| found.policy == *uid && self.is_own(found, &wishes.node_uid));
+            let state = match own {
+                Some((_, found)) => self.keep(&api, uid, wish, wishes, found).await?,
+                None => self.take(&client, &api, uid, wish, wishes, &listed).await?,
+            };
+            if matches!(state, SlotState::Waiting(_)) {
+                let nodes = self.cluster.as_ref().map_or(0, |seen| seen.nodes.len());
+                let more = Duration::from_millis(10).saturating_mul(u32::try_from(nodes).unwrap_or(u32::MAX));
+                pause = pause.min(self.pace.look + more);
+            }
+            states.insert(uid.clone(), state);
+        }
+        Ok((states, pause))
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn is_own(&self, found: &SlotLease, node_uid: &str) -> bool {
+        let holder = found.slot.holder.as_ref();
+        holder.is_some_and(|holder| {
+            holder.node == self.node && (holder.uid.is_empty() || holder.uid == node_uid)
+        })
+    }
+
+    /// Renews the Lease of this agent.
+    async fn beat(&mut self, api: &Api<Lease>, node_uid: &str) -> Result<(), String> {
+        let failed = |error: kube::Error| of_client(&error, "write", LEASES);
+        if self.agent_version.is_none() {
+            let found = api.get_opt(&self.node).await;
+            let found = found.map_err(|error| of_client(&error, "get", LEASES))?;
+            self.agent_version = found.and_then(|lease| lease.metadata.resource_version);
+        }
+        let version = self.agent_version.take();
+        let lease = of_agent(&self.node, node_uid, version.as_deref(), self.pace.expires);
+        let written = match version {
+            Some(_) => api.replace(&self.node, &PostParams::default(), &lease).await,
+            None => api.create(&PostParams::default(), &lease).await,
+        };
+        self.agent_version = written.map_err(failed)?.metadata.resource_version;
+        self.beat = Some(Instant::now());
+        Ok(())
+    }
+
+    /// All slots, each with its Lease.
+    async fn list(&mut self, api: &Api<Lease>) -> Result<Vec<(Lease, SlotLease)>, String> {
+        let list = api
+            .list(&ListParams::default().labels(&format!("{FOR}=slot")))
+            .await;
+        let list = list.map_err(|error| of_client(&error, "list", LEASES))?;
+        let longest = self.pace.expires;
+        let read = list.items.into_iter().filter_map(|lease| {
+            let found = slot(&lease, longest)?;
+            Some((lease, found))
+        });
+        let read: Vec<_> = read.collect();
+        let seen = read.iter().map(|(_, found)| (&*found.name, &*found.version));
+        let now = self.now();
+        self.leases.see(seen, now);
+        Ok(read)
+    }
+
+    async fn give_back(&self, api: &Api<Lease>, lease: &Lease, found: &SlotLease) -> Result<(), String> {
+        let lease = given_back(lease.clone());
+        match api.replace(&found.name, &PostParams::default(), &lease).await {
+            Ok(_) => Ok(()),
+            // It is gone, or another node has it.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(error) => Err(of_client(&error, "write", LEASES)),
+        }
+    }
+
+    /// Renews a slot of this node, and writes its progress.
+    async fn keep(
+        &mut self,
+        api: &Api<Lease>,
+        uid: &str,
+        wish: &Wish,
+        wishes: &Wishes,
+        found: &SlotLease,
+    ) -> Result<SlotState, String> {
+        let mut wanted = self.holder(wish, wishes);
+        let state = SlotState::Held {
+            document: wish.document.clone(),
+            phase: wish.phase,
+        };
+        let there = found.slot.holder.as_ref();
+        // Before a restart it may have changed something.
+        if wanted.phase == Phase::Taken && there.is_some_and(|there| there.phase == Phase::Begun) {
+            wanted.phase = Phase::Begun;
+        }
+        let written = self.written.get(&found.name);
+        if there == Some(&wanted) && written.is_some_and(|at| at.elapsed() < self.pace.renew) {
+            return Ok(state);
+        }
+        let index = found.slot.index;
+        let lease = of_slot(
+            uid,
+            index,
+            wish,
+            Some(&wanted),
+            Some(&found.version),
+            self.pace.expires,
+        );
+        match api.replace(&found.name, &PostParams::default(), &lease).await {
+            Ok(_) => {
+                self.written.insert(found.name.clone(), Instant::now());
+                Ok(state)
+            }
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
+                Ok(SlotState::Waiting("another node took the slot".to_owned()))
+            }
+            Err(error) => Err(of_client(&error, "write", LEASES)),
+        }
+    }
+
+    fn holder(&self, wish: &Wish, wishes: &Wishes) -> Holder {
+        Holder {
+            node: self.node.clone(),
+            uid: wishes.node_uid.clone(),
+            phase: wish.phase,
+            document: wish.document.clone(),
+        }
+    }
+
+    /// Tries to take a slot.
+    async fn take(
+        &mut self,
+        client: &Client,
+        api: &Api<Lease>,
+        uid: &str,
+        wish: &Wish,
+        wishes: &Wishes,
+        listed: &[(Lease, SlotLease)],
+    ) -> Result<SlotState, String> {
+        self.look(client, api).await?;
+        let of_policy: Vec<&SlotLease> = listed
+            .iter()
+            .map(|(_, found)| found)
+            .filter(|found| found.policy == uid)
+            .collect();
+        let now = self.now();
+        let is_expired = |found: &&&SlotLease| self.leases.is_expired(&found.name, found.slot.expires, now);
+        let expired: Vec<&&SlotLease> = of_policy.iter().filter(is_expired).collect();
+        let mut reported = BTreeMap::new();
+        for found in &expired {
+            if let Some(holder) = found.slot.holder.as_ref().filter(|one| one.phase == Phase::Begun)
+                && let Some(document) = in_force(client, &holder.node, &wish.policy).await?
+            {
+                reported.insert(holder.node.clone(), document);
+            }
+        }
+        let slots: Vec<_> = of_policy.iter().map(|found| found.slot.clone()).collect();
+        let Some(seen) = &self.cluster else {
+            return Ok(SlotState::Waiting("the nodes are not known yet".to_owned()));
+        };
+        let is_counted = |name: &&String| {
+            let node = seen.nodes.get(*name);
+            node.is_some_and(|node| wish.selector.selects(&node.labels))
+        };
+        let decision = decide(
+            View {
+                own: &self.node,
+                nodes: &seen.nodes,
+                slots: &slots,
+                expired: &expired.iter().map(|found| found.slot.index).collect(),
+                reported: &reported,
+                living: seen.living.iter().filter(is_counted).count(),
+            },
+            wish.max,
+        );
+        let index = match decision {
+            Decision::Wait(counts) => return Ok(SlotState::Waiting(waiting(counts))),
+            Decision::Own(index) | Decision::Take(index) => index,
+        };
+        let wanted = self.holder(wish, wishes);
+        let there = of_policy.iter().find(|found| found.slot.index == index);
+        let version = there.map(|found| found.version.as_str());
+        let lease = of_slot(uid, index, wish, Some(&wanted), version, self.pace.expires);
+        let name = lease.metadata.name.clone().unwrap_or_default();
+        let written = match version {
+            Some(_) => api.replace(&name, &PostParams::default(), &lease).await,
+            None => api.create(&PostParams::default(), &lease).await,
+        };
+        match written {
+            Ok(_) => {
+                self.written.insert(name, Instant::now());
+                let Holder { document, phase, .. } = wanted;
+                Ok(SlotState::Held { document, phase })
+            }
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
+                Ok(SlotState::Waiting("another node was faster".to_owned()))
+            }
+            Err(error) => Err(of_client(&error, "write", LEASES)),
+        }
+    }
+
+    /// Reads the nodes and the Leases of the agents, where the last look is too old.
+    async fn look(&mut self, client: &Client, api: &Api<Lease>) -> Result<(), String> {
+        let is_fresh = |seen: &Seen| {
+            // In a large cluster the lists are long, and the share of the nodes changes little.
+            let nodes = u32::try_from(seen.nodes.len()).unwrap_or(u32::MAX);
+            seen.at.elapsed() < Duration::from_millis(100).saturating_mul(nodes.saturating_sub(50))
+        };
+        if self.cluster.as_ref().is_some_and(is_fresh) {
+            return Ok(());
+        }
+        let nodes: Api<Node> = Api::all(client.clone());
+        let found = nodes.list_metadata(&ListParams::default()).await;
+        let found = found.map_err(|error| of_client(&error, "list", "nodes in the cluster"))?;
+        let named = found.items.into_iter().filter_map(|node| {
+            let seen = NodeSeen {
+                uid: node.metadata.uid.unwrap_or_default(),
+                labels: node.metadata.labels.unwrap_or_default(),
+            };
+            Some((node.metadata.name?, seen))
+        });
+        let nodes: BTreeMap<String, NodeSeen> = named.collect();
+        let agents = api
+            .list(&ListParams::default().labels(&format!("{FOR}=agent")))
+            .await;
+        let agents = agents.map_err(|error| of_client(&error, "list", LEASES))?;
+        let mut before = self.cluster.take().map(|seen| seen.agents).unwrap_or_default();
+        let listed = agents.items.iter().filter_map(|lease| {
+            let metadata = &lease.metadata;
+            Some((metadata.name.as_deref()?, metadata.resource_version.as_deref()?))
+        });
+        let now = self.now();
+        before.see(listed, now);
+        let living = agents.items.iter().filter_map(|lease| {
+            let name = lease.metadata.name.clone()?;
+            let expires = expires(&lease.spec, self.pace.expires);
+            let lives = name == self.node || before.is_living(&name, expires, now);
+            (lives && nodes.contains_key(&name)).then_some(name)
+        });
+        let living = living.collect();
+        self.cluster = Some(Seen {
+            at: Instant::now(),
+            nodes,
+            living,
+            agents: before,
+        });
+        Ok(())
+    }
+}
+
+/// The hash of a policy's document that a node has in force, as its `NetkeelNode` says.
+async fn in_force(client: &Client, node: &str, policy: &str) -> Result<Option<String>, String> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource("NetkeelNode"));
+    let found = api.get_opt(node).await;
+    let found = found.map_err(|error| of_client(&error, "get", &format!("the netkeelnode {node}")))?;
+    let policies = found.as_ref().and_then(|found| {
+        let policies = found.data.get("status")?.get("policies")?;
+        policies.as_array()
+    });
+    let of_policy = policies
+        .into_iter()
+        .flatten()
+        .find(|one| one.get("name").is_some_and(|name| name == policy));
+    let hash = of_policy.and_then(|one| one.get("documentHash")?.as_str());
+    Ok(hash.map(str::to_owned))
+}
+
+fn waiting(counts: Counts) -> String {
+    let Counts {
+        allowed,
+        held,
+        failed,
+        silent,
+    } = counts;
+    let mut text = format!("other nodes change: {held}; at most {allowed} may");
+    if failed > 0 {
+        text = format!("{text}; the change failed on {failed}");
+    }
+    if silent > 0 {
+        text = format!("{text}; no report from {silent}");
+    }
+    text
+}

@@ -1,0 +1,158 @@
+//! Follows the slots of changes of policies: begins a change, and ends it when it holds or has failed.
+
+use std::fmt::Display;
+
+use crate::effects::log::Level;
+use crate::effects::policies::NodeNews;
+use crate::service::Service;
+use crate::state::change_end::ChangeEnd;
+use crate::state::changes::Next;
+use crate::state::policies::Policies;
+use netkeel_core::probe::Probe;
+use netkeel_document::policy::wish::SlotNews;
+use netkeel_reconcile::status::last_apply::LastApply;
+
+impl Service<'_> {
+    /// Takes news of the slots.
+    pub(crate) fn learn_slots(&mut self, news: SlotNews) {
+        let trouble = news.trouble.clone();
+        let Some(policies) = &mut self.state.policies else {
+            return;
+        };
+        let before = policies.changes.trouble.clone();
+        let Next { ask, chooses, wishes } = policies.learn_slots(news);
+        if let Some(why) = trouble.filter(|why| before.as_ref() != Some(why)) {
+            let log = &mut self.effects.log;
+            log.say(Level::Warning, "slots-not-followed", &[("why", &why)]);
+        }
+        let netns = self.state.document.netns.clone();
+        for (uid, probes) in ask {
+            let document = policies.choice.changes.get(&uid).map(|new| new.hash.clone());
+            if let (Some(follower), Some(document)) = (&self.effects.policies, document) {
+                follower.ask(uid, document, probes, netns.clone());
+            }
+        }
+        if chooses {
+            let learned = policies.choose_again();
+            self.follow_choice(learned);
+        } else if wishes {
+            self.wish();
+        }
+    }
+
+    /// Takes the probes of a policy that pass before its change.
+    pub(crate) fn learn_probes(&mut self, uid: &str, document: &str, passed: Vec<Probe>) {
+        let Some(policies) = &mut self.state.policies else {
+            return;
+        };
+        let name = policies.choice.changes.get(uid).map(|new| new.name.clone());
+        let count = passed.len();
+        if policies.changes.asked(uid, document, passed) {
+            let fields: &[(&str, &dyn Display)] = &[("policy", &name.unwrap_or_default()), ("pass", &count)];
+            self.effects.log.say(Level::Info, "policy-probes", fields);
+            self.wish();
+        }
+    }
+
+    /// Asks for the slots that the node wants now.
+    pub(crate) fn wish(&mut self) {
+        let writes = self.state.enforces && self.state.reconciler.paused().is_none();
+        if let (Some(follower), Some(policies)) = (&self.effects.policies, &self.state.policies)
+            && let Some(wishes) = policies.wishes(writes)
+        {
+            follower.wish(Some(wishes));
+        }
+    }
+
+    /// Ends the changes that a pass was for.
+    pub(crate) fn end_changes(&mut self, end: ChangeEnd) {
+        match end {
+            ChangeEnd::Open => {}
+            ChangeEnd::Holds => self.hold_changes(),
+            ChangeEnd::Failed { why, may_pass } => {
+                let policies = self.state.policies.as_mut();
+                let again = may_pass && policies.is_some_and(Policies::tries_again);
+                if again || self.fail_changes(&why) {
+                    // At once: no part of the document that failed is written meanwhile.
+                    self.load();
+                }
+            }
+        }
+    }
+
+    fn hold_changes(&mut self) {
+        let Some(policies) = &mut self.state.policies else {
+            return;
+        };
+        let names = policies.hold_changes();
+        if names.is_empty() {
+            return;
+        }
+        for name in &names {
+            self.effects
+                .log
+                .say(Level::Info, "policy-applied", &[("policy", name)]);
+        }
+        self.tell("PolicyApplied", false, format!("in force: {}", names.join(", ")));
+        self.keep_policies();
+        // A newer version may have waited for the end of this one.
+        self.choose_again();
+    }
+
+    /// Ends the changes that are not confirmed: they failed. The policies before are chosen, and their document is to be
+    /// loaded. Returns whether there was any change.
+    pub(crate) fn fail_changes(&mut self, why: &str) -> bool {
+        let Some(policies) = &mut self.state.policies else {
+            return false;
+        };
+        let names = policies.fail_changes(why);
+        if names.is_empty() {
+            return false;
+        }
+        for name in &names {
+            let fields: &[(&str, &dyn Display)] = &[("policy", name), ("why", &why)];
+            self.effects.log.say(Level::Error, "policy-rolled-back", fields);
+        }
+        let message = format!("{}: {why}", names.join(", "));
+        self.tell("PolicyRolledBack", true, message);
+        self.choose_again();
+        self.keep_policies();
+        true
+    }
+
+    fn choose_again(&mut self) {
+        if let Some(policies) = &mut self.state.policies {
+            let learned = policies.choose_again();
+            self.follow_choice(learned);
+        }
+    }
+
+    /// Writes an event for an apply.
+    pub(crate) fn tell_apply(&mut self, last: &LastApply) {
+        let (reason, is_warning) = match last.result {
+            "Applied" => ("Applied", false),
+            "RolledBack" => ("RolledBack", true),
+            _ => ("NotRolledBack", true),
+        };
+        let mut message = format!("apply {}: {} writes", last.id, last.writes);
+        if last.undone > 0 {
+            message = format!("apply {}: {} writes undone", last.id, last.undone);
+        }
+        if let Some(why) = &last.message {
+            message = format!("{message}: {why}");
+        }
+        self.tell(reason, is_warning, message);
+    }
+
+    fn tell(&mut self, reason: &'static str, is_warning: bool, message: String) {
+        let uid = self.state.policies.as_ref().and_then(|one| one.node_uid.clone());
+        if let (Some(follower), Some(node_uid)) = (&self.effects.policies, uid) {
+            follower.tell(NodeNews {
+                node_uid,
+                reason,
+                is_warning,
+                message,
+            });
+        }
+    }
+}

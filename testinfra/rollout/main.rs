@@ -1,0 +1,193 @@
+//! A policy rolls out over the agents of a cluster, with a real API server: by its share, by its slots, and by the probes
+//! that confirm it.
+
+mod cluster;
+#[path = "../kubernetes/control_plane.rs"]
+#[allow(dead_code, reason = "other tests stop the server and restore its data")]
+mod control_plane;
+#[path = "../support/namespace.rs"]
+#[allow(dead_code, reason = "a test of the program")]
+mod namespace;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use cluster::{Cluster, SERVER};
+use netkeel_document::policy::percent::is_among_first;
+
+const NODES: usize = 20;
+
+/// The nodes on which a sysctl has a value.
+fn with_sysctl(cluster: &Cluster, key: &str, value: &str) -> BTreeSet<String> {
+    let nodes = cluster.nodes.iter().filter(|(_, agent)| {
+        let found = agent
+            .namespace
+            .sh(&format!("cat /proc/sys/{}", key.replace('.', "/")));
+        found.trim() == value
+    });
+    nodes.map(|(name, _)| name.clone()).collect()
+}
+
+/// The MTU of `eth0` on each node, all different ones.
+fn mtus(cluster: &Cluster) -> BTreeSet<String> {
+    let agents = cluster.nodes.values();
+    let mtus = agents.map(|agent| {
+        agent
+            .namespace
+            .sh("cat /sys/class/net/eth0/mtu || ip -o link show eth0")
+    });
+    mtus.map(|text| {
+        text.split("mtu ")
+            .last()
+            .unwrap()
+            .split(' ')
+            .next()
+            .unwrap()
+            .trim()
+            .to_owned()
+    })
+    .collect()
+}
+
+fn condition<'a>(node: &'a Value, kind: &str) -> &'a Value {
+    let conditions = node["status"]["conditions"].as_array();
+    let found = conditions.into_iter().flatten().find(|one| one["type"] == kind);
+    found.unwrap_or(&Value::Null)
+}
+
+/// The number of nodes whose policy is in force, and of those that say that they rolled back.
+fn reported(cluster: &Cluster) -> (usize, usize) {
+    let nodes = cluster.objects(&["netkeelnodes"]);
+    let of = |reason: &str| {
+        nodes
+            .iter()
+            .filter(|node| condition(node, "Applied")["reason"] == reason)
+            .count()
+    };
+    let in_force = nodes
+        .iter()
+        .filter(|node| node["status"]["policies"][0]["name"] == "a");
+    (in_force.count(), of("RolledBack"))
+}
+
+fn step(what: &str) {
+    #[allow(clippy::print_stderr, reason = "progress of a long test")]
+    {
+        eprintln!("{what}");
+    }
+}
+
+#[test]
+fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
+    let mut cluster = Cluster::start(NODES);
+    let all: BTreeSet<String> = cluster.nodes.keys().cloned().collect();
+    let first: BTreeSet<String> = all
+        .iter()
+        .filter(|node| is_among_first(node, 10))
+        .cloned()
+        .collect();
+    assert!(!first.is_empty() && first.len() < NODES, "{first:?}");
+    let watch = cluster.watch();
+
+    step("a share of the nodes");
+    let forward = json!({ "version": 1, "sysctl": { "net.ipv4.ip_forward": 1 } });
+    let rollout = |percent: u8| json!({ "percent": percent, "maxUnavailable": 2 });
+    cluster.policy(&json!({ "document": forward, "rollout": rollout(10) }));
+    let forwards = |cluster: &Cluster| with_sysctl(cluster, "net.ipv4.ip_forward", "1");
+    cluster.wait("10 % forward", first.clone(), 120, || forwards(&cluster));
+    cluster.wait("they report", (first.len(), 0), 60, || reported(&cluster));
+
+    step("all of them, two at a time");
+    cluster.policy(&json!({ "document": forward, "rollout": rollout(100) }));
+    cluster.wait("all forward", all.clone(), 240, || forwards(&cluster));
+    cluster.wait("all report", (NODES, 0), 60, || reported(&cluster));
+    cluster.wait("no slot is held", 0, 60, || cluster.slots().len());
+    let (most, changes) = watch.most();
+    assert!(
+        most <= 2 && changes >= 3 * NODES,
+        "{most} at one time, {changes} changes"
+    );
+
+    step("a change that the probes do not confirm");
+    let probes = json!([{ "path_mtu": SERVER.to_string(), "protocol": "udp", "expect": 1500 }]);
+    let narrow = |mtu: u16| {
+        json!({
+            "document": { "version": 1, "sysctl": { "net.ipv4.ip_forward": 1 }, "link": { "eth0": { "mtu": mtu } } },
+            "rollout": rollout(100),
+            "confirm": { "probes": probes },
+        })
+    };
+    cluster.policy(&narrow(1400));
+    cluster.wait("two fail", (NODES, 2), 180, || reported(&cluster));
+    let failed = cluster.slots();
+    assert_eq!(failed.values().collect::<Vec<_>>(), ["Failed", "Failed"]);
+    // Nobody else tries.
+    std::thread::sleep(std::time::Duration::from_secs(20));
+    assert_eq!(cluster.slots(), failed);
+    assert_eq!(mtus(&cluster), BTreeSet::from(["1500".to_owned()]));
+    for (name, node) in cluster
+        .objects(&["netkeelnodes"])
+        .iter()
+        .map(|node| (node["metadata"]["name"].as_str().unwrap(), node))
+    {
+        let applied = condition(node, "Applied");
+        let (reason, message) = (
+            applied["reason"].as_str().unwrap(),
+            applied["message"].as_str().unwrap(),
+        );
+        match failed.contains_key(name) {
+            true => {
+                assert!(
+                    reason == "RolledBack" && message.contains("path MTU to"),
+                    "{message}"
+                );
+                let last = &node["status"]["lastApply"];
+                assert!(
+                    last["result"] == "RolledBack" && last["undone"].as_u64() > Some(0),
+                    "{last}"
+                );
+                assert!(!last["id"].as_str().unwrap().is_empty());
+            }
+            false => assert!(
+                reason == "Waiting" && message.contains("the change failed on 2"),
+                "{name}: {reason} {message}"
+            ),
+        }
+    }
+    let events = cluster.objects(&["events", "-n", "default"]);
+    let of_rollback: BTreeSet<&str> = events
+        .iter()
+        .filter(|event| event["reason"] == "PolicyRolledBack" && event["type"] == "Warning")
+        .map(|event| event["involvedObject"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(of_rollback, failed.keys().map(String::as_str).collect());
+
+    step("a change that they confirm");
+    cluster.policy(&narrow(1500));
+    cluster.wait("no slot is held", (0, (NODES, 0)), 300, || {
+        (cluster.slots().len(), reported(&cluster))
+    });
+    assert!(watch.most().0 <= 2, "{:?}", watch.most());
+
+    step("the slot of a killed agent");
+    // The probe of a host that is not there keeps a node between its slot and its change for 15 s.
+    let slow = json!({
+        "document": { "version": 1, "sysctl": { "net.ipv4.ip_forward": 0 } },
+        "rollout": { "maxUnavailable": 1 },
+        "confirm": { "probes": [{ "path_mtu": "10.199.0.250", "protocol": "udp", "expect": 1500 }] },
+    });
+    cluster.policy(&slow);
+    cluster.wait("a slot is taken", 1, 60, || cluster.slots().len());
+    let (killed, phase) = cluster.slots().pop_first().unwrap();
+    assert_eq!(phase, "Taken");
+    cluster.kill(&killed);
+    cluster.wait("another node has it", false, 180, || {
+        cluster.slots().contains_key(&killed)
+    });
+    cluster.wait("another node changes", 1, 60, || {
+        with_sysctl(&cluster, "net.ipv4.ip_forward", "0").len().min(1)
+    });
+    assert!(!with_sysctl(&cluster, "net.ipv4.ip_forward", "0").contains(&killed));
+    assert!(watch.most().0 <= 2, "{:?}", watch.most());
+}
