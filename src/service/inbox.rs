@@ -32,10 +32,18 @@ pub(crate) enum Message {
     /// News of the cluster's policies.
     Policies(PolicyNews),
     /// News of the slots of policies.
+    #[cfg_attr(
+        not(feature = "kubernetes"),
+        expect(dead_code, reason = "no cluster is asked")
+    )]
     Slots(SlotNews),
     /// The probes of a policy that pass: its UID, the hash of its document, and the probes.
     Asked(String, String, Vec<Probe>),
     /// Why an event on the Node was not written.
+    #[cfg_attr(
+        not(feature = "kubernetes"),
+        expect(dead_code, reason = "no cluster is asked")
+    )]
     EventLost(String),
     /// Why the state of the node is not in the cluster, or not all of it; `None` when that has ended.
     NodeState(Option<String>),
