@@ -90,6 +90,11 @@ enum Effect {
     Ends(Then),
     /// The rule ends, and the destination of the packet is another one.
     Translates,
+    /// A program of this host may take the packet. The next expression follows if it does
+    /// (`nft_tproxy_eval_v4`, net/netfilter/nft_tproxy.c).
+    Diverts,
+    /// A program of this host may take the packet, and this part decides.
+    EndsDiverted(Then),
 }
 
 impl<'a> Reader<'a> {
@@ -106,7 +111,7 @@ impl<'a> Reader<'a> {
     /// Reads a rule that ends the way of a packet or sends it elsewhere, and says whether it changes the
     /// destination. One that also switches tracking off comes as two.
     pub(crate) fn rule(&self, handle: u64, list: Attributes<'_>) -> Result<(Vec<Rule>, bool), Malformed> {
-        let mut found = Vec::new();
+        let (mut found, mut translates) = (Vec::new(), false);
         let mut draft = Draft {
             family: self.family,
             ..Draft::default()
@@ -118,6 +123,15 @@ impl<'a> Reader<'a> {
                 Effect::Untracks => (Then::Untrack, false),
                 Effect::Ends(then) => (then, true),
                 Effect::Translates => return Ok((found, true)),
+                Effect::Diverts => {
+                    translates = true;
+                    draft.unknown("tproxy".into());
+                    continue;
+                }
+                Effect::EndsDiverted(then) => {
+                    translates = true;
+                    (then, true)
+                }
             };
             let conditions = draft.conditions.clone();
             found.push(Rule {
@@ -129,7 +143,7 @@ impl<'a> Reader<'a> {
                 break;
             }
         }
-        Ok((found, false))
+        Ok((found, translates))
     }
 
     fn expression(&self, element: &Attribute<'_>, draft: &mut Draft) -> Result<Effect, Malformed> {
@@ -158,9 +172,9 @@ impl<'a> Reader<'a> {
             "exthdr" if get(NFTA_EXTHDR_SREG).is_some() => {}
             "notrack" => return Ok(Effect::Untracks),
             "reject" => return ends(Then::Reject),
-            "redir" | "tproxy" => return Ok(Effect::Translates),
+            "tproxy" => return Ok(Effect::Diverts),
             // Rules of prerouting change the destination only, those of postrouting the source only.
-            "nat" => return Ok(Effect::Translates),
+            "redir" | "nat" => return Ok(Effect::Translates),
             "masq" => return ends(Then::Accept),
             "immediate" => {
                 return Ok(
@@ -174,6 +188,11 @@ impl<'a> Reader<'a> {
             // A map of verdicts decides.
             "lookup" if number(NFTA_LOOKUP_DREG) == Some(NFT_REG_VERDICT) => {
                 return ends(Then::Unknown(unknown()));
+            }
+            // A map gives another value, or the rule does not match.
+            "lookup" if get(NFTA_LOOKUP_DREG).is_some() => {
+                draft.unknown(unknown());
+                draft.load(Loaded::Unknown(unknown()));
             }
             "queue" | "synproxy" => return ends(Then::Unknown(unknown())),
             "target" => {
@@ -220,8 +239,10 @@ impl<'a> Reader<'a> {
                 Some(flags) if flags & 1 != 0 => Effect::Untracks,
                 _ => Effect::Next,
             },
-            "DNAT" | "REDIRECT" | "TPROXY" => Effect::Translates,
-            "SNAT" | "MASQUERADE" | "NETMAP" => Effect::Ends(Then::Accept),
+            "DNAT" | "REDIRECT" | "NETMAP" => Effect::Translates,
+            // It drops what no socket takes (`tproxy_tg4`, net/netfilter/xt_TPROXY.c).
+            "TPROXY" => Effect::EndsDiverted(Then::Unknown(name.into())),
+            "SNAT" | "MASQUERADE" => Effect::Ends(Then::Accept),
             _ if GOES_ON.contains(&name) => Effect::Next,
             _ => Effect::Ends(Then::Unknown(printable(name).into())),
         }
