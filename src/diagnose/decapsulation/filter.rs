@@ -24,15 +24,19 @@ pub(super) struct Packet {
     pub(super) destination: Option<IpAddr>,
     /// The ports of TCP; of another protocol none.
     pub(super) ports: Ports,
-    /// The interfaces by which it may have arrived; empty where there is none.
-    pub(super) arrives: BTreeSet<Arc<str>>,
-    /// The interfaces by which it may leave; empty where there is none.
-    pub(super) leaves: BTreeSet<Arc<str>>,
+    /// The interfaces by which it may have arrived; none for one that this host sends.
+    pub(super) arrives: Interfaces,
+    /// The interfaces by which it may leave; none for one that this host takes.
+    pub(super) leaves: Interfaces,
     /// The states that its connection may have.
     pub(super) states: BTreeSet<ConnectionState>,
     /// The flags of TCP.
     pub(super) flags: Option<u8>,
 }
+
+/// The interfaces by which a packet may go. It goes by one of them, and an empty set says that it is not known by
+/// which. `None` is for a packet that goes by none.
+pub(super) type Interfaces = Option<BTreeSet<Arc<str>>>;
 
 /// The ports of a packet, as far as they are known.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,9 +76,12 @@ enum Holds {
 enum End {
     /// It was accepted, or dropped.
     Ended,
-    /// It goes on in the calling chain.
+    /// It goes on in the calling chain, or may do so.
     Back,
 }
+
+/// The priority of the connection tracking (NF_IP_PRI_CONNTRACK, include/uapi/linux/netfilter_ipv4.h).
+const TRACKING: i32 = -200;
 
 /// Judges a packet at a hook: the chains that the kernel calls there within these priorities.
 pub(super) fn judge(
@@ -100,16 +107,18 @@ pub(super) fn judge(
         found: Fate::default(),
         escaped: Why::new(),
         left: MOST,
+        is_tracked: false,
     };
-    for (_, policy_drops, chain) in chains {
+    for (priority, policy_drops, chain) in chains {
         // To be accepted by one base chain is not to be accepted by the next one.
         walk.escaped.clear();
-        if let End::Back = walk.chain(chain, Why::new(), 0)
+        walk.is_tracked = priority > TRACKING || !matches!(hook, Hook::Prerouting | Hook::Output);
+        if let End::Back = walk.chain(chain, &Why::new(), 0)
             && policy_drops
         {
             walk.drop(chain.key(None), false, Why::new());
         }
-        if walk.found.drops.is_some() {
+        if walk.found.drops.is_some() || walk.found.is_too_much {
             break;
         }
     }
@@ -126,69 +135,90 @@ struct Walk<'a> {
     /// Why the packet may have been accepted before in this base chain.
     escaped: Why,
     left: usize,
+    /// The connection tracking has seen the packet.
+    is_tracked: bool,
 }
 
 impl Walk<'_> {
     /// Walks a chain. `perhaps` is why the packet may not come here.
-    fn chain(&mut self, chain: &Chain, mut perhaps: Why, depth: usize) -> End {
+    fn chain(&mut self, chain: &Chain, perhaps: &Why, depth: usize) -> End {
+        // Why the packet may have gone back to the calling chain before.
+        let mut gone = Why::new();
         for rule in &chain.rules {
             let Some(left) = self.left.checked_sub(1) else {
                 self.found.is_too_much = true;
+                // Nothing is certain from here on.
+                self.escaped.insert("too many rules".into());
                 return End::Ended;
             };
             self.left = left;
-            let Some(unknown) = unjudged(&rule.conditions, self.packet) else {
+            let Some(unknown) = unjudged(&rule.conditions, self.packet, self.is_tracked) else {
                 continue;
             };
             let is_certain = unknown.is_empty();
-            let why: Why = unknown.union(&perhaps).cloned().collect();
+            let why: Why = unknown.iter().chain(perhaps).chain(&gone).cloned().collect();
+            // A packet that is still here ends, and one that went back does not.
+            let end = |gone: &Why| match gone.is_empty() {
+                true => End::Ended,
+                false => End::Back,
+            };
             match &rule.then {
                 Then::Accept => {
                     self.escaped.extend(why);
                     if is_certain {
-                        return End::Ended;
+                        return end(&gone);
                     }
                 }
                 Then::Drop | Then::Reject => {
                     self.drop(chain.key(Some(rule.handle)), rule.then == Then::Reject, why);
                     if is_certain {
-                        return End::Ended;
+                        return end(&gone);
                     }
                 }
                 Then::Return if is_certain => return End::Back,
                 // The rest of this chain may not see it.
-                Then::Return => perhaps = why,
+                Then::Return => gone.extend(unknown),
                 Then::Jump(name) => {
-                    let end = self.jump(chain, name, why, depth);
-                    if let (End::Ended, true) = (end, is_certain) {
-                        return End::Ended;
+                    let ended = self.jump(chain, name, &why, depth);
+                    if let (End::Ended, true) = (ended, is_certain) {
+                        return end(&gone);
                     }
                 }
-                Then::Goto(name) => {
-                    let end = self.jump(chain, name, why.clone(), depth);
-                    if is_certain {
-                        return end;
-                    }
-                    perhaps = why;
-                }
-                Then::Untrack => {
-                    if why.is_empty() {
-                        self.packet.states.clear();
-                    }
-                    self.packet.states.insert(ConnectionState::Untracked);
-                }
+                Then::Goto(name) => match (self.jump(chain, name, &why, depth), is_certain) {
+                    (End::Ended, true) => return end(&gone),
+                    (End::Back, true) => return End::Back,
+                    (End::Ended, false) => {}
+                    (End::Back, false) => gone.extend(unknown),
+                },
+                Then::Untrack => self.untrack(&why),
                 Then::Unknown(name) => {
                     let mut why = why;
                     why.insert(name.clone());
                     self.drop(chain.key(Some(rule.handle)), false, why.clone());
+                    // It may accept, go back, or lead to a rule that switches tracking off.
+                    self.untrack(&why);
                     self.escaped.extend(why);
+                    gone.extend(unknown);
+                    gone.insert(name.clone());
                 }
             }
         }
         End::Back
     }
 
-    fn jump(&mut self, from: &Chain, name: &str, perhaps: Why, depth: usize) -> End {
+    /// Switches tracking off, which has no effect on a packet that is tracked (`nft_notrack_eval`,
+    /// net/netfilter/nft_ct.c).
+    fn untrack(&mut self, why: &Why) {
+        if self.is_tracked {
+            return;
+        }
+        if why.is_empty() && self.escaped.is_empty() {
+            self.packet.states.clear();
+        }
+        self.packet.states.insert(ConnectionState::Untracked);
+    }
+
+    fn jump(&mut self, from: &Chain, name: &str, perhaps: &Why, depth: usize) -> End {
         let target = self.firewall.chain(&from.family, &from.table, name);
         match target {
             Some(chain) if depth < DEPTH => self.chain(chain, perhaps, depth + 1),
@@ -210,10 +240,10 @@ impl Walk<'_> {
 }
 
 /// The conditions that cannot be judged; none if one fails.
-fn unjudged(conditions: &[Condition], packet: &Packet) -> Option<Why> {
+fn unjudged(conditions: &[Condition], packet: &Packet, is_tracked: bool) -> Option<Why> {
     let mut unknown = Why::new();
     for condition in conditions {
-        match (test(&condition.test, packet), condition.not) {
+        match (test(&condition.test, packet, is_tracked), condition.not) {
             (Holds::Yes, false) | (Holds::No, true) => {}
             (Holds::No, false) | (Holds::Yes, true) => return None,
             (Holds::Unknown, _) => drop(unknown.insert(name(&condition.test))),
@@ -222,7 +252,7 @@ fn unjudged(conditions: &[Condition], packet: &Packet) -> Option<Why> {
     Some(unknown)
 }
 
-fn test(test: &Test, packet: &Packet) -> Holds {
+fn test(test: &Test, packet: &Packet, is_tracked: bool) -> Holds {
     match test {
         Test::In(pattern) => interface(pattern, &packet.arrives),
         Test::Out(pattern) => interface(pattern, &packet.leaves),
@@ -232,7 +262,12 @@ fn test(test: &Test, packet: &Packet) -> Holds {
         Test::Destination(net) => known(packet.destination, |address| net.contains(&address)),
         Test::SourcePort(range) => port(range, packet.ports.source, packet),
         Test::DestinationPort(range) => port(range, packet.ports.destination, packet),
-        Test::State(states) => of_all(packet.states.iter().map(|state| states.contains(state))),
+        // Before the tracking, a packet has no connection, which is the state "invalid" (`nft_ct_get_eval`,
+        // net/netfilter/nft_ct.c).
+        Test::State(states) => of_all(packet.states.iter().map(|state| match (state, is_tracked) {
+            (ConnectionState::Untracked, _) | (_, true) => states.contains(state),
+            (_, false) => states.contains(&ConnectionState::Invalid),
+        })),
         Test::TcpFlags { mask, value } => known(packet.flags, |flags| flags & mask == *value),
         Test::Unknown(_) => Holds::Unknown,
     }
@@ -277,7 +312,13 @@ fn of_all(results: impl Iterator<Item = bool>) -> Holds {
 }
 
 /// Without an interface, a condition on it fails.
-fn interface(pattern: &str, candidates: &BTreeSet<Arc<str>>) -> Holds {
+fn interface(pattern: &str, candidates: &Interfaces) -> Holds {
+    let Some(candidates) = candidates else {
+        return Holds::No;
+    };
+    if candidates.is_empty() {
+        return Holds::Unknown;
+    }
     of_all(candidates.iter().map(|name| match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
         None => **name == *pattern,
@@ -309,8 +350,8 @@ mod tests {
                 source: None,
                 destination: Some(80),
             },
-            arrives: ["ipip0".into()].into(),
-            leaves: BTreeSet::new(),
+            arrives: Some(["ipip0".into()].into()),
+            leaves: None,
             states: [ConnectionState::New].into(),
             flags: Some(2),
         }
@@ -428,8 +469,39 @@ mod tests {
             fate(false, &goto(&set), &[]),
             "passes; perhaps rule 2 of inet t in by lookup"
         );
+        let set = &set[..];
+        // A packet that went back is not accepted or dropped by the rest of the chain.
+        let returns = |then: &str| [rule(set, json!("return")), rule(&[], json!(then))];
+        let to = [rule(&[], json!({ "jump": "next" }))];
+        assert_eq!(
+            fate(true, &to, &returns("accept")),
+            "passes; perhaps policy of inet t in by lookup"
+        );
+        assert_eq!(
+            fate(true, &to, &returns("drop")),
+            "policy of inet t in; perhaps rule 2 of inet t next by lookup"
+        );
+        assert_eq!(
+            fate(true, &returns("accept"), &[]),
+            "passes; perhaps policy of inet t in by lookup"
+        );
+        let to = |then: &str| [rule(set, json!({ "goto": "next" })), rule(&[], json!(then))];
+        assert_eq!(
+            fate(true, &to("accept"), &[]),
+            "passes; perhaps policy of inet t in by lookup"
+        );
+        // Nobody comes back from there.
+        assert_eq!(fate(true, &to("accept"), &accept), "passes");
+        // A map of verdicts may go back too.
+        let map = [
+            rule(&[], json!({ "unknown": "lookup" })),
+            rule(&[], json!("accept")),
+        ];
+        let jump = [rule(&[], json!({ "jump": "next" }))];
+        assert!(fate(true, &jump, &map).contains("perhaps policy of inet t in by lookup"));
         let returns = [rule(&[], json!("return")), rule(&[], json!("drop"))];
-        assert_eq!(fate(false, &jump(&[]), &returns), "rule 2 of inet t in");
+        let jump = [rule(&[], json!({ "jump": "next" })), rule(&[], json!("drop"))];
+        assert_eq!(fate(false, &jump, &returns), "rule 2 of inet t in");
         // A ring ends.
         let ring = [rule(&[], json!({ "jump": "next" }))];
         assert!(fate(false, &ring, &ring).starts_with("passes"));

@@ -53,7 +53,12 @@ fn legacy(program: &str, names: Result<String, ReadError>) -> (Option<Arc<str>>,
         Ok(names) => names,
         // The module is not loaded.
         Err(ReadError::Io(cause)) if cause.kind() == ErrorKind::NotFound => return (None, false),
-        Err(error) => return (Some(format!("the tables of {program}-legacy: {error}").into()), false),
+        Err(error) => {
+            return (
+                Some(format!("the tables of {program}-legacy: {error}").into()),
+                false,
+            );
+        }
     };
     let names: Vec<&str> = names.split_ascii_whitespace().collect();
     let text = format!("the tables {} of {program}-legacy", printable(&names.join(", ")));
@@ -241,13 +246,20 @@ impl Tables {
 impl Read {
     /// A map of verdicts can lead to a rule that translates.
     fn may_translate(&self) -> bool {
-        self.translates || self.rules.iter().any(|rule| matches!(rule.then, Then::Unknown(_)))
+        self.translates
+            || self
+                .rules
+                .iter()
+                .any(|rule| matches!(rule.then, Then::Unknown(_)))
     }
 
     /// A rule or the policy drops.
     fn drops(&self) -> bool {
         self.base.as_ref().is_some_and(|base| base.drops)
-            || self.rules.iter().any(|rule| matches!(rule.then, Then::Drop | Then::Reject))
+            || self
+                .rules
+                .iter()
+                .any(|rule| matches!(rule.then, Then::Drop | Then::Reject))
     }
 
     fn add(
@@ -442,7 +454,10 @@ mod tests {
         );
         assert_eq!(legacy("iptables", Ok(String::new())), (None, false));
         let (unread, translates) = legacy("ip6tables", Ok("filter\nnat\n".to_owned()));
-        assert_eq!(unread.as_deref(), Some("the tables filter, nat of ip6tables-legacy"));
+        assert_eq!(
+            unread.as_deref(),
+            Some("the tables filter, nat of ip6tables-legacy")
+        );
         assert!(translates);
     }
 
