@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use crate::diagnosis::cause::Diagnosis;
 use crate::diagnosis::counted::growth;
 use crate::diagnosis::fix::Fix;
+use crate::diagnosis::fragment::raised;
 use crate::diagnosis::growth::{FEW, Growth};
 use crate::diagnosis::sign::{Sign, SignKind};
 use netkeel_core::finding::Severity;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::text::shell::Quoted;
-use netkeel_host::counters::counter::{Counter, CpuStat, LinkStat};
+use netkeel_host::counters::counter::{Counter, CpuStat, LinkStat, RuleKey};
 use netkeel_host::counters::deltas::Deltas;
 use netkeel_host::counters::reading::Gauge;
 use netkeel_host::snapshot::Snapshot;
@@ -129,6 +130,13 @@ fn resets(deltas: &Deltas) -> Option<Growth> {
     Some(growth(&sent, by, deltas))
 }
 
+/// Whether the frames of bridges may come to a rule. A packet to or from this host itself comes to the hooks input
+/// and output in any case.
+fn may_see_frames(key: &RuleKey, deltas: &Deltas) -> bool {
+    let hook = deltas.after.rules.get(key).and_then(|rule| rule.hook.as_deref());
+    !matches!(hook, Some("input" | "output"))
+}
+
 /// Rules of IP that dropped, where frames of a bridge go through them.
 fn bridged(deltas: &Deltas, host: &Snapshot) -> Option<(SignKind, Vec<Growth>)> {
     let is_on = |gauge: &Gauge| deltas.gauge(gauge) == Some(1);
@@ -138,6 +146,7 @@ fn bridged(deltas: &Deltas, host: &Snapshot) -> Option<(SignKind, Vec<Growth>)> 
     let dropped = deltas.grown.iter().filter(|(counter, by)| match counter {
         Counter::Rule(key) => {
             **by > 0
+                && may_see_frames(key, deltas)
                 && match &*key.family {
                     "ip" => four,
                     "ip6" => six,
@@ -192,15 +201,25 @@ fn severity(kind: SignKind, counters: &[Growth]) -> Severity {
     match kind {
         // Frames for nobody are counted as drops.
         SignKind::InterfaceDrops => worst.max(Severity::Warning),
-        // Connections of clients end.
-        SignKind::ConntrackInvalid if counters.iter().any(is_reset) => Severity::Warning,
-        SignKind::QueueDrops | SignKind::Ipsec => worst.min(Severity::Warning),
+        // Connections of clients may end.
+        SignKind::ConntrackInvalid if are_resets_of_invalid(counters) => Severity::Warning,
+        SignKind::QueueDrops | SignKind::Ipsec if counters.iter().any(|growth| growth.by >= FEW) => {
+            worst.min(Severity::Warning)
+        }
         _ => worst,
     }
 }
 
-fn is_reset(growth: &Growth) -> bool {
-    growth.counter == Counter::protocol("Tcp", "OutRsts") && growth.by >= FEW
+/// Whether the resets may be answers to packets of no connection: each is answered by one at most, so that far more
+/// resets have other reasons.
+fn are_resets_of_invalid(counters: &[Growth]) -> bool {
+    let is_reset = |growth: &&Growth| growth.counter == Counter::protocol("Tcp", "OutRsts");
+    let of = |resets: bool| -> u64 {
+        let such = counters.iter().filter(|growth| is_reset(growth) == resets);
+        such.map(|growth| growth.by).sum()
+    };
+    let (resets, invalid) = (of(true), of(false));
+    resets >= FEW && resets <= invalid.saturating_mul(2)
 }
 
 fn next(kind: SignKind, counters: &[Growth], host: &Snapshot) -> Vec<Fix> {
@@ -230,10 +249,25 @@ fn next(kind: SignKind, counters: &[Growth], host: &Snapshot) -> Vec<Fix> {
             Fix::Command("dmesg | grep martian".to_owned()),
         ],
         SignKind::Ipsec => command("ip -s xfrm state; ip -s xfrm policy"),
-        SignKind::BridgeFilter => vec![
-            document("sysctl: { net.bridge.bridge-nf-call-iptables: 0 }"),
-            Fix::Elsewhere("only where neither kube-proxy nor network policies need it".to_owned()),
-        ],
+        SignKind::BridgeFilter => {
+            let of = |family: &str| {
+                counters
+                    .iter()
+                    .any(|growth| matches!(&growth.counter, Counter::Rule(key) if *key.family == *family))
+            };
+            let off = |leaf: &str| document(&format!("sysctl: {{ net.bridge.{leaf}: 0 }}"));
+            let warning =
+                "check that neither kube-proxy nor network policies need it before you switch it off";
+            let mut next = vec![Fix::Elsewhere(warning.to_owned())];
+            // Rules of the family inet see both.
+            if of("ip") || !of("ip6") {
+                next.push(off("bridge-nf-call-iptables"));
+            }
+            if of("ip6") {
+                next.push(off("bridge-nf-call-ip6tables"));
+            }
+            next
+        }
         SignKind::OutDiscards => command("tc -s qdisc show; nft list ruleset"),
         SignKind::InDiscards => command("ip rule show; nstat -az IpInDiscards Ip6InDiscards"),
         SignKind::OutNoRoutes => command("ip route show; ip -6 route show"),
@@ -254,11 +288,7 @@ fn next(kind: SignKind, counters: &[Growth], host: &Snapshot) -> Vec<Fix> {
         }
         SignKind::QueueDrops => command("cat /proc/net/netfilter/nfnetlink_queue"),
         SignKind::Squeezed => {
-            let now = host.sysctl_number("net/core/netdev_budget").unwrap_or(0);
-            let budget = now.saturating_mul(2).max(LEAST_BUDGET);
-            vec![document(&format!(
-                "sysctl: {{ net.core.netdev_budget: {budget} }}"
-            ))]
+            vec![raised(host, "net.core.netdev_budget", LEAST_BUDGET)]
         }
         SignKind::IcmpUnreachable => command("tcpdump -ni any -c 20 'icmp[0] == 3 or icmp6[0] == 1'"),
         SignKind::IcmpTooBig => command("ip -6 route show cache"),
@@ -372,6 +402,13 @@ mod tests {
         assert_eq!(errors(40, 10_000_000), [(kind, Severity::Note)]);
         // Few packets are an accident.
         assert_eq!(errors(3, 100), [(kind, Severity::Note)]);
+        for (counter, kind) in [
+            (Counter::QueueDrops(3), SignKind::QueueDrops),
+            (of("Xfrm", "InNoStates"), SignKind::Ipsec),
+        ] {
+            assert_eq!(found(&[(counter.clone(), 40)]), [(kind, Severity::Warning)]);
+            assert_eq!(found(&[(counter, 3)]), [(kind, Severity::Note)]);
+        }
         let both = [
             (link(LinkStat::TxErrors), 40),
             (link(LinkStat::TxDropped), 4000),
@@ -395,9 +432,86 @@ mod tests {
         let invalid = (Counter::Conntrack("invalid".into()), 40);
         let kind = SignKind::ConntrackInvalid;
         assert_eq!(found(std::slice::from_ref(&invalid)), [(kind, Severity::Note)]);
+        let with = |resets| found(&[invalid.clone(), (of("Tcp", "OutRsts"), resets)]);
+        assert_eq!(with(40), [(kind, Severity::Warning)]);
+        // Most of these answer something else.
+        assert_eq!(with(400), [(kind, Severity::Note)]);
+    }
+
+    #[test]
+    fn the_frames_of_bridges_come_to_no_rule_of_input() {
+        let rule = |hook: Option<&str>, family: &str| {
+            let key = RuleKey {
+                family: family.into(),
+                table: "filter".into(),
+                chain: "c".into(),
+                handle: Some(7),
+            };
+            let counter = Counter::Rule(key.clone().into());
+            let reading = |by| Reading {
+                counters: [(counter.clone(), by)].into(),
+                gauges: [(Gauge::BridgeCallsIptables, 1), (Gauge::BridgeCallsIp6tables, 1)].into(),
+                rules: [(
+                    key.clone(),
+                    netkeel_host::counters::reading::Rule {
+                        verdict: netkeel_host::counters::reading::RuleVerdict::Drop,
+                        hook: hook.map(Into::into),
+                    },
+                )]
+                .into(),
+                ..Reading::default()
+            };
+            let deltas = Deltas::between(reading(7), reading(47));
+            let found = crate::diagnosis::diagnose(&host(Some("bridge")), &[], Some(&deltas));
+            let signs = found.signs.into_iter();
+            let sign = signs.filter(|sign| sign.kind == SignKind::BridgeFilter);
+            sign.flat_map(|sign| sign.next).collect::<Vec<Fix>>()
+        };
+        assert_eq!(rule(Some("input"), "ip"), []);
+        assert_eq!(rule(Some("output"), "ip"), []);
+        // The hook of a chain that others lead to is not known.
+        for hook in [Some("forward"), None] {
+            let next = rule(hook, "ip6");
+            assert!(matches!(next.first(), Some(Fix::Elsewhere(_))), "{next:?}");
+            let off = "sysctl: { net.bridge.bridge-nf-call-ip6tables: 0 }";
+            assert_eq!(next.get(1..), Some(&[Fix::Document(off.to_owned())][..]));
+        }
+    }
+
+    #[test]
+    fn missing_fragments_are_a_share_in_a_long_window_only() {
+        let counters = [(of("Ip", "ReasmFails"), 40), (of("Ip", "ReasmReqds"), 400)];
+        let after = |milliseconds| {
+            let reading = |by: u64, at_ms| Reading {
+                counters: counters
+                    .iter()
+                    .map(|(counter, growth)| (counter.clone(), 7 + by * growth))
+                    .collect(),
+                at_ms,
+                ..Reading::default()
+            };
+            let deltas = Deltas::between(reading(0, 0), reading(1, milliseconds));
+            growth(&counters[0].0, 40, &deltas)
+        };
         assert_eq!(
-            found(&[invalid, (of("Tcp", "OutRsts"), 40)]),
-            [(kind, Severity::Warning)]
+            (after(10_000).of, after(10_000).severity()),
+            (None, Severity::Note)
         );
+        assert_eq!(
+            (after(600_000).of, after(600_000).severity()),
+            (Some(360), Severity::Error)
+        );
+    }
+
+    #[test]
+    fn a_value_that_was_not_read_gets_no_smaller_one() {
+        let mut host = host(None);
+        let squeezed = |host: &Snapshot| next(SignKind::Squeezed, &[], host);
+        assert!(matches!(squeezed(&host)[..], [Fix::Elsewhere(_)]));
+        let mut json = serde_json::to_value(&host).unwrap();
+        json["sysctls"]["net/core/netdev_budget"] = serde_json::json!({ "value": "1000", "writable": true });
+        host = Snapshot::from_json(&json.to_string()).unwrap();
+        let raised = "sysctl: { net.core.netdev_budget: 2000 }";
+        assert_eq!(squeezed(&host), [Fix::Document(raised.to_owned())]);
     }
 }
