@@ -280,3 +280,46 @@ fn settings(sides: [&Snapshot; 2]) -> BTreeMap<String, [String; 2]> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_host::counters::reading::{LinkIdentity, Reading};
+
+    #[test]
+    fn frames_for_nobody_are_a_warning_at_most() {
+        let severity = |stat, of| {
+            let link = || "eth0".parse().unwrap();
+            let identity = LinkIdentity {
+                index: 2,
+                kind: None,
+                mtu: 1500,
+                lower: None,
+                leads_elsewhere: false,
+                master: None,
+            };
+            let reading = |by, packets| Reading {
+                counters: [
+                    (Counter::Link(link(), stat), by),
+                    (Counter::Link(link(), of), packets),
+                ]
+                .into(),
+                links: [(link(), identity.clone())].into(),
+                ..Reading::default()
+            };
+            let deltas = |by| Deltas::between(reading(0, 0), reading(by, 1000));
+            let sides = [losses(&deltas(400)), losses(&deltas(0))];
+            let name = sides[0].keys().next().unwrap();
+            let both = [sides[0].get(name).copied(), sides[1].get(name).copied()];
+            difference(name, both, [1000, 1000]).unwrap().severity
+        };
+        for (stat, of) in [
+            (LinkStat::RxDropped, LinkStat::RxPackets),
+            (LinkStat::TxDropped, LinkStat::TxPackets),
+            (LinkStat::RxMissedErrors, LinkStat::RxPackets),
+        ] {
+            assert_eq!(severity(stat, of), Severity::Warning);
+        }
+        assert_eq!(severity(LinkStat::TxErrors, LinkStat::TxPackets), Severity::Error);
+    }
+}
