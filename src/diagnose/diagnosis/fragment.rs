@@ -19,7 +19,7 @@ pub(crate) fn raised(host: &Snapshot, key: &str, least: i64) -> Fix {
             "sysctl: {{ {key}: {} }}",
             now.saturating_mul(2).max(least)
         )),
-        None => Fix::Elsewhere(format!("raise {key}, whose value was not read: `sysctl {key}`")),
+        None => Fix::Elsewhere(format!("raise {key}: its present value is not known")),
     }
 }
 
