@@ -138,7 +138,7 @@ pub enum Unchecked {
         /// The part.
         what: Arc<str>,
     },
-    /// Rules may send the SYN to another destination.
+    /// Rules may send the packet outside or the SYN to another destination.
     Translation,
     /// Network policies of this CNI, which its eBPF programs enforce.
     EbpfPolicies {

@@ -68,7 +68,13 @@ impl Judge<'_> {
             Some(true) => &[Hook::Prerouting, Hook::Input],
             Some(false) | None => &[Hook::Prerouting],
         };
-        self.rules(Part::Outer, packet, hooks, false);
+        let firewall = self.host.snapshot.firewall.as_deref();
+        let translates =
+            firewall.is_some_and(|firewall| firewall.translates_tunnels.contains(&packet.family));
+        if translates {
+            self.unchecked(Unchecked::Translation);
+        }
+        self.rules(Part::Outer, packet, hooks, translates);
     }
 
     /// The states that the connection of the outer packet may have. The first packet makes it, unless this host sends

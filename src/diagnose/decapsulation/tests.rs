@@ -329,6 +329,18 @@ fn a_packet_that_is_not_tracked_stays_so_up_to_its_delivery() {
 }
 
 #[test]
+fn a_translation_of_all_protocols_is_of_the_outer_packet_too() {
+    let rules = serde_json::json!([{ "handle": 7, "conditions": [{ "protocol": 4 }], "then": "drop" }]);
+    let mut host = firewall("input", rules, false);
+    let outer = ["Outer rule 7 of inet filter c"];
+    host["firewall"]["translates"] = serde_json::json!(["ipv4"]);
+    assert_eq!(dropped(host.clone()), outer);
+    host["firewall"]["translates_tunnels"] = serde_json::json!(["ipv4"]);
+    assert!(dropped(host.clone()).is_empty());
+    assert_eq!(may_drop(host), outer);
+}
+
+#[test]
 fn an_answer_of_a_translated_connection_may_go_another_way() {
     let answer = serde_json::json!([{ "handle": 7, "conditions": [{ "source-port": [80, 80] }, { "protocol": 6 }], "then": "drop" }]);
     let mut host = firewall("output", answer, false);

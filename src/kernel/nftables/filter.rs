@@ -12,7 +12,7 @@ use crate::netlink::refusal::{Refusal, error};
 use crate::netlink::socket::{ATTEMPTS, Dump, Socket};
 use crate::nftables::client::{MODULES, is_unknown};
 use crate::nftables::foreign::printable;
-use crate::nftables::matches::Reader;
+use crate::nftables::matches::{Reader, Translation};
 use crate::nftables::protocol::*;
 use crate::nftables::ruleset::{attributes, generation, hook, message_family, request, table};
 use netkeel_core::name::link::LinkName;
@@ -43,6 +43,7 @@ pub(crate) fn read(release: &str, name: &dyn Fn(u32) -> Option<LinkName>) -> Fir
         let (unread, translates) = legacy(program, names);
         found.unread.extend(unread);
         found.translates.extend(translates.then_some(family));
+        found.translates_tunnels.extend(translates.then_some(family));
     }
     found
 }
@@ -107,8 +108,8 @@ struct Read {
     /// It translates addresses. The kernel calls it for the first packet of a connection only.
     is_nat: bool,
     rules: Vec<Rule>,
-    /// One of its rules changes the destination.
-    translates: bool,
+    /// The packets whose destination its rules change.
+    translates: Translation,
     /// The kernel calls it at a place that is not judged (`ingress`).
     is_elsewhere: bool,
 }
@@ -179,12 +180,20 @@ impl Tables {
             ..Firewall::default()
         };
         for key in of(&|chain, base| chain.is_nat && base.hook == Hook::Prerouting) {
-            if self.chains.get(key).is_some_and(Read::may_translate) {
+            let translates = self.chains.get(key).map(Read::may_translate).unwrap_or_default();
+            if translates != Translation::None {
                 found.translates.extend(families(key.0));
+            }
+            if translates == Translation::OfAll {
+                found.translates_tunnels.extend(families(key.0));
             }
         }
         for key in of(&|_, base| base.hook == Hook::Prerouting) {
-            if self.chains.get(key).is_some_and(|chain| chain.translates) {
+            if self
+                .chains
+                .get(key)
+                .is_some_and(|chain| chain.translates != Translation::None)
+            {
                 found.translates.extend(families(key.0));
             }
         }
@@ -245,12 +254,12 @@ impl Tables {
 
 impl Read {
     /// A map of verdicts can lead to a rule that translates.
-    fn may_translate(&self) -> bool {
-        self.translates
-            || self
-                .rules
-                .iter()
-                .any(|rule| matches!(rule.then, Then::Unknown(_)))
+    fn may_translate(&self) -> Translation {
+        let is_map = |rule: &Rule| matches!(rule.then, Then::Unknown(_));
+        match self.rules.iter().any(is_map) {
+            true => Translation::OfAll,
+            false => self.translates,
+        }
     }
 
     /// A rule or the policy drops.
@@ -271,7 +280,7 @@ impl Read {
     ) -> Result<(), Malformed> {
         let reader = Reader::of(family, name);
         let (rules, translates) = reader.rule(handle, expressions)?;
-        self.translates |= translates;
+        self.translates = self.translates.max(translates);
         self.rules.extend(rules);
         Ok(())
     }
@@ -388,7 +397,7 @@ mod tests {
     fn only_chains_that_a_packet_can_come_to_are_kept() {
         let jump = |name: &str| Then::Jump(name.into());
         let mut dnat = chain(None, false, &[]);
-        dnat.translates = true;
+        dnat.translates = Translation::OfPorts;
         let found = tables(vec![
             (NFPROTO_IPV4, "in", chain(Some(Hook::Input), false, &[jump("a")])),
             // A ring, which the kernel refuses.
@@ -407,18 +416,22 @@ mod tests {
         let names: Vec<&str> = found.chains.iter().map(|chain| chain.name.as_ref()).collect();
         assert_eq!(names, ["a", "b", "in"]);
         assert_eq!(found.translates, BTreeSet::from([Family::Ipv4]));
+        assert!(found.translates_tunnels.is_empty());
     }
 
     #[test]
     fn a_verdict_map_and_a_proxy_may_send_a_packet_elsewhere() {
-        let translates = |family, chain: Read| tables(vec![(family, "pre", chain)]).firewall().translates;
+        let firewall = |family, chain: Read| tables(vec![(family, "pre", chain)]).firewall();
+        let translates = |family, chain: Read| firewall(family, chain).translates;
         let map = [Then::Unknown("lookup".into())];
+        let tunnels = firewall(NFPROTO_IPV6, chain(Some(Hook::Prerouting), true, &map)).translates_tunnels;
+        assert_eq!(tunnels, BTreeSet::from([Family::Ipv6]));
         let nat = translates(NFPROTO_IPV6, chain(Some(Hook::Prerouting), true, &map));
         assert_eq!(nat, BTreeSet::from([Family::Ipv6]));
         let filter = translates(NFPROTO_IPV6, chain(Some(Hook::Prerouting), false, &map));
         assert_eq!(filter, BTreeSet::new());
         let mut proxy = chain(Some(Hook::Prerouting), false, &[]);
-        proxy.translates = true;
+        proxy.translates = Translation::OfPorts;
         assert_eq!(translates(NFPROTO_IPV4, proxy), BTreeSet::from([Family::Ipv4]));
     }
 

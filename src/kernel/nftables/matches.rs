@@ -57,6 +57,17 @@ const GOES_ON: &[&str] = &[
     "ULOG",
 ];
 
+/// The packets whose destination rules may change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Translation {
+    #[default]
+    None,
+    /// Those of another protocol than IP in IP.
+    OfPorts,
+    /// Those of all protocols.
+    OfAll,
+}
+
 /// Reads the rules of a table's family.
 pub(crate) struct Reader<'a> {
     family: Option<Family>,
@@ -108,10 +119,14 @@ impl<'a> Reader<'a> {
         Reader { family, name }
     }
 
-    /// Reads a rule that ends the way of a packet or sends it elsewhere, and says whether it changes the
-    /// destination. One that also switches tracking off comes as two.
-    pub(crate) fn rule(&self, handle: u64, list: Attributes<'_>) -> Result<(Vec<Rule>, bool), Malformed> {
-        let (mut found, mut translates) = (Vec::new(), false);
+    /// Reads a rule that ends the way of a packet or sends it elsewhere, and says whose destination it
+    /// may change. One that also switches tracking off comes as two.
+    pub(crate) fn rule(
+        &self,
+        handle: u64,
+        list: Attributes<'_>,
+    ) -> Result<(Vec<Rule>, Translation), Malformed> {
+        let (mut found, mut translates) = (Vec::new(), Translation::None);
         let mut draft = Draft {
             family: self.family,
             ..Draft::default()
@@ -122,14 +137,14 @@ impl<'a> Reader<'a> {
                 Effect::Next => continue,
                 Effect::Untracks => (Then::Untrack, false),
                 Effect::Ends(then) => (then, true),
-                Effect::Translates => return Ok((found, true)),
+                Effect::Translates => return Ok((found, draft.translation())),
                 Effect::Diverts => {
-                    translates = true;
+                    translates = Translation::OfPorts;
                     draft.unknown("tproxy".into());
                     continue;
                 }
                 Effect::EndsDiverted(then) => {
-                    translates = true;
+                    translates = Translation::OfPorts;
                     (then, true)
                 }
             };
@@ -304,6 +319,19 @@ fn verdict(data: Option<&Attribute<'_>>) -> Result<Option<Option<Then>>, Malform
 }
 
 impl Draft {
+    /// The packets that come to a translation after these conditions.
+    fn translation(&self) -> Translation {
+        const IP_IN_IP: [u8; 2] = [4, 41];
+        let is_other = |one: &Condition| match one.test {
+            Test::Protocol(protocol) => !one.not && !IP_IN_IP.contains(&protocol),
+            _ => false,
+        };
+        match self.conditions.iter().any(is_other) {
+            true => Translation::OfPorts,
+            false => Translation::OfAll,
+        }
+    }
+
     fn load(&mut self, loaded: Loaded) {
         (self.loaded, self.mask) = (Some(loaded), None);
     }

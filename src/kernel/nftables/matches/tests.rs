@@ -32,6 +32,7 @@ fn read(family: u8, fill: impl FnOnce(Request) -> Request) -> String {
     let (rules, translates) = Reader::of(family, &name)
         .rule(7, Attributes(request.body()))
         .unwrap();
+    let translates = translates != Translation::None;
     let rules = rules.iter().map(|rule| {
         let text = |one: &Condition| serde_json::to_string(one).unwrap();
         let conditions: Vec<String> = rule.conditions.iter().map(text).collect();
@@ -161,6 +162,24 @@ fn only_what_ends_or_leads_elsewhere_is_kept() {
     );
     assert_eq!(target("NETMAP"), "none true");
     assert_eq!(target("TARPIT"), r#" {"unknown":"TARPIT"}"#);
+}
+
+#[test]
+fn a_translation_is_of_the_protocol_that_its_rule_asks_for() {
+    let translation = |protocol: Option<(Comparison, u8)>| {
+        let mut list = Request::new(0, 0, &[]);
+        if let Some((how, protocol)) = protocol {
+            list = value(list, &Expression::Meta(NFT_META_L4PROTO));
+            list = value(list, &Expression::Compare(how, vec![protocol]));
+        }
+        let request = expression(list, "nat", |data| data);
+        let reader = Reader::of(NFPROTO_IPV4, &|_| None);
+        reader.rule(1, Attributes(request.body())).unwrap().1
+    };
+    assert_eq!(translation(None), Translation::OfAll);
+    assert_eq!(translation(Some((Comparison::Equal, 6))), Translation::OfPorts);
+    assert_eq!(translation(Some((Comparison::NotEqual, 6))), Translation::OfAll);
+    assert_eq!(translation(Some((Comparison::Equal, 4))), Translation::OfAll);
 }
 
 #[test]
