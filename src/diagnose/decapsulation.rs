@@ -15,7 +15,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::rp_filter::{Decider, Verdict};
 use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::firewall::Hook;
+use netkeel_host::snapshot::firewall::{ConnectionState, Hook};
 use netkeel_host::snapshot::forwarding::{Family, PathRoute, RouteTarget};
 use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::probe::encapsulated::{Encapsulated, Encapsulation};
@@ -138,7 +138,7 @@ pub enum Unchecked {
         /// The part.
         what: Arc<str>,
     },
-    /// Rules may send the SYN to another destination.
+    /// Rules may send the packet outside or the SYN to another destination.
     Translation,
     /// Network policies of this CNI, which its eBPF programs enforce.
     EbpfPolicies {
@@ -170,14 +170,16 @@ pub fn explain(snapshot: &Snapshot, packet: &Encapsulated) -> Explanation {
         judge.outer();
         judge.outer_rules(encapsulation);
         let tunnel = judge.tunnel(encapsulation);
-        judge.inner_rules(tunnel, &[Hook::Prerouting]);
+        let arrives = judge.arrivals(encapsulation, tunnel);
+        let states = [ConnectionState::New].into();
+        let states = judge.inner_rules(&arrives, &[Hook::Prerouting], states);
         if let (Some(link), true) = (tunnel, encapsulation.carries_ipv4()) {
             judge.rp_filter(link);
         }
         judge.service(tunnel);
-        judge.delivery_rules(tunnel);
+        let states = judge.delivery_rules(&arrives, states);
         judge.way_back();
-        judge.answer_rules();
+        judge.answer_rules(&states);
     }
     judge.not_in_rules();
     judge.found
@@ -235,9 +237,7 @@ impl Judge<'_> {
             .map(|(name, link)| (*name, link.as_ref()))
             .filter(|(_, link)| link.kind_name() == kind)
             .collect();
-        let takes_all = |name: &LinkName, link: &Link| {
-            link.external || name.as_bytes() == encapsulation.fallback().as_bytes()
-        };
+        let takes_all = |name: &LinkName, link: &Link| takes_all(encapsulation, *name, link);
         // A tunnel with addresses goes before those that take every packet.
         for (link, _) in tunnels
             .iter()
@@ -341,6 +341,11 @@ impl Judge<'_> {
             Some(Some(_)) => {}
         }
     }
+}
+
+/// Whether a device takes the packets of all senders.
+fn takes_all(encapsulation: Encapsulation, name: LinkName, link: &Link) -> bool {
+    link.external || name.as_bytes() == encapsulation.fallback().as_bytes()
 }
 
 fn leads_nowhere(route: &PathRoute) -> bool {

@@ -15,6 +15,7 @@ pub mod sign;
 mod signs;
 
 use netkeel_core::finding::Finding;
+use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::counters::deltas::Deltas;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
@@ -23,11 +24,21 @@ use crate::diagnosis::cause::Diagnosis;
 
 /// The facts of a host that a diagnosis needs.
 pub fn scope() -> Scope {
-    Scope {
+    let mut scope = Scope {
         forwarding: true,
         ..Scope::wide()
-    }
+    };
+    scope.sysctls.extend(RAISED.map(SysctlKey::known));
+    scope
 }
+
+/// The sysctls that a remedy raises, which other commands do not read.
+const RAISED: [&str; 4] = [
+    "net/ipv4/neigh/default/gc_thresh2",
+    "net/ipv4/neigh/default/gc_thresh3",
+    "net/ipv6/neigh/default/gc_thresh2",
+    "net/ipv6/neigh/default/gc_thresh3",
+];
 
 /// Names the causes that the host's configuration, its findings and the growth of its counters show.
 /// Without a `window` no counters were read, and the configuration is judged alone.

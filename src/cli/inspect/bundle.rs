@@ -61,11 +61,12 @@ pub(crate) struct BundleArguments {
     /// and the first network namespace.
     #[arg(long, conflicts_with_all = ["bundle", "compare"])]
     pub(crate) drop_reasons: bool,
-    /// Fail with status 2 on a cause or a loss of at least this severity
+    /// Fail with status 2 on a cause or a sign of at least this severity
     ///
     /// A cause that is certain is an error, and one that is possible a warning. A cause that only counters show is a
-    /// warning if it loses less than 0.1 % of the packets. A loss that no cause explains is an error from 0.1 % of the
-    /// packets on, a warning from 0.001 % on, else a note.
+    /// warning if it loses less than 0.1 % of the packets. A sign, such as a loss that no cause explains, is an error
+    /// from 0.1 % of the packets on, a warning from 0.001 % on, else a note. Losses of
+    /// IPsec and of an NFQUEUE, and resets to packets of no connection, are a warning from 10 packets on.
     #[arg(long, value_enum, value_name = "SEVERITY", conflicts_with = "compare")]
     fail_on: Option<FailOn>,
 }

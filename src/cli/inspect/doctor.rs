@@ -19,7 +19,7 @@ use netkeel_render::paint::Paint;
 /// refute it, and the remedy. Other counters that grew follow, each with what it means and what it does not
 /// mean. A host on which nothing is found may lose packets all the same: some faults move no counter.
 ///
-/// Exit status: 0 success; 1 error, or state that could not be read; with --fail-on 2 when a cause or a loss
+/// Exit status: 0 success; 1 error, or state that could not be read; with --fail-on 2 when a cause or a sign
 /// has at least that severity.
 #[derive(Debug, Args)]
 #[command(

@@ -24,15 +24,19 @@ pub(super) struct Packet {
     pub(super) destination: Option<IpAddr>,
     /// The ports of TCP; of another protocol none.
     pub(super) ports: Ports,
-    /// The interfaces by which it may have arrived; empty where there is none.
-    pub(super) arrives: BTreeSet<Arc<str>>,
-    /// The interfaces by which it may leave; empty where there is none.
-    pub(super) leaves: BTreeSet<Arc<str>>,
+    /// The interfaces by which it may have arrived; none for one that this host sends.
+    pub(super) arrives: Interfaces,
+    /// The interfaces by which it may leave; none for one that this host takes.
+    pub(super) leaves: Interfaces,
     /// The states that its connection may have.
     pub(super) states: BTreeSet<ConnectionState>,
     /// The flags of TCP.
     pub(super) flags: Option<u8>,
 }
+
+/// The interfaces by which a packet may go. It goes by one of them, and an empty set says that it is not known by
+/// which. `None` is for a packet that goes by none.
+pub(super) type Interfaces = Option<BTreeSet<Arc<str>>>;
 
 /// The ports of a packet, as far as they are known.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,9 +76,12 @@ enum Holds {
 enum End {
     /// It was accepted, or dropped.
     Ended,
-    /// It goes on in the calling chain.
+    /// It goes on in the calling chain, or may do so.
     Back,
 }
+
+/// The priority of the connection tracking (NF_IP_PRI_CONNTRACK, include/uapi/linux/netfilter_ipv4.h).
+const TRACKING: i32 = -200;
 
 /// Judges a packet at a hook: the chains that the kernel calls there within these priorities.
 pub(super) fn judge(
@@ -100,16 +107,18 @@ pub(super) fn judge(
         found: Fate::default(),
         escaped: Why::new(),
         left: MOST,
+        is_tracked: false,
     };
-    for (_, policy_drops, chain) in chains {
+    for (priority, policy_drops, chain) in chains {
         // To be accepted by one base chain is not to be accepted by the next one.
         walk.escaped.clear();
-        if let End::Back = walk.chain(chain, Why::new(), 0)
+        walk.is_tracked = priority > TRACKING || !matches!(hook, Hook::Prerouting | Hook::Output);
+        if let End::Back = walk.chain(chain, &Why::new(), 0)
             && policy_drops
         {
             walk.drop(chain.key(None), false, Why::new());
         }
-        if walk.found.drops.is_some() {
+        if walk.found.drops.is_some() || walk.found.is_too_much {
             break;
         }
     }
@@ -126,69 +135,90 @@ struct Walk<'a> {
     /// Why the packet may have been accepted before in this base chain.
     escaped: Why,
     left: usize,
+    /// The connection tracking has seen the packet.
+    is_tracked: bool,
 }
 
 impl Walk<'_> {
     /// Walks a chain. `perhaps` is why the packet may not come here.
-    fn chain(&mut self, chain: &Chain, mut perhaps: Why, depth: usize) -> End {
+    fn chain(&mut self, chain: &Chain, perhaps: &Why, depth: usize) -> End {
+        // Why the packet may have gone back to the calling chain before.
+        let mut gone = Why::new();
         for rule in &chain.rules {
             let Some(left) = self.left.checked_sub(1) else {
                 self.found.is_too_much = true;
+                // Nothing is certain from here on.
+                self.escaped.insert("too many rules".into());
                 return End::Ended;
             };
             self.left = left;
-            let Some(unknown) = unjudged(&rule.conditions, self.packet) else {
+            let Some(unknown) = unjudged(&rule.conditions, self.packet, self.is_tracked) else {
                 continue;
             };
             let is_certain = unknown.is_empty();
-            let why: Why = unknown.union(&perhaps).cloned().collect();
+            let why: Why = unknown.iter().chain(perhaps).chain(&gone).cloned().collect();
+            // A packet that is still here ends, and one that went back does not.
+            let end = |gone: &Why| match gone.is_empty() {
+                true => End::Ended,
+                false => End::Back,
+            };
             match &rule.then {
                 Then::Accept => {
                     self.escaped.extend(why);
                     if is_certain {
-                        return End::Ended;
+                        return end(&gone);
                     }
                 }
                 Then::Drop | Then::Reject => {
                     self.drop(chain.key(Some(rule.handle)), rule.then == Then::Reject, why);
                     if is_certain {
-                        return End::Ended;
+                        return end(&gone);
                     }
                 }
                 Then::Return if is_certain => return End::Back,
                 // The rest of this chain may not see it.
-                Then::Return => perhaps = why,
+                Then::Return => gone.extend(unknown),
                 Then::Jump(name) => {
-                    let end = self.jump(chain, name, why, depth);
-                    if let (End::Ended, true) = (end, is_certain) {
-                        return End::Ended;
+                    let ended = self.jump(chain, name, &why, depth);
+                    if let (End::Ended, true) = (ended, is_certain) {
+                        return end(&gone);
                     }
                 }
-                Then::Goto(name) => {
-                    let end = self.jump(chain, name, why.clone(), depth);
-                    if is_certain {
-                        return end;
-                    }
-                    perhaps = why;
-                }
-                Then::Untrack => {
-                    if why.is_empty() {
-                        self.packet.states.clear();
-                    }
-                    self.packet.states.insert(ConnectionState::Untracked);
-                }
+                Then::Goto(name) => match (self.jump(chain, name, &why, depth), is_certain) {
+                    (End::Ended, true) => return end(&gone),
+                    (End::Back, true) => return End::Back,
+                    (End::Ended, false) => {}
+                    (End::Back, false) => gone.extend(unknown),
+                },
+                Then::Untrack => self.untrack(&why),
                 Then::Unknown(name) => {
                     let mut why = why;
                     why.insert(name.clone());
                     self.drop(chain.key(Some(rule.handle)), false, why.clone());
+                    // It may accept, go back, or lead to a rule that switches tracking off.
+                    self.untrack(&why);
                     self.escaped.extend(why);
+                    gone.extend(unknown);
+                    gone.insert(name.clone());
                 }
             }
         }
         End::Back
     }
 
-    fn jump(&mut self, from: &Chain, name: &str, perhaps: Why, depth: usize) -> End {
+    /// Switches tracking off, which has no effect on a packet that is tracked (`nft_notrack_eval`,
+    /// net/netfilter/nft_ct.c).
+    fn untrack(&mut self, why: &Why) {
+        if self.is_tracked {
+            return;
+        }
+        if why.is_empty() && self.escaped.is_empty() {
+            self.packet.states.clear();
+        }
+        self.packet.states.insert(ConnectionState::Untracked);
+    }
+
+    fn jump(&mut self, from: &Chain, name: &str, perhaps: &Why, depth: usize) -> End {
         let target = self.firewall.chain(&from.family, &from.table, name);
         match target {
             Some(chain) if depth < DEPTH => self.chain(chain, perhaps, depth + 1),
@@ -210,10 +240,10 @@ impl Walk<'_> {
 }
 
 /// The conditions that cannot be judged; none if one fails.
-fn unjudged(conditions: &[Condition], packet: &Packet) -> Option<Why> {
+fn unjudged(conditions: &[Condition], packet: &Packet, is_tracked: bool) -> Option<Why> {
     let mut unknown = Why::new();
     for condition in conditions {
-        match (test(&condition.test, packet), condition.not) {
+        match (test(&condition.test, packet, is_tracked), condition.not) {
             (Holds::Yes, false) | (Holds::No, true) => {}
             (Holds::No, false) | (Holds::Yes, true) => return None,
             (Holds::Unknown, _) => drop(unknown.insert(name(&condition.test))),
@@ -222,7 +252,7 @@ fn unjudged(conditions: &[Condition], packet: &Packet) -> Option<Why> {
     Some(unknown)
 }
 
-fn test(test: &Test, packet: &Packet) -> Holds {
+fn test(test: &Test, packet: &Packet, is_tracked: bool) -> Holds {
     match test {
         Test::In(pattern) => interface(pattern, &packet.arrives),
         Test::Out(pattern) => interface(pattern, &packet.leaves),
@@ -232,7 +262,12 @@ fn test(test: &Test, packet: &Packet) -> Holds {
         Test::Destination(net) => known(packet.destination, |address| net.contains(&address)),
         Test::SourcePort(range) => port(range, packet.ports.source, packet),
         Test::DestinationPort(range) => port(range, packet.ports.destination, packet),
-        Test::State(states) => of_all(packet.states.iter().map(|state| states.contains(state))),
+        // Before the tracking, a packet has no connection, which is the state "invalid" (`nft_ct_get_eval`,
+        // net/netfilter/nft_ct.c).
+        Test::State(states) => of_all(packet.states.iter().map(|state| match (state, is_tracked) {
+            (ConnectionState::Untracked, _) | (_, true) => states.contains(state),
+            (_, false) => states.contains(&ConnectionState::Invalid),
+        })),
         Test::TcpFlags { mask, value } => known(packet.flags, |flags| flags & mask == *value),
         Test::Unknown(_) => Holds::Unknown,
     }
@@ -277,7 +312,13 @@ fn of_all(results: impl Iterator<Item = bool>) -> Holds {
 }
 
 /// Without an interface, a condition on it fails.
-fn interface(pattern: &str, candidates: &BTreeSet<Arc<str>>) -> Holds {
+fn interface(pattern: &str, candidates: &Interfaces) -> Holds {
+    let Some(candidates) = candidates else {
+        return Holds::No;
+    };
+    if candidates.is_empty() {
+        return Holds::Unknown;
+    }
     of_all(candidates.iter().map(|name| match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
         None => **name == *pattern,
@@ -295,143 +336,4 @@ fn port(range: &[u16; 2], port: Option<u16>, packet: &Packet) -> Holds {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn packet() -> Packet {
-        Packet {
-            family: Family::Ipv4,
-            protocol: 6,
-            source: "198.51.100.1".parse().ok(),
-            destination: "203.0.113.9".parse().ok(),
-            ports: Ports {
-                source: None,
-                destination: Some(80),
-            },
-            arrives: ["ipip0".into()].into(),
-            leaves: BTreeSet::new(),
-            states: [ConnectionState::New].into(),
-            flags: Some(2),
-        }
-    }
-
-    /// The fate of the packet in a base chain with these rules, and in a second chain.
-    fn fate(drops: bool, rules: &[serde_json::Value], next: &[serde_json::Value]) -> String {
-        let numbered = |rules: &[serde_json::Value]| -> Vec<serde_json::Value> {
-            let mut rules = rules.to_vec();
-            for (number, rule) in rules.iter_mut().enumerate() {
-                rule["handle"] = (number + 1).into();
-            }
-            rules
-        };
-        let chains = json!({ "chains": [
-            { "family": "inet", "table": "t", "name": "in", "rules": numbered(rules),
-              "base": { "hook": "input", "priority": 0, "drops": drops } },
-            { "family": "inet", "table": "t", "name": "next", "rules": numbered(next) },
-        ]});
-        let firewall: Firewall = serde_json::from_value(chains).unwrap();
-        let fate = judge(&firewall, Hook::Input, i32::MIN..=i32::MAX, &mut packet());
-        let may = fate.may_drop.iter().map(|(rule, why)| {
-            let why: Vec<&str> = why.iter().map(AsRef::as_ref).collect();
-            format!("; perhaps {rule} by {}", why.join(", "))
-        });
-        let drops = fate
-            .drops
-            .map_or("passes".to_owned(), |dropped| dropped.rule.to_string());
-        format!("{drops}{}", may.collect::<String>())
-    }
-
-    fn rule(conditions: &[serde_json::Value], then: serde_json::Value) -> serde_json::Value {
-        json!({ "conditions": conditions, "then": then })
-    }
-
-    #[test]
-    fn known_conditions_decide() {
-        let port = |number: u16| json!({ "destination-port": [number, number] });
-        let established = json!({ "state": ["established", "related"] });
-        let rules = |number| {
-            [
-                rule(std::slice::from_ref(&established), json!("accept")),
-                rule(&[port(number)], json!("drop")),
-            ]
-        };
-        assert_eq!(fate(false, &rules(80), &[]), "rule 2 of inet t in");
-        assert_eq!(fate(false, &rules(81), &[]), "passes");
-        assert_eq!(fate(true, &rules(81), &[]), "policy of inet t in");
-        let accepts = [rule(&[port(80)], json!("accept"))];
-        assert_eq!(fate(true, &accepts, &[]), "passes");
-        let not_from = [rule(
-            &[json!({ "source": "198.51.100.0/24", "not": true })],
-            json!("drop"),
-        )];
-        assert_eq!(fate(false, &not_from, &[]), "passes");
-        let elsewhere = [
-            rule(&[json!({ "in": "eth*" })], json!("drop")),
-            rule(&[json!({ "out": "eth0" })], json!("drop")),
-        ];
-        assert_eq!(fate(false, &elsewhere, &[]), "passes");
-    }
-
-    #[test]
-    fn what_cannot_be_judged_makes_a_drop_possible_only() {
-        let set = json!({ "unknown": "lookup" });
-        let drops = [rule(std::slice::from_ref(&set), json!("drop"))];
-        assert_eq!(
-            fate(false, &drops, &[]),
-            "passes; perhaps rule 1 of inet t in by lookup"
-        );
-        let accepts = [rule(std::slice::from_ref(&set), json!("accept"))];
-        assert_eq!(
-            fate(true, &accepts, &[]),
-            "passes; perhaps policy of inet t in by lookup"
-        );
-        // Dropped by the one or by the other.
-        assert_eq!(
-            fate(true, &drops, &[]),
-            "policy of inet t in; perhaps rule 1 of inet t in by lookup"
-        );
-        let map = [rule(&[], json!({ "unknown": "lookup" }))];
-        assert_eq!(
-            fate(false, &map, &[]),
-            "passes; perhaps rule 1 of inet t in by lookup"
-        );
-        // A condition that fails is enough.
-        let fails = [rule(&[set, json!({ "protocol": 17 })], json!("drop"))];
-        assert_eq!(fate(false, &fails, &[]), "passes");
-    }
-
-    #[test]
-    fn jumps_come_back_and_gotos_do_not() {
-        let jump = |conditions: &[_]| {
-            [
-                rule(conditions, json!({ "jump": "next" })),
-                rule(&[], json!("drop")),
-            ]
-        };
-        let goto = |conditions: &[_]| {
-            [
-                rule(conditions, json!({ "goto": "next" })),
-                rule(&[], json!("drop")),
-            ]
-        };
-        assert_eq!(fate(false, &jump(&[]), &[]), "rule 2 of inet t in");
-        assert_eq!(fate(false, &goto(&[]), &[]), "passes");
-        let accept = [rule(&[], json!("accept"))];
-        assert_eq!(fate(false, &jump(&[]), &accept), "passes");
-        let set = [json!({ "unknown": "lookup" })];
-        assert_eq!(
-            fate(false, &jump(&set), &accept),
-            "passes; perhaps rule 2 of inet t in by lookup"
-        );
-        assert_eq!(
-            fate(false, &goto(&set), &[]),
-            "passes; perhaps rule 2 of inet t in by lookup"
-        );
-        let returns = [rule(&[], json!("return")), rule(&[], json!("drop"))];
-        assert_eq!(fate(false, &jump(&[]), &returns), "rule 2 of inet t in");
-        // A ring ends.
-        let ring = [rule(&[], json!({ "jump": "next" }))];
-        assert!(fate(false, &ring, &ring).starts_with("passes"));
-    }
-}
+mod tests;

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::decapsulation::filter::{Packet, Ports, judge};
-use crate::decapsulation::{Judge, Part, Reason, Unchecked};
+use crate::decapsulation::{Judge, Part, Reason, Unchecked, takes_all};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::snapshot::firewall::{ConnectionState, Hook};
-use netkeel_host::snapshot::forwarding::Family;
+use netkeel_host::snapshot::forwarding::{Family, PathRoute, RouteTarget};
+use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::detect::detect;
 use netkeel_mtu::probe::encapsulated::Encapsulation;
 
@@ -19,6 +20,12 @@ const SYN_ACK: u8 = 0x12;
 
 /// The priority at which destinations are translated (NF_IP_PRI_NAT_DST, include/uapi/linux/netfilter_ipv4.h).
 const TRANSLATION: i32 = -100;
+
+/// The interface whose addresses IPVS takes for kube-proxy.
+const IPVS: &[u8] = b"kube-ipvs0";
+
+/// The states that a connection may have.
+type States = BTreeSet<ConnectionState>;
 
 /// The beginnings of chains that hold network policies.
 const POLICIES: &[(&str, &str)] = &[
@@ -51,25 +58,105 @@ impl Judge<'_> {
             source: Some(source),
             destination: Some(destination),
             ports: Ports::default(),
-            arrives: self.outside(),
-            leaves: BTreeSet::new(),
-            states: [ConnectionState::New].into(),
+            arrives: Some(self.outside()),
+            leaves: None,
+            states: self.outer_states(encapsulation),
             flags: None,
         };
-        self.rules(Part::Outer, packet, &[Hook::Prerouting, Hook::Input], false);
+        // A packet for another host does not come to INPUT.
+        let hooks: &[Hook] = match self.has(destination) {
+            Some(true) => &[Hook::Prerouting, Hook::Input],
+            Some(false) | None => &[Hook::Prerouting],
+        };
+        let firewall = self.host.snapshot.firewall.as_deref();
+        let translates =
+            firewall.is_some_and(|firewall| firewall.translates_tunnels.contains(&packet.family));
+        if translates {
+            self.unchecked(Unchecked::Translation);
+        }
+        self.rules(Part::Outer, packet, hooks, translates);
     }
 
-    /// The SYN that a device decapsulated, at some hooks.
-    pub(super) fn inner_rules(&mut self, tunnel: Option<LinkName>, hooks: &[Hook]) {
-        let Some(tunnel) = tunnel else { return };
+    /// The states that the connection of the outer packet may have. The first packet makes it, unless this host sends
+    /// packets of the same kind to the sender.
+    fn outer_states(&self, encapsulation: Encapsulation) -> BTreeSet<ConnectionState> {
+        let sender = self.packet.outer_src;
+        let is_tunnel = |link: &Link| link.up && matches!(link.kind_name(), "ipip" | "ip6tnl");
+        let tunnels = || {
+            let links = self.host.snapshot.links.iter();
+            links.filter(|(_, link)| is_tunnel(link))
+        };
+        let ends = |name: &LinkName| self.host.forwarding?.tunnels.get(name);
+        let has_it_as_end = tunnels().any(|(name, link)| match ends(name) {
+            Some(ends) => ends.remote == Some(sender),
+            // The ends were not read.
+            None => !takes_all(encapsulation, *name, link),
+        });
+        let leads_there = |route: &PathRoute| match &route.to {
+            RouteTarget::Hops(hops) => hops.iter().any(|hop| {
+                hop.via == Some(sender) && self.host.snapshot.link(hop.link).is_some_and(is_tunnel)
+            }),
+            // It may have the outer address of the packets that such a device sends.
+            RouteTarget::Elsewhere => tunnels().any(|(_, link)| link.external),
+            RouteTarget::Nowhere => false,
+        };
+        let routes = self.host.forwarding.and_then(|found| found.routes.as_ref());
+        let is_read = !self.host.has_other_rules(Family::of(self.packet.inner_dst));
+        let leads_there = match routes.filter(|routes| is_read && !routes.more) {
+            Some(routes) => routes.routes.iter().any(leads_there),
+            // The routes were not read as a whole.
+            None => tunnels().next().is_some(),
+        };
+        let mut states = BTreeSet::from([ConnectionState::New]);
+        if has_it_as_end || leads_there {
+            states.insert(ConnectionState::Established);
+        }
+        states
+    }
+
+    /// The interfaces on which the SYN inside may arrive: those that take the packets of one sender go first.
+    pub(super) fn arrivals(
+        &self,
+        encapsulation: Encapsulation,
+        tunnel: Option<LinkName>,
+    ) -> BTreeSet<Arc<str>> {
+        let links = self.host.snapshot.links.iter();
+        let taking = links.filter(|(name, link)| {
+            let takes = tunnel == Some(**name) || !takes_all(encapsulation, **name, link);
+            link.up && link.kind_name() == encapsulation.kind() && takes
+        });
+        // A VRF is the interface of arrival too.
+        let both = taking.flat_map(|(name, link)| {
+            let master = link.master.and_then(|index| self.host.by_index(index));
+            [Some(*name), master.map(|(name, _)| name)]
+        });
+        both.flatten().map(|name| name.to_string().into()).collect()
+    }
+
+    /// Whether the destination of the SYN may be another one, or that of the connection was.
+    fn translates(&self, family: Family) -> bool {
+        let service = self.packet.inner_dst;
+        let firewall = self.host.snapshot.firewall.as_deref();
+        let is_of_ipvs = self.host.snapshot.links.iter().any(|(name, link)| {
+            name.as_bytes() == IPVS && link.addresses.iter().any(|own| own.addr() == service)
+        });
+        is_of_ipvs || firewall.is_some_and(|firewall| firewall.translates.contains(&family))
+    }
+
+    /// The SYN that a device decapsulated, at some hooks: the states of its connection after them.
+    pub(super) fn inner_rules(
+        &mut self,
+        arrives: &BTreeSet<Arc<str>>,
+        hooks: &[Hook],
+        states: States,
+    ) -> States {
+        if arrives.is_empty() {
+            return states;
+        }
         let (source, destination) = (self.packet.inner_src, self.packet.inner_dst);
         let family = Family::of(destination);
-        let firewall = self.host.snapshot.firewall.as_deref();
-        let translates = firewall.is_some_and(|firewall| firewall.translates.contains(&family));
-        let leaves = match hooks.contains(&Hook::Forward) {
-            true => self.exits(destination),
-            false => BTreeSet::new(),
-        };
+        let translates = self.translates(family);
+        let forwards = hooks.contains(&Hook::Forward);
         let packet = Packet {
             family,
             protocol: TCP,
@@ -79,28 +166,28 @@ impl Judge<'_> {
                 source: None,
                 destination: Some(self.packet.port),
             },
-            arrives: [tunnel.to_string().into()].into(),
-            leaves,
-            states: [ConnectionState::New].into(),
+            arrives: Some(arrives.clone()),
+            leaves: forwards.then(|| self.exits(destination)),
+            states,
             flags: Some(SYN),
         };
         if translates {
             self.unchecked(Unchecked::Translation);
         }
-        self.rules(Part::Inner, packet, hooks, translates);
+        self.rules(Part::Inner, packet, hooks, translates)
     }
 
     /// The SYN on its way to the service: on this host, or to another one.
-    pub(super) fn delivery_rules(&mut self, tunnel: Option<LinkName>) {
+    pub(super) fn delivery_rules(&mut self, arrives: &BTreeSet<Arc<str>>, states: States) -> States {
         match self.has(self.packet.inner_dst) {
-            Some(true) => self.inner_rules(tunnel, &[Hook::Input]),
-            Some(false) => self.inner_rules(tunnel, &[Hook::Forward, Hook::Postrouting]),
-            None => {}
+            Some(true) => self.inner_rules(arrives, &[Hook::Input], states),
+            Some(false) => self.inner_rules(arrives, &[Hook::Forward, Hook::Postrouting], states),
+            None => states,
         }
     }
 
-    /// The answer of a service of this host.
-    pub(super) fn answer_rules(&mut self) {
+    /// The answer of a service of this host, to a SYN whose connection has some states.
+    pub(super) fn answer_rules(&mut self, states: &States) {
         if self.has(self.packet.inner_dst) != Some(true) {
             return;
         }
@@ -114,12 +201,22 @@ impl Judge<'_> {
                 source: Some(self.packet.port),
                 destination: None,
             },
-            arrives: BTreeSet::new(),
-            leaves: self.exits(destination),
-            states: [ConnectionState::Established].into(),
+            arrives: None,
+            leaves: Some(self.exits(destination)),
+            states: states
+                .iter()
+                .flat_map(|state| answered(*state))
+                .copied()
+                .collect(),
             flags: Some(SYN_ACK),
         };
-        self.rules(Part::Answer, packet, &[Hook::Output, Hook::Postrouting], false);
+        let translates = self.translates(packet.family);
+        self.rules(
+            Part::Answer,
+            packet,
+            &[Hook::Output, Hook::Postrouting],
+            translates,
+        );
     }
 
     /// The parts of a firewall that were not judged.
@@ -139,11 +236,11 @@ impl Judge<'_> {
         }
     }
 
-    /// Judges a packet at some hooks, one after the other. One that may be translated has an unknown destination
-    /// from then on.
-    fn rules(&mut self, part: Part, mut packet: Packet, hooks: &[Hook], translates: bool) {
+    /// Judges a packet at some hooks, one after the other: the states of its connection after them. One that may be
+    /// translated has an unknown destination from then on, and its answer an unknown source.
+    fn rules(&mut self, part: Part, mut packet: Packet, hooks: &[Hook], translates: bool) -> States {
         let Some(firewall) = self.host.snapshot.firewall.as_deref() else {
-            return;
+            return packet.states;
         };
         for hook in hooks {
             let all = i32::MIN..=i32::MAX;
@@ -153,9 +250,12 @@ impl Judge<'_> {
             };
             for priorities in steps {
                 let is_later = *hook != Hook::Prerouting || *priorities.start() > TRANSLATION;
-                if translates && is_later {
-                    packet.destination = None;
-                    packet.ports.destination = None;
+                match part {
+                    _ if !(translates && is_later) => {}
+                    Part::Outer | Part::Inner => {
+                        (packet.destination, packet.ports.destination) = (None, None);
+                    }
+                    Part::Answer => (packet.source, packet.ports.source) = (None, None),
                 }
                 let fate = judge(firewall, *hook, priorities, &mut packet);
                 for (rule, by) in fate.may_drop {
@@ -173,10 +273,11 @@ impl Judge<'_> {
                 }
                 if let Some(dropped) = fate.drops {
                     self.drops(part, dropped.rule, dropped.rejects, translates && is_later);
-                    return;
+                    return packet.states;
                 }
             }
         }
+        packet.states
     }
 
     fn drops(&mut self, packet: Part, rule: RuleKey, rejects: bool, perhaps: bool) {
@@ -234,6 +335,19 @@ impl Judge<'_> {
                 .keys()
                 .map(|name| name.to_string().into())
                 .collect(),
+        }
+    }
+}
+
+/// The states of a SYN-ACK to a SYN of some state. Without an entry of the SYN, it fits no connection
+/// (`tcp_conntracks`, net/netfilter/nf_conntrack_proto_tcp.c), or begins one.
+fn answered(state: ConnectionState) -> &'static [ConnectionState] {
+    match state {
+        ConnectionState::New | ConnectionState::Established | ConnectionState::Related => {
+            &[ConnectionState::Established]
+        }
+        ConnectionState::Untracked | ConnectionState::Invalid => {
+            &[ConnectionState::Invalid, ConnectionState::New]
         }
     }
 }

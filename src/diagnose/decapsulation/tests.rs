@@ -264,3 +264,156 @@ fn a_translated_destination_is_unknown_after_the_translation() {
     host["firewall"]["chains"][0]["base"] = serde_json::json!({ "hook": "prerouting", "priority": -300 });
     assert_eq!(dropped(host), ["Inner rule 7 of inet filter c"]);
 }
+
+/// Adds a chain to the firewall of a host.
+fn with_chain(
+    mut host: serde_json::Value,
+    hook: &str,
+    priority: i32,
+    rules: serde_json::Value,
+) -> serde_json::Value {
+    let chains = host["firewall"]["chains"].as_array_mut().unwrap();
+    chains.push(serde_json::json!({
+        "family": "inet", "table": "raw", "name": hook, "rules": rules,
+        "base": { "hook": hook, "priority": priority },
+    }));
+    host
+}
+
+fn may_drop(host: serde_json::Value) -> Vec<String> {
+    let unchecked = judged(host).unchecked.into_iter();
+    let rules = unchecked.filter_map(|one| match one {
+        Unchecked::MayDrop { packet, rule, .. } => Some(format!("{packet:?} {rule}")),
+        _ => None,
+    });
+    rules.collect()
+}
+
+#[test]
+fn a_packet_that_is_not_tracked_stays_so_up_to_its_delivery() {
+    let rule = |conditions: serde_json::Value, then: &str| serde_json::json!({ "handle": 7, "conditions": conditions, "then": then });
+    let untracked = rule(serde_json::json!([{ "state": ["untracked"] }]), "accept");
+    let ipip = rule(serde_json::json!([{ "protocol": 4 }]), "accept");
+    let input = firewall("input", serde_json::json!([untracked, ipip]), true);
+    let notrack = |priority, conditions: serde_json::Value| {
+        let rules = serde_json::json!([rule(conditions, "untrack")]);
+        with_chain(input.clone(), "prerouting", priority, rules)
+    };
+    let inner = ["Inner policy of inet filter c"];
+    let all = serde_json::json!([]);
+    assert!(dropped(notrack(-300, all.clone())).is_empty());
+    assert!(may_drop(notrack(-300, all.clone())).is_empty());
+    assert_eq!(dropped(input.clone()), inner);
+    // A tracked packet stays tracked.
+    assert_eq!(dropped(notrack(-150, all)), inner);
+    let perhaps = notrack(-300, serde_json::json!([{ "unknown": "limit" }]));
+    assert!(dropped(perhaps.clone()).is_empty());
+    assert_eq!(may_drop(perhaps), inner);
+    // A packet that was accepted before is tracked.
+    let rules = serde_json::json!([
+        rule(serde_json::json!([{ "unknown": "set" }]), "accept"),
+        rule(serde_json::json!([]), "untrack"),
+    ]);
+    let escaped = with_chain(input.clone(), "prerouting", -300, rules);
+    assert!(dropped(escaped.clone()).is_empty());
+    assert_eq!(may_drop(escaped), inner);
+    // Before the tracking, a packet fits no connection.
+    let new = serde_json::json!([rule(serde_json::json!([{ "state": ["new"] }]), "drop")]);
+    let early = with_chain(
+        firewall("input", serde_json::json!([]), false),
+        "prerouting",
+        -300,
+        new,
+    );
+    assert!(dropped(early).is_empty());
+}
+
+#[test]
+fn a_translation_of_all_protocols_is_of_the_outer_packet_too() {
+    let rules = serde_json::json!([{ "handle": 7, "conditions": [{ "protocol": 4 }], "then": "drop" }]);
+    let mut host = firewall("input", rules, false);
+    let outer = ["Outer rule 7 of inet filter c"];
+    host["firewall"]["translates"] = serde_json::json!(["ipv4"]);
+    assert_eq!(dropped(host.clone()), outer);
+    host["firewall"]["translates_tunnels"] = serde_json::json!(["ipv4"]);
+    assert!(dropped(host.clone()).is_empty());
+    assert_eq!(may_drop(host), outer);
+}
+
+#[test]
+fn an_answer_of_a_translated_connection_may_go_another_way() {
+    let answer = serde_json::json!([{ "handle": 7, "conditions": [{ "source-port": [80, 80] }, { "protocol": 6 }], "then": "drop" }]);
+    let mut host = firewall("output", answer, false);
+    let perhaps = ["Answer rule 7 of inet filter c"];
+    assert_eq!(dropped(host.clone()), perhaps);
+    let mut ipvs = host.clone();
+    host["firewall"]["translates"] = serde_json::json!(["ipv4"]);
+    assert!(dropped(host.clone()).is_empty());
+    assert_eq!(may_drop(host), perhaps);
+    ipvs["links"]["kube-ipvs0"] =
+        serde_json::json!({ "index": 9, "kind": "dummy", "addresses": ["203.0.113.9/32"] });
+    assert!(dropped(ipvs.clone()).is_empty());
+    assert_eq!(may_drop(ipvs), perhaps);
+}
+
+#[test]
+fn a_packet_for_another_host_does_not_come_to_input() {
+    let rules = serde_json::json!([{ "handle": 7, "conditions": [{ "protocol": 4 }], "then": "drop" }]);
+    let mut host = firewall("input", rules, false);
+    host["links"]["eth0"]["addresses"] = serde_json::json!([]);
+    assert_eq!(dropped(host.clone()), ["OuterNotLocal { address: 192.0.2.2 }"]);
+    host["families"]["ipv4"] = false.into();
+    assert!(dropped(host.clone()).is_empty());
+    assert!(may_drop(host).is_empty());
+}
+
+#[test]
+fn a_tunnel_of_one_sender_may_take_the_packet_first() {
+    let rules = serde_json::json!([{ "handle": 7, "conditions": [{ "in": "ipip0" }], "then": "drop" }]);
+    let mut host = firewall("input", rules, false);
+    let inner = ["Inner rule 7 of inet filter c"];
+    assert_eq!(dropped(host.clone()), inner);
+    host["links"]["peer"] = serde_json::json!({ "index": 5, "kind": "ipip", "up": true });
+    assert!(dropped(host.clone()).is_empty());
+    assert_eq!(may_drop(host.clone()), inner);
+    // Without a device for all senders, the SYN is judged as one that arrives there.
+    host["links"].as_object_mut().unwrap().remove("ipip0");
+    assert!(may_drop(host.clone()).is_empty());
+    host["firewall"]["chains"][0]["rules"][0]["conditions"] = serde_json::json!([{ "in": "peer" }]);
+    assert_eq!(dropped(host), inner);
+    // A packet arrives on an interface, even if it is not known on which.
+    let rules = serde_json::json!([{ "handle": 7, "conditions": [{ "in": "eth0" }], "then": "drop" }]);
+    let mut host = firewall("prerouting", rules, false);
+    host["links"]["eth0"]["up"] = false.into();
+    assert!(may_drop(host).contains(&"Outer rule 7 of inet filter c".to_owned()));
+}
+
+#[test]
+fn the_connection_of_hosts_that_send_to_each_other_may_be_established() {
+    let accept =
+        serde_json::json!([{ "handle": 7, "conditions": [{ "state": ["established"] }], "then": "accept" }]);
+    let mut host = firewall("input", accept, true);
+    let outer = "Outer policy of inet filter c".to_owned();
+    let is_certain = |host: &serde_json::Value| match (
+        dropped(host.clone()).contains(&outer),
+        may_drop(host.clone()).contains(&outer),
+    ) {
+        (true, false) => true,
+        (false, true) => false,
+        other => panic!("{other:?}"),
+    };
+    assert!(is_certain(&host));
+    let mut route = host.clone();
+    let routes = route["forwarding"]["routes"]["routes"].as_array_mut().unwrap();
+    routes.push(serde_json::json!({ "destination": "10.0.0.0/24", "metric": 0,
+        "to": { "hops": [{ "link": "ipip0", "via": "198.51.100.1" }] } }));
+    assert!(!is_certain(&route));
+    route["forwarding"].as_object_mut().unwrap().remove("routes");
+    assert!(!is_certain(&route));
+    host["links"]["peer"] = serde_json::json!({ "index": 5, "kind": "ipip", "up": true });
+    assert!(!is_certain(&host));
+    host["forwarding"]["tunnels"] = serde_json::json!({ "peer": { "remote": "198.51.100.9" } });
+    assert!(is_certain(&host));
+    host["forwarding"]["tunnels"]["peer"]["remote"] = "198.51.100.1".into();
+    assert!(!is_certain(&host));
+}

@@ -6,7 +6,7 @@ use crate::diagnosis::cause::{Evidence, Kind, Subject};
 use crate::diagnosis::configured::Fault;
 use crate::diagnosis::counted::forwards_for_others;
 use crate::diagnosis::fix::Fix;
-use crate::diagnosis::fragment::{NAMED, key, of_links, quoted};
+use crate::diagnosis::fragment::{NAMED, key, of_links, quoted, raised};
 use crate::lint::mtu::fits_vxlan;
 use crate::path::gateway::Silence;
 use netkeel_core::mtu::IPV4_MIN_MTU;
@@ -27,11 +27,6 @@ pub(crate) fn fixes(
     window: Option<&Deltas>,
 ) -> Vec<Fix> {
     let document = |text: &str| vec![Fix::Document(text.to_owned())];
-    // Twice the present value, and not less than a usual one.
-    let more = |key: &str, least: i64| {
-        let now = host.sysctl_number(&key.replace('.', "/")).unwrap_or(0);
-        format!("{key}: {}", now.saturating_mul(2).max(least))
-    };
     let command = |text: &str| vec![Fix::Command(text.to_owned())];
     let elsewhere = |text: &str| vec![Fix::Elsewhere(text.to_owned())];
     let subjects = &fault.subjects;
@@ -57,18 +52,17 @@ pub(crate) fn fixes(
                 Evidence::Connections { most, .. } => Some(most.saturating_mul(2)),
                 _ => None,
             });
-            let most = most.unwrap_or(1 << 20);
-            document(&format!("sysctl: {{ net.netfilter.nf_conntrack_max: {most} }}"))
+            match most {
+                Some(most) => document(&format!("sysctl: {{ net.netfilter.nf_conntrack_max: {most} }}")),
+                None => vec![raised(host, "net.netfilter.nf_conntrack_max", 1 << 20)],
+            }
         }
         Kind::ConntrackRace => elsewhere(
             "send A and AAAA queries apart (`options single-request-reopen`), or run NodeLocal DNSCache",
         ),
         Kind::NeighboursFull => full_tables(evidence)
             .flat_map(|family| [(family, "gc_thresh3", 8192), (family, "gc_thresh2", 4096)])
-            .map(|(family, leaf, least)| {
-                let setting = more(&format!("net.{family}.neigh.default.{leaf}"), least);
-                Fix::Document(format!("sysctl: {{ {setting} }}"))
-            })
+            .map(|(family, leaf, least)| raised(host, &format!("net.{family}.neigh.default.{leaf}"), least))
             .collect(),
         Kind::Firewall => elsewhere(
             "accept the packets of pods and peers there; netkeel writes no rules that accept or drop",
@@ -84,12 +78,9 @@ pub(crate) fn fixes(
             .take(NAMED)
             .map(|link| queue(link, host, window))
             .collect(),
-        Kind::BacklogFull => document(&format!(
-            "sysctl: {{ {} }}",
-            more("net.core.netdev_max_backlog", 5000)
-        )),
+        Kind::BacklogFull => vec![raised(host, "net.core.netdev_max_backlog", 5000)],
         Kind::ReceiveBuffer => vec![
-            Fix::Document(format!("sysctl: {{ {} }}", more("net.core.rmem_max", 26_214_400))),
+            raised(host, "net.core.rmem_max", 26_214_400),
             Fix::Elsewhere(
                 "the program must ask for it (SO_RCVBUF): rmem_max only limits what it gets".to_owned(),
             ),
@@ -118,13 +109,12 @@ pub(crate) fn fixes(
 /// Only pfifo_fast heeds a change of `txqueuelen` (`dev_qdisc_change_tx_queue_len`, net/sched/sch_generic.c).
 fn queue(link: LinkName, host: &Snapshot, window: Option<&Deltas>) -> Fix {
     let kind = window.and_then(|deltas| deltas.after.qdiscs.get(&link));
-    match kind.map(AsRef::as_ref) {
-        Some("pfifo_fast") => {
-            let now = host.link(link).map_or(0, |link| link.txqueuelen);
-            let length = now.saturating_mul(2).max(10_000);
+    match (kind.map(AsRef::as_ref), host.link(link)) {
+        (Some("pfifo_fast"), Some(now)) => {
+            let length = now.txqueuelen.saturating_mul(2).max(10_000);
             Fix::Document(format!("link: {{ {}: {{ txqueuelen: {length} }} }}", key(link)))
         }
-        kind => Fix::Elsewhere(format!(
+        (kind, _) => Fix::Elsewhere(format!(
             "send less by {link}, or raise the limit of its qdisc {} (`tc qdisc change`)",
             kind.unwrap_or("of unknown kind")
         )),

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::bundle::Bundle;
-use crate::diagnosis::counted::{growth, is_loss};
+use crate::diagnosis::counted::{counts_frames_for_nobody, growth, is_loss};
 use crate::diagnosis::growth::{CRITICAL, FEW, SHARE};
 use netkeel_core::finding::{Code, Severity};
 use netkeel_host::counters::counter::{Counter, LinkStat};
@@ -36,7 +36,8 @@ pub struct Difference {
     pub what: String,
     /// Whether packets could not be handled, or found no room. The two are ranked apart.
     pub group: Group,
-    /// An error from a share of 0.1 % of the packets on, a warning from 0.001 % on, else a note.
+    /// An error from a share of 0.1 % of the packets on, a warning from 0.001 % on, else a note. Dropped frames of an
+    /// interface are a warning at most.
     pub severity: Severity,
     /// The growth of each side; none if it is unknown.
     pub growth: [Option<u64>; 2],
@@ -107,6 +108,8 @@ struct Loss {
     by: u64,
     of: Option<u64>,
     group: Group,
+    /// It is at most worth a warning.
+    is_mild: bool,
 }
 
 /// Compares two bundles.
@@ -160,6 +163,7 @@ fn losses(deltas: &Deltas) -> BTreeMap<String, Loss> {
         let of = growth(counter, *by, deltas).of;
         let loss = found.entry(name(counter, deltas)).or_default();
         loss.group = Group::of(counter);
+        loss.is_mild = counts_frames_for_nobody(counter);
         loss.by = loss.by.saturating_add(*by);
         loss.of = match (loss.of, of) {
             (Some(known), Some(more)) => Some(known.saturating_add(more)),
@@ -224,7 +228,10 @@ fn difference(name: &str, both: [Option<Loss>; 2], windows: [u64; 2]) -> Option<
     Some(Difference {
         what: name.to_owned(),
         group: one.group,
-        severity: severity(rate, unit),
+        severity: match one.is_mild {
+            true => severity(rate, unit).max(Severity::Warning),
+            false => severity(rate, unit),
+        },
         growth: [Some(one.by), Some(other.by)],
         rate,
         unit,
@@ -272,4 +279,47 @@ fn settings(sides: [&Snapshot; 2]) -> BTreeMap<String, [String; 2]> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_host::counters::reading::{LinkIdentity, Reading};
+
+    #[test]
+    fn frames_for_nobody_are_a_warning_at_most() {
+        let severity = |stat, of| {
+            let link = || "eth0".parse().unwrap();
+            let identity = LinkIdentity {
+                index: 2,
+                kind: None,
+                mtu: 1500,
+                lower: None,
+                leads_elsewhere: false,
+                master: None,
+            };
+            let reading = |by, packets| Reading {
+                counters: [
+                    (Counter::Link(link(), stat), by),
+                    (Counter::Link(link(), of), packets),
+                ]
+                .into(),
+                links: [(link(), identity.clone())].into(),
+                ..Reading::default()
+            };
+            let deltas = |by| Deltas::between(reading(0, 0), reading(by, 1000));
+            let sides = [losses(&deltas(400)), losses(&deltas(0))];
+            let name = sides[0].keys().next().unwrap();
+            let both = [sides[0].get(name).copied(), sides[1].get(name).copied()];
+            difference(name, both, [1000, 1000]).unwrap().severity
+        };
+        for (stat, of) in [
+            (LinkStat::RxDropped, LinkStat::RxPackets),
+            (LinkStat::TxDropped, LinkStat::TxPackets),
+            (LinkStat::RxMissedErrors, LinkStat::RxPackets),
+        ] {
+            assert_eq!(severity(stat, of), Severity::Warning);
+        }
+        assert_eq!(severity(LinkStat::TxErrors, LinkStat::TxPackets), Severity::Error);
+    }
 }

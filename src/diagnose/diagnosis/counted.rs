@@ -203,6 +203,11 @@ fn is_end_of(link: LinkName, subjects: &BTreeSet<Subject>, deltas: &Deltas) -> b
     !identity.leads_elsewhere && peer.is_some_and(|(peer, _)| subjects.contains(&Subject::Link(peer)))
 }
 
+/// From this window on, missing fragments are a share of the fragments of the same window. The kernel counts a
+/// missing fragment up to 60 s after the others arrived (IPV6_FRAG_TIMEOUT, include/net/ipv6.h): of ten such times, one is
+/// off at most.
+const REASSEMBLY_MS: u64 = 600_000;
+
 /// A growth with the packets of its direction.
 pub(crate) fn growth(counter: &Counter, by: u64, deltas: &Deltas) -> Growth {
     let of = match counter {
@@ -219,6 +224,7 @@ pub(crate) fn growth(counter: &Counter, by: u64, deltas: &Deltas) -> Growth {
         }
         Counter::Qdisc(link, QdiscStat::Drops) => deltas.qdisc(*link, QdiscStat::Packets),
         Counter::Cpu(cpu, CpuStat::Dropped) => deltas.of(&Counter::Cpu(*cpu, CpuStat::Processed)),
+        Counter::Protocol(_, name) if **name == *"ReasmFails" && deltas.window_ms < REASSEMBLY_MS => None,
         Counter::Protocol(group, name) => packets(group, name).and_then(|(group, name, includes)| {
             let all = deltas.protocol(group, name)?;
             Some(if includes { all.saturating_sub(by) } else { all })
@@ -262,6 +268,13 @@ pub(crate) fn is_of_autoconfiguration(counter: &Counter, by: u64, host: &Snapsho
     };
     let link = host.links.get(name);
     by <= AUTOCONFIGURATION && link.is_some_and(|link| link.kind_name() == "vxlan")
+}
+
+/// Whether an interface counts dropped frames there. It counts frames for nobody too, so that a share of them is at
+/// most worth a warning.
+pub(crate) fn counts_frames_for_nobody(counter: &Counter) -> bool {
+    let drops = [LinkStat::RxDropped, LinkStat::TxDropped, LinkStat::RxMissedErrors];
+    matches!(counter, Counter::Link(_, stat) if drops.contains(stat))
 }
 
 /// Whether a counter is of packets that were lost.
@@ -364,7 +377,9 @@ fn tiny_paths(deltas: &Deltas, found: &mut BTreeMap<Kind, Counted>) {
 fn firewall(counted: &mut Counted, deltas: &Deltas) {
     let is_of_a_rule = |subject: &Subject| matches!(subject, Subject::Rule(_));
     counted.is_decisive &= counted.subjects.iter().any(|subject| match subject {
-        Subject::Rule(key) => forwards(deltas.after.rules.get(key)) && by(key, deltas) >= FEW,
+        Subject::Rule(key) => {
+            key.handle.is_none() && forwards(deltas.after.rules.get(key)) && by(key, deltas) >= FEW
+        }
         Subject::Link(_) | Subject::Cpu(_) | Subject::Address(_) => false,
     });
     if !counted.subjects.iter().any(is_of_a_rule) {
@@ -372,7 +387,7 @@ fn firewall(counted: &mut Counted, deltas: &Deltas) {
             .after
             .uncounted
             .iter()
-            .filter(|(_, rule)| rule.hook.is_some());
+            .filter(|(key, _)| key.handle.is_none());
         let policies = policies.map(|(key, _)| Subject::Rule(key.clone()));
         counted.subjects.extend(policies);
     }
@@ -382,7 +397,7 @@ fn firewall(counted: &mut Counted, deltas: &Deltas) {
     });
 }
 
-/// Whether it is the policy of a chain of forwarded packets.
+/// Whether its chain is one of forwarded packets.
 fn forwards(rule: Option<&Rule>) -> bool {
     rule.is_some_and(|rule| rule.hook.as_deref() == Some("forward"))
 }

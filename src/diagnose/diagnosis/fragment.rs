@@ -11,6 +11,18 @@ pub(crate) const NAMED: usize = 3;
 /// Characters that the names of pods' interfaces of one CNI have in common at least: `lxc`, `cali`.
 const PREFIX: usize = 3;
 
+/// A fragment that doubles a sysctl, to a usual value at least. One whose value was not read gets no number: it may be
+/// larger already.
+pub(crate) fn raised(host: &Snapshot, key: &str, least: i64) -> Fix {
+    match host.sysctl_number(&key.replace('.', "/")) {
+        Some(now) => Fix::Document(format!(
+            "sysctl: {{ {key}: {} }}",
+            now.saturating_mul(2).max(least)
+        )),
+        None => Fix::Elsewhere(format!("raise {key}: its present value is not known")),
+    }
+}
+
 /// A fragment with a setting of some interfaces, one by one or by the beginning of their names. Those of pods get
 /// other names when pods are created again.
 pub(crate) fn of_links(host: &Snapshot, links: &[LinkName], setting: &str) -> Vec<Fix> {

@@ -116,12 +116,12 @@ impl SignKind {
                 "rx_dropped also counts harmless frames of protocols that this host does not speak (LLDP, unknown VLANs)",
             ],
             SignKind::ConntrackInvalid => [
-                "packets fit no connection. Translation passes them by, and the host answers those of TCP with a reset, which ends the connection of a client",
-                "the connection table is not full, so nf_conntrack_max does not help",
+                "packets fit no connection. Translation passes them by, and those of TCP may be answered with a reset, which ends the connection of a client",
+                "the connection table need not be full, and not every reset (OutRsts) answers such a packet",
             ],
             SignKind::ConntrackEarlyDrop => [
-                "the table was full, and connections without an answer were dropped to make room",
-                "no connection with an answer was dropped",
+                "the table was full, and connections that were not assured yet were dropped to make room",
+                "no assured connection was dropped (ASSURED in `conntrack -L`), but one with a first answer may have been",
             ],
             SignKind::Martians => [
                 "packets came with a source or a destination that cannot be on that interface, such as an own address or a loopback address",
@@ -132,8 +132,8 @@ impl SignKind {
                 "the path and its MTU are not at fault",
             ],
             SignKind::BridgeFilter => [
-                "frames that cross a bridge go through the rules of IP, so that these rules drop traffic between pods of one bridge",
-                "the packets need not be routed by this host",
+                "frames that cross a bridge go through the rules of IP, so that these rules may have dropped traffic between pods of one bridge",
+                "some of the packets, or all, may have been routed by this host",
             ],
             SignKind::OutDiscards => [
                 "the host dropped packets of its own: a queue was full, a rule of OUTPUT dropped them, or memory was short",
@@ -180,8 +180,8 @@ impl SignKind {
                 "it need not be packet-too-big: IPv4 counts that under the same type",
             ],
             SignKind::IcmpTooBig => [
-                "a router answered that a packet was too big: path MTU discovery works on this way",
-                "no packet is lost for good: the sender repeats it in a smaller size",
+                "a router said that a packet was too big, and its message came to this host",
+                "it is no proof that path MTU discovery works: by anycast or ECMP the message may belong to another host, and nobody repeats UDP",
             ],
             SignKind::IcmpTimeExceeded => [
                 "packets ran out of hops, as in a loop of routes, or a fragment came too late",

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use crate::diagnosis::cause::Diagnosis;
 use crate::diagnosis::counted::growth;
 use crate::diagnosis::fix::Fix;
+use crate::diagnosis::fragment::raised;
 use crate::diagnosis::growth::{FEW, Growth};
 use crate::diagnosis::sign::{Sign, SignKind};
 use netkeel_core::finding::Severity;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::text::shell::Quoted;
-use netkeel_host::counters::counter::{Counter, CpuStat, LinkStat};
+use netkeel_host::counters::counter::{Counter, CpuStat, LinkStat, RuleKey};
 use netkeel_host::counters::deltas::Deltas;
 use netkeel_host::counters::reading::Gauge;
 use netkeel_host::snapshot::Snapshot;
@@ -129,6 +130,13 @@ fn resets(deltas: &Deltas) -> Option<Growth> {
     Some(growth(&sent, by, deltas))
 }
 
+/// Whether the frames of bridges may come to a rule. A packet to or from this host itself comes to the hooks input
+/// and output in any case.
+fn may_see_frames(key: &RuleKey, deltas: &Deltas) -> bool {
+    let hook = deltas.after.rules.get(key).and_then(|rule| rule.hook.as_deref());
+    !matches!(hook, Some("input" | "output"))
+}
+
 /// Rules of IP that dropped, where frames of a bridge go through them.
 fn bridged(deltas: &Deltas, host: &Snapshot) -> Option<(SignKind, Vec<Growth>)> {
     let is_on = |gauge: &Gauge| deltas.gauge(gauge) == Some(1);
@@ -138,6 +146,7 @@ fn bridged(deltas: &Deltas, host: &Snapshot) -> Option<(SignKind, Vec<Growth>)> 
     let dropped = deltas.grown.iter().filter(|(counter, by)| match counter {
         Counter::Rule(key) => {
             **by > 0
+                && may_see_frames(key, deltas)
                 && match &*key.family {
                     "ip" => four,
                     "ip6" => six,
@@ -192,15 +201,25 @@ fn severity(kind: SignKind, counters: &[Growth]) -> Severity {
     match kind {
         // Frames for nobody are counted as drops.
         SignKind::InterfaceDrops => worst.max(Severity::Warning),
-        // Connections of clients end.
-        SignKind::ConntrackInvalid if counters.iter().any(is_reset) => Severity::Warning,
-        SignKind::QueueDrops | SignKind::Ipsec => worst.min(Severity::Warning),
+        // Connections of clients may end.
+        SignKind::ConntrackInvalid if are_resets_of_invalid(counters) => Severity::Warning,
+        SignKind::QueueDrops | SignKind::Ipsec if counters.iter().any(|growth| growth.by >= FEW) => {
+            worst.min(Severity::Warning)
+        }
         _ => worst,
     }
 }
 
-fn is_reset(growth: &Growth) -> bool {
-    growth.counter == Counter::protocol("Tcp", "OutRsts") && growth.by >= FEW
+/// Whether the resets may be answers to packets of no connection: each is answered by one at most, so that far more
+/// resets have other reasons.
+fn are_resets_of_invalid(counters: &[Growth]) -> bool {
+    let is_reset = |growth: &&Growth| growth.counter == Counter::protocol("Tcp", "OutRsts");
+    let of = |resets: bool| -> u64 {
+        let such = counters.iter().filter(|growth| is_reset(growth) == resets);
+        such.map(|growth| growth.by).sum()
+    };
+    let (resets, invalid) = (of(true), of(false));
+    resets >= FEW && resets <= invalid.saturating_mul(2)
 }
 
 fn next(kind: SignKind, counters: &[Growth], host: &Snapshot) -> Vec<Fix> {
@@ -230,10 +249,25 @@ fn next(kind: SignKind, counters: &[Growth], host: &Snapshot) -> Vec<Fix> {
             Fix::Command("dmesg | grep martian".to_owned()),
         ],
         SignKind::Ipsec => command("ip -s xfrm state; ip -s xfrm policy"),
-        SignKind::BridgeFilter => vec![
-            document("sysctl: { net.bridge.bridge-nf-call-iptables: 0 }"),
-            Fix::Elsewhere("only where neither kube-proxy nor network policies need it".to_owned()),
-        ],
+        SignKind::BridgeFilter => {
+            let of = |family: &str| {
+                counters
+                    .iter()
+                    .any(|growth| matches!(&growth.counter, Counter::Rule(key) if *key.family == *family))
+            };
+            let off = |leaf: &str| document(&format!("sysctl: {{ net.bridge.{leaf}: 0 }}"));
+            let warning =
+                "check that neither kube-proxy nor network policies need it before you switch it off";
+            let mut next = vec![Fix::Elsewhere(warning.to_owned())];
+            // Rules of the family inet see both.
+            if of("ip") || !of("ip6") {
+                next.push(off("bridge-nf-call-iptables"));
+            }
+            if of("ip6") {
+                next.push(off("bridge-nf-call-ip6tables"));
+            }
+            next
+        }
         SignKind::OutDiscards => command("tc -s qdisc show; nft list ruleset"),
         SignKind::InDiscards => command("ip rule show; nstat -az IpInDiscards Ip6InDiscards"),
         SignKind::OutNoRoutes => command("ip route show; ip -6 route show"),
@@ -254,11 +288,7 @@ fn next(kind: SignKind, counters: &[Growth], host: &Snapshot) -> Vec<Fix> {
         }
         SignKind::QueueDrops => command("cat /proc/net/netfilter/nfnetlink_queue"),
         SignKind::Squeezed => {
-            let now = host.sysctl_number("net/core/netdev_budget").unwrap_or(0);
-            let budget = now.saturating_mul(2).max(LEAST_BUDGET);
-            vec![document(&format!(
-                "sysctl: {{ net.core.netdev_budget: {budget} }}"
-            ))]
+            vec![raised(host, "net.core.netdev_budget", LEAST_BUDGET)]
         }
         SignKind::IcmpUnreachable => command("tcpdump -ni any -c 20 'icmp[0] == 3 or icmp6[0] == 1'"),
         SignKind::IcmpTooBig => command("ip -6 route show cache"),
@@ -269,135 +299,4 @@ fn next(kind: SignKind, counters: &[Growth], host: &Snapshot) -> Vec<Fix> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use netkeel_host::counters::counter::NetlinkSocket;
-    use netkeel_host::counters::reading::{LinkIdentity, Reading};
-
-    fn host(kind: Option<&str>) -> Snapshot {
-        let link = serde_json::json!({ "index": 2, "mtu": 1500, "up": true, "kind": kind });
-        let host = serde_json::json!({
-            "format": 1, "netns": null, "kernel": "6.12", "families": { "ipv4": true, "ipv6": true }, "sysctls": {},
-            "links": { "br0": link },
-        });
-        Snapshot::from_json(&host.to_string()).unwrap()
-    }
-
-    /// The signs after counters grew, each with its severity.
-    fn found(grown: &[(Counter, u64)]) -> Vec<(SignKind, Severity)> {
-        let identity = LinkIdentity {
-            index: 2,
-            kind: None,
-            mtu: 1500,
-            lower: None,
-            leads_elsewhere: false,
-            master: None,
-        };
-        let reading = |by: &dyn Fn(u64) -> u64| Reading {
-            counters: grown
-                .iter()
-                .map(|(counter, growth)| (counter.clone(), by(*growth)))
-                .collect(),
-            gauges: [(Gauge::BridgeCallsIptables, 1)].into(),
-            links: [("br0".parse().unwrap(), identity.clone())].into(),
-            ..Reading::default()
-        };
-        let deltas = Deltas::between(reading(&|_| 7), reading(&|growth| 7 + growth));
-        let found = crate::diagnosis::diagnose(&host(Some("bridge")), &[], Some(&deltas));
-        found
-            .signs
-            .iter()
-            .map(|sign| (sign.kind, sign.severity))
-            .collect()
-    }
-
-    fn of(group: &str, name: &str) -> Counter {
-        Counter::protocol(group, name)
-    }
-
-    fn link(stat: LinkStat) -> Counter {
-        Counter::Link("br0".parse().unwrap(), stat)
-    }
-
-    #[test]
-    fn each_counter_has_its_sign_and_no_other() {
-        let netlink = NetlinkSocket {
-            protocol: 12,
-            port: 7,
-            inode: 7,
-        };
-        for (counter, kind) in [
-            (link(LinkStat::RxErrors), SignKind::InterfaceErrors),
-            (link(LinkStat::TxDropped), SignKind::InterfaceDrops),
-            (Counter::Cpu(0, CpuStat::Squeezed), SignKind::Squeezed),
-            (Counter::Conntrack("invalid".into()), SignKind::ConntrackInvalid),
-            (
-                Counter::Conntrack("early_drop".into()),
-                SignKind::ConntrackEarlyDrop,
-            ),
-            (Counter::RouteLookup("in_martian_src".into()), SignKind::Martians),
-            (Counter::NetlinkDrops(netlink), SignKind::NetlinkDrops),
-            (Counter::QueueDrops(3), SignKind::QueueDrops),
-            (of("Ip6", "OutDiscards"), SignKind::OutDiscards),
-            (of("Ip", "ReasmFails"), SignKind::ReasmFails),
-            (of("Udp", "SndbufErrors"), SignKind::SndbufErrors),
-            (of("TcpExt", "TCPMTUPSuccess"), SignKind::TcpMtuProbing),
-            (of("Xfrm", "InNoStates"), SignKind::Ipsec),
-            (of("IcmpMsg", "InType3"), SignKind::IcmpUnreachable),
-            (of("Icmp6", "InPktTooBigs"), SignKind::IcmpTooBig),
-            (of("IcmpMsg", "InType11"), SignKind::IcmpTimeExceeded),
-            (of("IcmpMsg", "InType5"), SignKind::IcmpRedirect),
-        ] {
-            assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
-            let kinds: Vec<SignKind> = found(&[(counter, 40)]).iter().map(|(kind, _)| *kind).collect();
-            assert_eq!(kinds, [kind]);
-        }
-        // Echoes, and what was sent well.
-        for counter in [
-            of("IcmpMsg", "InType8"),
-            of("Ip", "OutRequests"),
-            of("Tcp", "OutRsts"),
-        ] {
-            assert_eq!(found(&[(counter, 4000)]), []);
-        }
-    }
-
-    #[test]
-    fn the_share_of_the_packets_is_the_severity_and_errors_come_before_drops() {
-        let with = |stat, by, packets| found(&[(link(stat), by), (link(LinkStat::TxPackets), packets)]);
-        let errors = |by, packets| with(LinkStat::TxErrors, by, packets);
-        let kind = SignKind::InterfaceErrors;
-        assert_eq!(errors(40, 30_000), [(kind, Severity::Error)]);
-        assert_eq!(errors(40, 100_000), [(kind, Severity::Warning)]);
-        assert_eq!(errors(40, 10_000_000), [(kind, Severity::Note)]);
-        // Few packets are an accident.
-        assert_eq!(errors(3, 100), [(kind, Severity::Note)]);
-        let both = [
-            (link(LinkStat::TxErrors), 40),
-            (link(LinkStat::TxDropped), 4000),
-            (link(LinkStat::TxPackets), 100_000),
-        ];
-        let drops = (SignKind::InterfaceDrops, Severity::Warning);
-        assert_eq!(found(&both), [(kind, Severity::Warning), drops]);
-    }
-
-    #[test]
-    fn drops_of_rp_filter_are_no_martians() {
-        let source = Counter::RouteLookup("in_martian_src".into());
-        let filtered = (of("TcpExt", "IPReversePathFilter"), 40);
-        assert_eq!(found(&[(source.clone(), 40), filtered.clone()]), []);
-        let more = found(&[(source, 60), filtered]);
-        assert_eq!(more, [(SignKind::Martians, Severity::Note)]);
-    }
-
-    #[test]
-    fn resets_make_packets_of_no_connection_worse() {
-        let invalid = (Counter::Conntrack("invalid".into()), 40);
-        let kind = SignKind::ConntrackInvalid;
-        assert_eq!(found(std::slice::from_ref(&invalid)), [(kind, Severity::Note)]);
-        assert_eq!(
-            found(&[invalid, (of("Tcp", "OutRsts"), 40)]),
-            [(kind, Severity::Warning)]
-        );
-    }
-}
+mod tests;

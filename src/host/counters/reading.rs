@@ -98,7 +98,7 @@ pub enum Gauge {
 pub struct Rule {
     /// The fate of a packet that it matches.
     pub verdict: RuleVerdict,
-    /// The hook of the chain whose policy it is, as nft names it: `forward`. None for a rule.
+    /// The hook of its chain, as nft names it: `forward`. None for a rule of a chain that other rules lead to.
     pub hook: Option<Arc<str>>,
 }
 

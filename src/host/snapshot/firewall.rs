@@ -23,6 +23,9 @@ pub struct Firewall {
     /// The families for which rules change the destination of packets that arrive.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub translates: BTreeSet<Family>,
+    /// Those of them for which the rules may change the destination of IP in IP too.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub translates_tunnels: BTreeSet<Family>,
     /// Parts that were not read, each with the reason. Their rules are unknown.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unread: BTreeSet<Arc<str>>,

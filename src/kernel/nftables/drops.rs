@@ -59,9 +59,13 @@ fn attempt_to_read(socket: &mut Socket) -> Result<(Drops, bool), Refusal> {
     let is_on = |message: &Message<'_>, key: &RuleKey| {
         !dormant.contains(&(message_family(message), key.table.to_string()))
     };
+    let mut hooks = BTreeMap::new();
     for (verb, read) in [(NFT_MSG_GETCHAIN, policy as Reader), (NFT_MSG_GETRULE, rule)] {
         dump(verb, &mut |message| {
-            match read(message)? {
+            if verb == NFT_MSG_GETCHAIN {
+                hooks.extend(base(message)?);
+            }
+            match read(message)?.map(|found| at_hook(found, &hooks)) {
                 Some((key, rule, Some(packets))) if is_on(message, &key) => {
                     drops.counted.insert(key, (rule, packets));
                 }
@@ -76,11 +80,40 @@ fn attempt_to_read(socket: &mut Socket) -> Result<(Drops, bool), Refusal> {
     Ok((drops, whole))
 }
 
+/// What drops, and its count.
+type Found = (RuleKey, Rule, Option<u64>);
+
 /// Reads what drops, and its count.
-type Reader = fn(&Message<'_>) -> Result<Option<(RuleKey, Rule, Option<u64>)>, Malformed>;
+type Reader = fn(&Message<'_>) -> Result<Option<Found>, Malformed>;
+
+/// The key of the policy of a chain that the kernel calls, and its hook.
+fn base(message: &Message<'_>) -> Result<Option<(RuleKey, &'static str)>, Malformed> {
+    let family = message_family(message);
+    let (mut table, mut chain, mut number) = (String::new(), String::new(), None);
+    for attribute in attributes(message)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            NFTA_CHAIN_TABLE => table = attribute.text(),
+            NFTA_CHAIN_NAME => chain = attribute.text(),
+            NFTA_CHAIN_HOOK => number = hook(attribute)?.map(|(number, _)| number),
+            _ => {}
+        }
+    }
+    Ok(number.map(|number| (key(family, &table, &chain, None), hook_word(family, number))))
+}
+
+/// Adds the hook of its chain to a rule.
+fn at_hook((key, mut rule, packets): Found, hooks: &BTreeMap<RuleKey, &'static str>) -> Found {
+    let chain = RuleKey {
+        handle: None,
+        ..key.clone()
+    };
+    rule.hook = hooks.get(&chain).map(|hook| (*hook).into());
+    (key, rule, packets)
+}
 
 /// A chain whose policy drops. The kernel counts for a chain that was made with a count (as iptables-restore does).
-fn policy(message: &Message<'_>) -> Result<Option<(RuleKey, Rule, Option<u64>)>, Malformed> {
+fn policy(message: &Message<'_>) -> Result<Option<Found>, Malformed> {
     let family = message_family(message);
     let (mut table, mut chain) = (String::new(), String::new());
     let (mut number, mut policy, mut packets) = (None, None, None);
@@ -106,7 +139,7 @@ fn policy(message: &Message<'_>) -> Result<Option<(RuleKey, Rule, Option<u64>)>,
 }
 
 /// A rule that ends in drop or reject.
-fn rule(message: &Message<'_>) -> Result<Option<(RuleKey, Rule, Option<u64>)>, Malformed> {
+fn rule(message: &Message<'_>) -> Result<Option<Found>, Malformed> {
     let family = message_family(message);
     let (mut table, mut chain, mut handle) = (String::new(), String::new(), None);
     let mut end = None;
@@ -336,11 +369,38 @@ mod tests {
         assert_eq!(read(&target("LOG")), None);
     }
 
+    #[test]
+    fn a_rule_has_the_hook_of_its_chain() {
+        let payload = |request: Request| {
+            let mut request = request;
+            request.finish(1)[16..].to_vec()
+        };
+        let chain = payload(
+            request(NFT_MSG_NEWCHAIN, 2, 0)
+                .text(NFTA_CHAIN_TABLE, "filter")
+                .text(NFTA_CHAIN_NAME, "FORWARD")
+                .nest(NFTA_CHAIN_HOOK, |hook| {
+                    hook.be32(NFTA_HOOK_HOOKNUM, 2).be32(NFTA_HOOK_PRIORITY, 0)
+                }),
+        );
+        let drop = message(|list| jump(counter(list, 5), NF_DROP));
+        let of = |payload| Message {
+            kind: 0,
+            flags: 0,
+            sequence: 1,
+            payload,
+        };
+        let hooks: BTreeMap<RuleKey, &str> = base(&of(&chain)).unwrap().into_iter().collect();
+        let hook = |hooks| at_hook(rule(&of(&drop)).unwrap().unwrap(), hooks).1.hook;
+        assert_eq!(hook(&hooks).as_deref(), Some("forward"));
+        assert_eq!(hook(&BTreeMap::new()), None);
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
             let message = Message { kind: 0, flags: 0, sequence: 0, payload: &bytes };
-            let _ = (policy(&message), rule(&message));
+            let _ = (policy(&message), rule(&message), base(&message));
         }
 
         #[test]

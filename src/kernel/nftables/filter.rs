@@ -2,16 +2,17 @@
 //! their rules lead to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::sync::Arc;
 
-use crate::files::read as files;
+use crate::files::read::{self as files, ReadError};
 use crate::modules;
 use crate::netlink::message::{Attribute, Attributes, Malformed, Message};
 use crate::netlink::refusal::{Refusal, error};
 use crate::netlink::socket::{ATTEMPTS, Dump, Socket};
 use crate::nftables::client::{MODULES, is_unknown};
 use crate::nftables::foreign::printable;
-use crate::nftables::matches::Reader;
+use crate::nftables::matches::{Reader, Translation};
 use crate::nftables::protocol::*;
 use crate::nftables::ruleset::{attributes, generation, hook, message_family, request, table};
 use netkeel_core::name::link::LinkName;
@@ -34,32 +35,58 @@ pub(crate) fn read(release: &str, name: &dyn Fn(u32) -> Option<LinkName>) -> Fir
             }
         }
     }
-    found.unread.extend(legacy());
+    for (file, program, family) in [
+        ("ip_tables_names", "iptables", Family::Ipv4),
+        ("ip6_tables_names", "ip6tables", Family::Ipv6),
+    ] {
+        let names = files::system(format!("/proc/thread-self/net/{file}"));
+        let (unread, translates) = legacy(program, names);
+        found.unread.extend(unread);
+        found.translates.extend(translates.then_some(family));
+        found.translates_tunnels.extend(translates.then_some(family));
+    }
     found
 }
 
-/// The tables of iptables-legacy. Their rules are not read.
-fn legacy() -> Vec<Arc<str>> {
-    let files = [("ip_tables_names", "iptables"), ("ip6_tables_names", "ip6tables")];
-    let tables = files.iter().filter_map(|(file, program)| {
-        let names = files::system(format!("/proc/thread-self/net/{file}")).ok()?;
-        let names: Vec<&str> = names.split_ascii_whitespace().collect();
-        let text = format!("the tables {} of {program}-legacy", printable(&names.join(", ")));
-        (!names.is_empty()).then(|| text.into())
-    });
-    tables.collect()
+/// The tables of iptables-legacy, and whether one of them translates addresses. Their rules are not read.
+fn legacy(program: &str, names: Result<String, ReadError>) -> (Option<Arc<str>>, bool) {
+    let names = match names {
+        Ok(names) => names,
+        // The module is not loaded.
+        Err(ReadError::Io(cause)) if cause.kind() == ErrorKind::NotFound => return (None, false),
+        Err(error) => {
+            return (
+                Some(format!("the tables of {program}-legacy: {error}").into()),
+                false,
+            );
+        }
+    };
+    let names: Vec<&str> = names.split_ascii_whitespace().collect();
+    let text = format!("the tables {} of {program}-legacy", printable(&names.join(", ")));
+    ((!names.is_empty()).then(|| text.into()), names.contains(&"nat"))
 }
 
-/// Reads the rules of one moment; a ruleset that keeps changing is read as it was last.
+/// Reads the rules of one moment. Parts of several moments are no firewall.
 fn read_settled(socket: &mut Socket, name: &dyn Fn(u32) -> Option<LinkName>) -> Result<Firewall, Refusal> {
     let mut attempt = 1;
     loop {
         let before = generation(socket)?;
         let (tables, whole) = Tables::read(socket, name)?;
-        if (whole && generation(socket)? == before) || attempt == ATTEMPTS {
+        if whole && generation(socket)? == before {
             return Ok(tables.firewall());
         }
+        if attempt == ATTEMPTS {
+            return Ok(torn());
+        }
         attempt += 1;
+    }
+}
+
+/// A firewall whose rules changed in each attempt to read them.
+fn torn() -> Firewall {
+    Firewall {
+        unread: ["the rules of nftables: they changed while they were read".into()].into(),
+        ..Firewall::default()
     }
 }
 
@@ -78,11 +105,11 @@ struct Tables {
 #[derive(Debug, Default)]
 struct Read {
     base: Option<Base>,
-    /// It translates addresses, and drops nothing.
+    /// It translates addresses. The kernel calls it for the first packet of a connection only.
     is_nat: bool,
     rules: Vec<Rule>,
-    /// One of its rules changes the destination.
-    translates: bool,
+    /// The packets whose destination its rules change.
+    translates: Translation,
     /// The kernel calls it at a place that is not judged (`ingress`).
     is_elsewhere: bool,
 }
@@ -153,8 +180,32 @@ impl Tables {
             ..Firewall::default()
         };
         for key in of(&|chain, base| chain.is_nat && base.hook == Hook::Prerouting) {
-            if self.chains.get(key).is_some_and(|chain| chain.translates) {
+            let translates = self.chains.get(key).map(Read::may_translate).unwrap_or_default();
+            if translates != Translation::None {
                 found.translates.extend(families(key.0));
+            }
+            if translates == Translation::OfAll {
+                found.translates_tunnels.extend(families(key.0));
+            }
+        }
+        for key in of(&|_, base| base.hook == Hook::Prerouting) {
+            if self
+                .chains
+                .get(key)
+                .is_some_and(|chain| chain.translates != Translation::None)
+            {
+                found.translates.extend(families(key.0));
+            }
+        }
+        // Chains of the type nat are not judged.
+        for key in of(&|chain, _| chain.is_nat) {
+            if self.chains.get(key).is_some_and(Read::drops) {
+                let unread = format!(
+                    "drops of the chain {} {} of the type nat",
+                    printable(&key.1),
+                    printable(&key.2)
+                );
+                found.unread.insert(unread.into());
             }
         }
         let kept = of(&|chain, _| !chain.is_nat);
@@ -202,6 +253,24 @@ impl Tables {
 }
 
 impl Read {
+    /// A map of verdicts can lead to a rule that translates.
+    fn may_translate(&self) -> Translation {
+        let is_map = |rule: &Rule| matches!(rule.then, Then::Unknown(_));
+        match self.rules.iter().any(is_map) {
+            true => Translation::OfAll,
+            false => self.translates,
+        }
+    }
+
+    /// A rule or the policy drops.
+    fn drops(&self) -> bool {
+        self.base.as_ref().is_some_and(|base| base.drops)
+            || self
+                .rules
+                .iter()
+                .any(|rule| matches!(rule.then, Then::Drop | Then::Reject))
+    }
+
     fn add(
         &mut self,
         family: u8,
@@ -211,7 +280,7 @@ impl Read {
     ) -> Result<(), Malformed> {
         let reader = Reader::of(family, name);
         let (rules, translates) = reader.rule(handle, expressions)?;
-        self.translates |= translates;
+        self.translates = self.translates.max(translates);
         self.rules.extend(rules);
         Ok(())
     }
@@ -328,7 +397,7 @@ mod tests {
     fn only_chains_that_a_packet_can_come_to_are_kept() {
         let jump = |name: &str| Then::Jump(name.into());
         let mut dnat = chain(None, false, &[]);
-        dnat.translates = true;
+        dnat.translates = Translation::OfPorts;
         let found = tables(vec![
             (NFPROTO_IPV4, "in", chain(Some(Hook::Input), false, &[jump("a")])),
             // A ring, which the kernel refuses.
@@ -347,6 +416,68 @@ mod tests {
         let names: Vec<&str> = found.chains.iter().map(|chain| chain.name.as_ref()).collect();
         assert_eq!(names, ["a", "b", "in"]);
         assert_eq!(found.translates, BTreeSet::from([Family::Ipv4]));
+        assert!(found.translates_tunnels.is_empty());
+    }
+
+    #[test]
+    fn a_verdict_map_and_a_proxy_may_send_a_packet_elsewhere() {
+        let firewall = |family, chain: Read| tables(vec![(family, "pre", chain)]).firewall();
+        let translates = |family, chain: Read| firewall(family, chain).translates;
+        let map = [Then::Unknown("lookup".into())];
+        let tunnels = firewall(NFPROTO_IPV6, chain(Some(Hook::Prerouting), true, &map)).translates_tunnels;
+        assert_eq!(tunnels, BTreeSet::from([Family::Ipv6]));
+        let nat = translates(NFPROTO_IPV6, chain(Some(Hook::Prerouting), true, &map));
+        assert_eq!(nat, BTreeSet::from([Family::Ipv6]));
+        let filter = translates(NFPROTO_IPV6, chain(Some(Hook::Prerouting), false, &map));
+        assert_eq!(filter, BTreeSet::new());
+        let mut proxy = chain(Some(Hook::Prerouting), false, &[]);
+        proxy.translates = Translation::OfPorts;
+        assert_eq!(translates(NFPROTO_IPV4, proxy), BTreeSet::from([Family::Ipv4]));
+    }
+
+    #[test]
+    fn a_chain_of_the_type_nat_that_drops_is_named() {
+        let mut policy = chain(Some(Hook::Input), true, &[]);
+        policy.base.as_mut().unwrap().drops = true;
+        let jump = [Then::Jump("drops".into()), Then::Accept];
+        let found = tables(vec![
+            (NFPROTO_IPV4, "policy", policy),
+            (NFPROTO_IPV4, "rule", chain(Some(Hook::Postrouting), true, &jump)),
+            (NFPROTO_IPV4, "drops", chain(None, false, &[Then::Drop])),
+        ])
+        .firewall();
+        let unread: Vec<&str> = found.unread.iter().map(AsRef::as_ref).collect();
+        assert_eq!(
+            unread,
+            [
+                "drops of the chain t drops of the type nat",
+                "drops of the chain t policy of the type nat"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_list_of_tables_that_cannot_be_read_is_not_empty() {
+        let error = |kind: ErrorKind| Err(ReadError::Io(kind.into()));
+        assert_eq!(legacy("iptables", error(ErrorKind::NotFound)), (None, false));
+        let (unread, _) = legacy("iptables", error(ErrorKind::PermissionDenied));
+        assert_eq!(
+            unread.as_deref(),
+            Some("the tables of iptables-legacy: permission denied")
+        );
+        assert_eq!(legacy("iptables", Ok(String::new())), (None, false));
+        let (unread, translates) = legacy("ip6tables", Ok("filter\nnat\n".to_owned()));
+        assert_eq!(
+            unread.as_deref(),
+            Some("the tables filter, nat of ip6tables-legacy")
+        );
+        assert!(translates);
+    }
+
+    #[test]
+    fn rules_of_several_moments_are_no_firewall() {
+        let found = torn();
+        assert!(found.chains.is_empty() && !found.unread.is_empty());
     }
 
     #[test]

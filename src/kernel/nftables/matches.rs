@@ -57,6 +57,17 @@ const GOES_ON: &[&str] = &[
     "ULOG",
 ];
 
+/// The packets whose destination rules may change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Translation {
+    #[default]
+    None,
+    /// Those of another protocol than IP in IP.
+    OfPorts,
+    /// Those of all protocols.
+    OfAll,
+}
+
 /// Reads the rules of a table's family.
 pub(crate) struct Reader<'a> {
     family: Option<Family>,
@@ -90,6 +101,11 @@ enum Effect {
     Ends(Then),
     /// The rule ends, and the destination of the packet is another one.
     Translates,
+    /// A program of this host may take the packet. The next expression follows if it does
+    /// (`nft_tproxy_eval_v4`, net/netfilter/nft_tproxy.c).
+    Diverts,
+    /// A program of this host may take the packet, and this part decides.
+    EndsDiverted(Then),
 }
 
 impl<'a> Reader<'a> {
@@ -103,10 +119,14 @@ impl<'a> Reader<'a> {
         Reader { family, name }
     }
 
-    /// Reads a rule that ends the way of a packet or sends it elsewhere, and says whether it changes the
-    /// destination. One that also switches tracking off comes as two.
-    pub(crate) fn rule(&self, handle: u64, list: Attributes<'_>) -> Result<(Vec<Rule>, bool), Malformed> {
-        let mut found = Vec::new();
+    /// Reads a rule that ends the way of a packet or sends it elsewhere, and says whose destination it
+    /// may change. One that also switches tracking off comes as two.
+    pub(crate) fn rule(
+        &self,
+        handle: u64,
+        list: Attributes<'_>,
+    ) -> Result<(Vec<Rule>, Translation), Malformed> {
+        let (mut found, mut translates) = (Vec::new(), Translation::None);
         let mut draft = Draft {
             family: self.family,
             ..Draft::default()
@@ -117,7 +137,16 @@ impl<'a> Reader<'a> {
                 Effect::Next => continue,
                 Effect::Untracks => (Then::Untrack, false),
                 Effect::Ends(then) => (then, true),
-                Effect::Translates => return Ok((found, true)),
+                Effect::Translates => return Ok((found, draft.translation())),
+                Effect::Diverts => {
+                    translates = Translation::OfPorts;
+                    draft.unknown("tproxy".into());
+                    continue;
+                }
+                Effect::EndsDiverted(then) => {
+                    translates = Translation::OfPorts;
+                    (then, true)
+                }
             };
             let conditions = draft.conditions.clone();
             found.push(Rule {
@@ -129,7 +158,7 @@ impl<'a> Reader<'a> {
                 break;
             }
         }
-        Ok((found, false))
+        Ok((found, translates))
     }
 
     fn expression(&self, element: &Attribute<'_>, draft: &mut Draft) -> Result<Effect, Malformed> {
@@ -158,9 +187,9 @@ impl<'a> Reader<'a> {
             "exthdr" if get(NFTA_EXTHDR_SREG).is_some() => {}
             "notrack" => return Ok(Effect::Untracks),
             "reject" => return ends(Then::Reject),
-            "redir" | "tproxy" => return Ok(Effect::Translates),
+            "tproxy" => return Ok(Effect::Diverts),
             // Rules of prerouting change the destination only, those of postrouting the source only.
-            "nat" => return Ok(Effect::Translates),
+            "redir" | "nat" => return Ok(Effect::Translates),
             "masq" => return ends(Then::Accept),
             "immediate" => {
                 return Ok(
@@ -174,6 +203,11 @@ impl<'a> Reader<'a> {
             // A map of verdicts decides.
             "lookup" if number(NFTA_LOOKUP_DREG) == Some(NFT_REG_VERDICT) => {
                 return ends(Then::Unknown(unknown()));
+            }
+            // A map gives another value, or the rule does not match.
+            "lookup" if get(NFTA_LOOKUP_DREG).is_some() => {
+                draft.unknown(unknown());
+                draft.load(Loaded::Unknown(unknown()));
             }
             "queue" | "synproxy" => return ends(Then::Unknown(unknown())),
             "target" => {
@@ -220,8 +254,10 @@ impl<'a> Reader<'a> {
                 Some(flags) if flags & 1 != 0 => Effect::Untracks,
                 _ => Effect::Next,
             },
-            "DNAT" | "REDIRECT" | "TPROXY" => Effect::Translates,
-            "SNAT" | "MASQUERADE" | "NETMAP" => Effect::Ends(Then::Accept),
+            "DNAT" | "REDIRECT" | "NETMAP" => Effect::Translates,
+            // It drops what no socket takes (`tproxy_tg4`, net/netfilter/xt_TPROXY.c).
+            "TPROXY" => Effect::EndsDiverted(Then::Unknown(name.into())),
+            "SNAT" | "MASQUERADE" => Effect::Ends(Then::Accept),
             _ if GOES_ON.contains(&name) => Effect::Next,
             _ => Effect::Ends(Then::Unknown(printable(name).into())),
         }
@@ -283,6 +319,19 @@ fn verdict(data: Option<&Attribute<'_>>) -> Result<Option<Option<Then>>, Malform
 }
 
 impl Draft {
+    /// The packets that come to a translation after these conditions.
+    fn translation(&self) -> Translation {
+        const IP_IN_IP: [u8; 2] = [4, 41];
+        let is_other = |one: &Condition| match one.test {
+            Test::Protocol(protocol) => !one.not && !IP_IN_IP.contains(&protocol),
+            _ => false,
+        };
+        match self.conditions.iter().any(is_other) {
+            true => Translation::OfPorts,
+            false => Translation::OfAll,
+        }
+    }
+
     fn load(&mut self, loaded: Loaded) {
         (self.loaded, self.mask) = (Some(loaded), None);
     }

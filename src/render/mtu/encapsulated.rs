@@ -1,13 +1,16 @@
 //! Answers to encapsulated SYNs as text: one with its explanation, and many as a table.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::paint::Paint;
 use netkeel_core::rp_filter::RpFilter;
+use netkeel_core::text::escape::printable;
 use netkeel_core::text::shell::Quoted;
 use netkeel_diagnose::decapsulation::{Explanation, Part, Reason, Unchecked};
 use netkeel_host::counters::counter::RuleKey;
@@ -83,7 +86,8 @@ pub fn answer(
     let mut out = format!("{service} by {}: {verdict}\n", packet.outer_dst);
     let kind = Encapsulation::of(packet.outer_dst, packet.inner_dst);
     let mut row = |label: &str, text: String| {
-        let _ = writeln!(out, "  {label:<10} {text}");
+        // A snapshot may have been written by somebody else.
+        let _ = writeln!(out, "  {label:<10} {}", printable(&text));
     };
     row(
         "sent",
@@ -103,8 +107,8 @@ pub fn answer(
         if explanation.reasons.is_empty() {
             row("reason", "the snapshot shows none".to_owned());
         }
-        for unchecked in &explanation.unchecked {
-            row("unchecked", self::unchecked(unchecked));
+        for text in all_unchecked(&explanation.unchecked) {
+            row("unchecked", text);
         }
     }
     out
@@ -246,6 +250,71 @@ fn reason(reason: &Reason) -> String {
     }
 }
 
+/// The facts that could not be judged, one a line. The rules of one chain that may drop a packet are one line.
+fn all_unchecked(all: &[Unchecked]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut told = BTreeSet::new();
+    for one in all {
+        let Some(place) = place(one) else {
+            lines.push(unchecked(one));
+            continue;
+        };
+        if !told.insert(place) {
+            continue;
+        }
+        let of_chain = all.iter().filter(|other| self::place(other) == Some(place));
+        let (mut count, mut by) = (0_usize, BTreeSet::new());
+        for other in of_chain {
+            if let Unchecked::MayDrop { by: why, .. } = other {
+                count += 1;
+                by.extend(why.iter().cloned());
+            }
+        }
+        let Place(packet, [family, table, chain], policies) = place;
+        lines.push(match count {
+            1 => unchecked(one),
+            _ => format!(
+                "{count} rules of {family} {table} {chain} may drop {}{}: they depend on {}",
+                part(packet),
+                of_policies(policies),
+                some_of(&by)
+            ),
+        });
+    }
+    lines
+}
+
+/// A chain with a rule that may drop a packet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place<'a>(Part, [&'a str; 3], Option<&'static str>);
+
+/// The chain of a rule. A policy is told apart from rules.
+fn place(unchecked: &Unchecked) -> Option<Place<'_>> {
+    match unchecked {
+        Unchecked::MayDrop {
+            packet,
+            rule,
+            policies,
+            ..
+        } if rule.handle.is_some() => Some(Place(
+            *packet,
+            [&*rule.family, &*rule.table, &*rule.chain],
+            *policies,
+        )),
+        _ => None,
+    }
+}
+
+/// The first of some parts, and the number of the others.
+fn some_of(parts: &BTreeSet<Arc<str>>) -> String {
+    const SHOWN: usize = 4;
+    let shown: Vec<&str> = parts.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    match parts.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
 fn unchecked(unchecked: &Unchecked) -> String {
     match unchecked {
         Unchecked::Addresses => "the addresses of the host: the snapshot lacks them".to_owned(),
@@ -264,17 +333,16 @@ fn unchecked(unchecked: &Unchecked) -> String {
             by,
             policies,
         } => {
-            let by: Vec<&str> = by.iter().map(AsRef::as_ref).collect();
             let of = of_policies(*policies);
             format!(
                 "{rule} may drop {}{of}: it depends on {}",
                 part(*packet),
-                by.join(", ")
+                some_of(by)
             )
         }
         Unchecked::FirewallPart { what } => what.to_string(),
         Unchecked::Translation => {
-            "address translation: rules may send the SYN to another destination".to_owned()
+            "address translation: rules may send the packet to another destination".to_owned()
         }
         Unchecked::EbpfPolicies { cni } => format!("network policies of {cni}, which are eBPF programs"),
         Unchecked::Ebpf => "eBPF programs (XDP, tc)".to_owned(),
@@ -303,4 +371,83 @@ fn list_chain(rule: &RuleKey) -> String {
         Quoted(&rule.table),
         Quoted(&rule.chain)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn may_drop(chain: &str, handle: Option<u64>, by: &str) -> Unchecked {
+        Unchecked::MayDrop {
+            packet: Part::Inner,
+            rule: RuleKey {
+                family: "ip".into(),
+                table: "filter".into(),
+                chain: chain.into(),
+                handle,
+            },
+            by: [by.into()].into(),
+            policies: None,
+        }
+    }
+
+    #[test]
+    fn the_rules_of_one_chain_are_one_line() {
+        let mut all: Vec<Unchecked> = (1..=6)
+            .map(|number| {
+                may_drop(
+                    "SERVICES",
+                    Some(number),
+                    &format!("destination 10.96.0.{number}/32"),
+                )
+            })
+            .collect();
+        all.insert(1, may_drop("INPUT", None, "lookup"));
+        all.push(may_drop("INPUT", Some(9), "limit"));
+        assert_eq!(
+            all_unchecked(&all),
+            [
+                "6 rules of ip filter SERVICES may drop the SYN inside: they depend on destination 10.96.0.1/32, \
+                 destination 10.96.0.2/32, destination 10.96.0.3/32, destination 10.96.0.4/32 and 2 more",
+                "policy of ip filter INPUT may drop the SYN inside: it depends on lookup",
+                "rule 9 of ip filter INPUT may drop the SYN inside: it depends on limit",
+            ]
+        );
+    }
+
+    #[test]
+    fn text_of_a_snapshot_moves_no_terminal() {
+        let address = |text: &str| text.parse().unwrap();
+        let packet = Encapsulated {
+            outer_src: address("198.51.100.1"),
+            outer_dst: address("192.0.2.2"),
+            inner_src: address("198.51.100.1"),
+            inner_dst: address("203.0.113.9"),
+            port: 80,
+        };
+        let rule = |chain: &str| RuleKey {
+            family: "ip".into(),
+            table: "t\u{1b}[2J".into(),
+            chain: chain.into(),
+            handle: None,
+        };
+        let explanation = Explanation {
+            reasons: vec![Reason::Firewall {
+                packet: Part::Outer,
+                rule: rule("\u{1b}[2J\n"),
+                rejects: false,
+                policies: None,
+            }],
+            unchecked: vec![
+                may_drop("a\u{7}", Some(1), "arrival on \u{1b}[31m"),
+                Unchecked::FirewallPart {
+                    what: "the table \r\u{202e}".into(),
+                },
+            ],
+        };
+        let text = answer(&packet, Answer::Silent, None, Some(&explanation), Paint(false));
+        let deceptive = |char: char| char != '\n' && netkeel_core::text::escape::is_deceptive(char);
+        assert!(!text.contains(deceptive), "{text:?}");
+        assert_eq!(text.lines().count(), 6, "{text}");
+    }
 }

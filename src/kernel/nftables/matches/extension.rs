@@ -37,16 +37,21 @@ fn range(info: &[u8], inverted: usize) -> Option<Vec<Condition>> {
     let mut found = Vec::new();
     for (at, bit) in [(0, 1), (4, 2)] {
         let range = [u16_at(info, at)?, u16_at(info, at + 2)?];
-        if range != [0, u16::MAX] {
+        let not = inverted & bit != 0;
+        // All ports, unless the rule wants none of them.
+        if range != [0, u16::MAX] || not {
             let at = if at == 0 { 0 } else { 2 };
             found.push(Condition {
                 test: ports(at, range),
-                not: inverted & bit != 0,
+                not,
             });
         }
     }
     Some(found)
 }
+
+/// XT_TCP_INV_FLAGS (include/uapi/linux/netfilter/xt_tcpudp.h); 8 inverts the option.
+const INVERTED_FLAGS: u8 = 4;
 
 /// Ports, option, mask of the flags, flags, inversions.
 fn tcp(info: &[u8]) -> Option<Vec<Condition>> {
@@ -55,9 +60,9 @@ fn tcp(info: &[u8]) -> Option<Vec<Condition>> {
     if option != 0 {
         return None;
     }
-    // XT_TCP_INV_FLAGS.
-    let not = inverted & 8 != 0;
-    if mask != 0 {
+    let not = inverted & INVERTED_FLAGS != 0;
+    // Without a mask and a value it is a condition on nothing, which always holds.
+    if not || mask != 0 || value != 0 {
         found.push(Condition {
             test: Test::TcpFlags { mask, value },
             not,

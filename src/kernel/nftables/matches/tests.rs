@@ -32,6 +32,7 @@ fn read(family: u8, fill: impl FnOnce(Request) -> Request) -> String {
     let (rules, translates) = Reader::of(family, &name)
         .rule(7, Attributes(request.body()))
         .unwrap();
+    let translates = translates != Translation::None;
     let rules = rules.iter().map(|rule| {
         let text = |one: &Condition| serde_json::to_string(one).unwrap();
         let conditions: Vec<String> = rule.conditions.iter().map(text).collect();
@@ -42,9 +43,10 @@ fn read(family: u8, fill: impl FnOnce(Request) -> Request) -> String {
         )
     });
     let rules: Vec<String> = rules.collect();
-    match rules.is_empty() {
-        true => format!("none {translates}"),
-        false => rules.join(", "),
+    match (rules.is_empty(), translates) {
+        (true, translates) => format!("none {translates}"),
+        (false, true) => format!("{}, translates", rules.join(", ")),
+        (false, false) => rules.join(", "),
     }
 }
 
@@ -109,10 +111,16 @@ fn extensions_of_iptables_are_conditions_too() {
         })
     };
     let mut tcp = [0_u16, u16::MAX, 80, 90].map(u16::to_ne_bytes).concat();
-    tcp.extend([0, 0x17, 2, 8]);
+    let ports = tcp.clone();
+    tcp.extend([0, 0x17, 2, 4]);
     assert_eq!(
         extension("tcp", 0, tcp),
         r#"{"destination-port":[80,90]} {"tcp-flags":{"mask":23,"value":2},"not":true} "reject""#
+    );
+    // The inversion of an option that is not asked for inverts nothing.
+    assert_eq!(
+        extension("tcp", 0, [&ports[..], &[0, 0x17, 2, 8]].concat()),
+        r#"{"destination-port":[80,90]} {"tcp-flags":{"mask":23,"value":2}} "reject""#
     );
     let mut state = vec![0; 160];
     state[146..148].copy_from_slice(&1_u16.to_ne_bytes());
@@ -152,7 +160,40 @@ fn only_what_ends_or_leads_elsewhere_is_kept() {
         (target("MARK"), target("DNAT")),
         ("none false".into(), "none true".into())
     );
+    assert_eq!(target("NETMAP"), "none true");
     assert_eq!(target("TARPIT"), r#" {"unknown":"TARPIT"}"#);
+}
+
+#[test]
+fn a_translation_is_of_the_protocol_that_its_rule_asks_for() {
+    let translation = |protocol: Option<(Comparison, u8)>| {
+        let mut list = Request::new(0, 0, &[]);
+        if let Some((how, protocol)) = protocol {
+            list = value(list, &Expression::Meta(NFT_META_L4PROTO));
+            list = value(list, &Expression::Compare(how, vec![protocol]));
+        }
+        let request = expression(list, "nat", |data| data);
+        let reader = Reader::of(NFPROTO_IPV4, &|_| None);
+        reader.rule(1, Attributes(request.body())).unwrap().1
+    };
+    assert_eq!(translation(None), Translation::OfAll);
+    assert_eq!(translation(Some((Comparison::Equal, 6))), Translation::OfPorts);
+    assert_eq!(translation(Some((Comparison::NotEqual, 6))), Translation::OfAll);
+    assert_eq!(translation(Some((Comparison::Equal, 4))), Translation::OfAll);
+}
+
+#[test]
+fn a_transparent_proxy_diverts_a_packet_and_its_rule_still_has_a_verdict() {
+    // Without a socket of the proxy, the rule does not match.
+    let proxy = read(NFPROTO_IPV4, |list| {
+        verdict_of(expression(list, "tproxy", |data| data), NF_ACCEPT)
+    });
+    assert_eq!(proxy, r#"{"unknown":"tproxy"} "accept", translates"#);
+    // Without a socket of the proxy, the packet is dropped.
+    let target = read(NFPROTO_IPV4, |list| {
+        expression(list, "target", |data| data.text(NFTA_MATCH_NAME, "TPROXY"))
+    });
+    assert_eq!(target, r#" {"unknown":"TPROXY"}, translates"#);
 }
 
 proptest! {
