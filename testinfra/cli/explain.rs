@@ -41,7 +41,7 @@ fn an_interface_is_named_by_any_of_its_names() {
     let scratch = Scratch::new(&[]);
     let run = |arguments: &[&str]| scratch.run(&[arguments, &["--netns", &namespace.name]].concat());
     namespace.sh("sysctl -qw net.ipv4.conf.cali1.rp_filter=2 net.ipv4.neigh.cali1.ucast_solicit=7");
-    for other in ["enp9s0", "a-further-name-of-many-bytes"] {
+    for other in ["enp9s0", "a-further-name-of-many-bytes", "enp129s0f0np0.100"] {
         namespace.sh(&format!("ip link property add dev cali1 altname {other}"));
         for (what, own) in [
             (other.to_owned(), "cali1"),
