@@ -61,6 +61,10 @@ fn an_interface_is_named_by_any_of_its_names() {
             ),
             (format!("net.ipv6.conf.{other}.mtu"), "net.ipv6.conf.cali1.mtu"),
         ] {
+            // A dotted key has one component for an interface.
+            if other.contains('.') && what.starts_with("net.") {
+                continue;
+            }
             let by_other = run(&["explain", &what]);
             assert_eq!(
                 (by_other.code, by_other.stderr.as_str()),

@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn an_alias_finds_its_interface_and_what_else_has_that_name() {
         let host = r#"{"format":1,"netns":null,"kernel":"6.12","families":{"ipv4":true,"ipv6":true},
-            "links":{"eth0":{"index":2,"mtu":1500,"alias":"uplink","up":true}}}"#;
+            "links":{"eth0":{"index":2,"mtu":1500,"alias":"uplink","up":true}},"sysctls":{}}"#;
         let host = Snapshot::from_json(host).unwrap();
         let selection = Selection::new(&["uplink".to_owned()])
             .unwrap()

@@ -414,6 +414,23 @@ mod tests {
             model.host.announced_routes,
             Some([(name("eth0"), Some(2)), (name("eth1"), Some(2))].into())
         );
+        // An interface that forwards hears routers only with 2. What was not read may forward.
+        let not_heard = forward("net.ipv6.conf.eth0.accept_ra", "1");
+        for (forwards, lost) in [(Some(1), true), (None, true), (Some(0), false)] {
+            model.host.link_mut(name("eth0")).unwrap().forwarding6 = forwards;
+            let lost: Vec<LinkName> = lost.then(|| name("eth0")).into_iter().collect();
+            assert_eq!(
+                model.announced_routes_lost_by(&not_heard),
+                Some(lost),
+                "{forwards:?}"
+            );
+        }
+        for harmless in [
+            forward("net.ipv6.conf.eth0.accept_ra", "2"),
+            forward("net.ipv6.conf.eth2.accept_ra", "1"),
+        ] {
+            assert_eq!(model.announced_routes_lost_by(&harmless), Some(Vec::new()));
+        }
     }
 
     #[test]
