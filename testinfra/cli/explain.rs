@@ -83,7 +83,7 @@ fn an_interface_is_named_by_any_of_its_names() {
             assert_eq!(by_other, by_own);
             assert_eq!(by_other.code, 0, "{by_other:?}");
         }
-        let key = |name: &str| run(&["import", &format!("net.ipv4.conf.{name}.rp_filter")]);
+        let key = |name: &str| run(&["import", &format!("net/ipv4/conf/{name}/rp_filter")]);
         assert!(
             key(other).stdout.contains("net.ipv4.conf.cali1.rp_filter: 2"),
             "{:?}",
