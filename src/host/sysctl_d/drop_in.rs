@@ -99,4 +99,28 @@ mod tests {
             Some("/etc/sysctl.d/90-netkeel-puppet.conf")
         );
     }
+
+    #[test]
+    fn what_follows_from_other_settings_is_marked_and_found() {
+        let setting = |key: &str, value: &str| (key.parse().unwrap(), value.to_owned());
+        let declared = [
+            setting("net.ipv6.conf.all.forwarding", "1"),
+            setting("net.ipv6.conf.eth1.accept_ra", "2"),
+        ];
+        let follows = [
+            setting("net/ipv6/conf/eth0.100/accept_ra", "2"),
+            setting("net.ipv6.conf.eth1.accept_ra", "2"),
+        ];
+        let text = render("default", &declared, &follows).unwrap();
+        insta::assert_snapshot!(text, @r#"
+        # netkeel keeps this file for the owner "default": change its document, not this.
+        # At boot systemd-sysctl or procps apply it; udev applies an interface's lines when it appears.
+        # Not of the document: IPv6 forwarding would remove the default routes that routers announced.
+        net/ipv6/conf/eth0.100/accept_ra = 2
+        net/ipv6/conf/eth1/accept_ra = 2
+        net/ipv6/conf/all/forwarding = 1
+        "#);
+        let found: Vec<_> = following(&text).collect();
+        assert_eq!(found, [(follows[0].0.clone(), "2")]);
+    }
 }
