@@ -5,7 +5,7 @@
 //! A list of steps counts from its `Line::Planned` on. A crash may leave a torn line after
 //! the last newline; no op was executed for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -232,7 +232,10 @@ impl Journal {
 
     /// The facts that its owner holds when it is finished.
     pub fn claims(&self) -> impl Iterator<Item = OwnershipRecord> {
-        let written = self.entries.iter().filter(|entry| entry.desired.is_some());
+        let following = self.beside.iter().filter(|record| record.follows_forwarding());
+        let following: BTreeSet<&Fact> = following.map(|record| &record.fact).collect();
+        let written = (self.entries.iter())
+            .filter(move |entry| entry.desired.is_some() && !following.contains(&entry.fact));
         let claims = written.map(|entry| OwnershipRecord {
             fact: entry.fact.clone(),
             owner: self.header.owner.clone(),

@@ -212,6 +212,20 @@ impl Fact {
         }
     }
 
+    /// Whether it is a switch of IPv6 forwarding at which the kernel removes default routes that routers announced:
+    /// see [`SysctlKey::removes_announced_routes`].
+    pub fn removes_announced_routes(&self) -> bool {
+        match &self.object {
+            Object::Sysctl(key) => key.removes_announced_routes(),
+            Object::Link(_) => self.field == Field::Forwarding6,
+            Object::File(_)
+            | Object::Plugin(_)
+            | Object::Wireguard(_)
+            | Object::Nflog(_)
+            | Object::LogGroup(_) => false,
+        }
+    }
+
     /// The value for display: `1 (strict)` for an rp_filter, any other value unchanged. Characters that
     /// a terminal would act on are escaped.
     pub fn show(&self, value: Option<&Value>) -> String {

@@ -27,7 +27,8 @@ pub struct Held {
     pub found: String,
     /// The value that netkeel wrote last.
     pub wrote: String,
-    /// The fact that netkeel wrote, if the kernel changed this one as a side effect.
+    /// The fact that netkeel wrote, if the kernel changed this one as a side effect, or netkeel wrote
+    /// it only for that.
     pub with: Option<String>,
     /// Its last write, as far as the history goes back.
     pub last: Option<Write>,

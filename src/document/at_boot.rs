@@ -35,11 +35,10 @@ impl Document {
             .filter(|(key, _)| !secret(key) && !unknown(key));
         let settings: Vec<_> = settings
             .map(|(key, value)| (named(key).unwrap_or_else(|| key.clone()), value.clone()))
-            .chain(more.iter().cloned())
             .collect();
-        if settings.is_empty() {
+        if settings.is_empty() && more.is_empty() {
             return None;
         }
-        Some(drop_in::render(&self.owner, &settings).unwrap_or(text))
+        Some(drop_in::render(&self.owner, &settings, more).unwrap_or(text))
     }
 }

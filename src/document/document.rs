@@ -323,7 +323,7 @@ impl Document {
         // Everybody reads the drop-in.
         let settings: Vec<_> = settings.into_iter().filter(|(key, _)| !key.is_secret()).collect();
         let drop_in = (persist && !settings.is_empty())
-            .then(|| drop_in::render(&owner, &settings))
+            .then(|| drop_in::render(&owner, &settings, &[]))
             .transpose();
         let drop_in = drop_in.unwrap_or_else(|error| {
             diagnostics.add(span, "", error.message);

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_core::fact::{Fact, Value};
+use netkeel_core::fact::{Fact, Object, Value};
 use netkeel_core::maybe_secret::reveal;
 
 /// The version of the format. Any other version is rejected.
@@ -35,12 +35,27 @@ pub struct OwnershipRecord {
     /// The value that netkeel wrote last; `None` if netkeel removed the fact.
     #[serde(deserialize_with = "Option::deserialize")]
     pub wrote: Option<Value>,
-    /// The fact that netkeel wrote, if this one only changed with it in the kernel.
+    /// The fact that netkeel wrote, if this one only changed with it in the kernel, or was written only for it: see
+    /// [`OwnershipRecord::follows_forwarding`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caused_by: Option<Box<Fact>>,
 }
 
 impl OwnershipRecord {
+    /// Whether netkeel wrote the fact only to keep announced default routes, since it switched IPv6 forwarding on.
+    pub fn follows_forwarding(&self) -> bool {
+        let is_accept_ra = matches!(&self.fact.object, Object::Sysctl(key) if key.accept_ra_of().is_some());
+        let with = self.caused_by.as_deref();
+        is_accept_ra && with.is_some_and(Fact::removes_announced_routes)
+    }
+
+    /// Whether a document that declares these facts declares this one. A side effect is declared with the fact that
+    /// caused it.
+    pub(crate) fn is_declared_by(&self, declares: impl Fn(&Fact) -> bool) -> bool {
+        let cause = self.caused_by.as_deref().filter(|_| !self.follows_forwarding());
+        declares(&self.fact) || cause.is_some_and(declares)
+    }
+
     /// Merges a later record of the same fact, and returns whether it counts. A side effect of one owner never
     /// replaces the declaration of another.
     fn take(&mut self, later: OwnershipRecord) -> bool {

@@ -33,9 +33,13 @@ pub(crate) fn plan_with(
     ownership: &Ownership<'_>,
 ) -> Result<Planned, Box<Diagnostics>> {
     let none = BTreeSet::new();
-    let mut wants = document.wants(host);
-    routers::keep(document, &mut wants, ownership, &none, host);
-    plan_wants(document, host, ownership, wants, Some(&none))
+    routers::keeping(host, |lost| {
+        let mut wants = document.wants(host);
+        let kept = routers::keep(document, &mut wants, ownership, &none, lost, host);
+        let mut planned = plan_wants(document, host, ownership, wants, Some(&none))?;
+        routers::own(&mut planned.plan, &kept);
+        Ok(planned)
+    })
 }
 
 /// Plans the wants of a document for the whole host or for a part of it. `apart` is `None` for a part: a

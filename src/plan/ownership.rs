@@ -100,10 +100,7 @@ pub(crate) fn undeclared<'a>(
         .ledger
         .into_iter()
         .flat_map(move |ledger| ledger.of(owner));
-    claims.filter(move |claim| {
-        let with = claim.caused_by.as_deref();
-        !wants.contains_key(&claim.fact) && with.is_none_or(|with| !wants.contains_key(with))
-    })
+    claims.filter(move |claim| !claim.is_declared_by(|fact| wants.contains_key(fact)))
 }
 
 /// Reports facts that are no longer declared, if the plan does not restore them.
@@ -185,7 +182,8 @@ pub(crate) fn give_back<'a>(
         if gone || observed == claim.found || (observed == claim.wrote && cannot_come_back(claim)) {
             continue;
         }
-        if observed != claim.wrote && claim.caused_by.is_some() {
+        let is_side_effect = claim.caused_by.is_some() && !claim.follows_forwarding();
+        if observed != claim.wrote && is_side_effect {
             continue;
         }
         if observed != claim.wrote {

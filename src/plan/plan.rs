@@ -4,6 +4,7 @@ pub mod cause;
 pub mod count;
 pub mod groups;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -120,7 +121,11 @@ impl Plan {
 
     /// The facts that the owner owns after the plan.
     pub fn claims(&self) -> impl Iterator<Item = OwnershipRecord> {
-        let kept = |drift: &&Drift| self.released.binary_search(&drift.fact).is_err();
+        let following = self.beside.iter().filter(|record| record.follows_forwarding());
+        let following: BTreeSet<&Fact> = following.map(|record| &record.fact).collect();
+        let kept = move |drift: &&Drift| {
+            self.released.binary_search(&drift.fact).is_err() && !following.contains(&drift.fact)
+        };
         let claims = self.drift.iter().filter(kept).map(|drift| OwnershipRecord {
             fact: drift.fact.clone(),
             owner: self.owner.clone(),

@@ -72,28 +72,33 @@ impl Target {
         }
     }
 
-    /// Brings a world to where the command begins. `apply` is how long an apply takes.
-    fn prepare(self, world: &World, apply: Duration, random: &mut Random) {
+    /// Brings a world to where the command begins. `takes` is how long each command takes. Returns whether a command
+    /// that was to be killed in its middle was.
+    fn prepare(self, world: &World, takes: &BTreeMap<Target, Duration>, random: &mut Random) -> bool {
         match self {
             Target::Release | Target::Undo => done(world, APPLY),
-            Target::Recover | Target::Resume => killed(APPLY, apply, random),
+            Target::Recover | Target::Resume => return killed(APPLY, takes[&Target::Apply], random),
             Target::RecoverUndo | Target::ResumeUndo => {
                 done(world, APPLY);
-                killed(UNDO, apply, random);
+                return killed(UNDO, takes[&Target::Undo], random);
             }
             Target::Confirm => done(world, &[APPLY, &["--confirm-within", "600s"]].concat()),
             Target::Watchdog => done(world, &self.command()),
             Target::Apply | Target::ConfirmedApply | Target::Run => {}
         }
+        true
     }
 }
 
-/// Kills a command somewhere in its middle. `takes` is how long it takes undisturbed.
-fn killed(command: &[&str], takes: Duration, random: &mut Random) {
+/// Kills a command somewhere in its middle. `takes` is how long it takes undisturbed. Returns whether it ran until
+/// then.
+fn killed(command: &[&str], takes: Duration, random: &mut Random) -> bool {
     let mut child = start(command);
     sleep(takes.mul_f64(0.3) + part(takes, 0.6, random));
+    let ran = child.try_wait().unwrap().is_none();
     let _ = child.kill();
     let _ = child.wait();
+    ran
 }
 
 /// A random part of a time, up to so many times it.
@@ -113,6 +118,8 @@ struct Counts {
     states: BTreeMap<(Target, &'static str), usize>,
     /// Signals that met a process.
     met: usize,
+    /// Commands that were to be killed in their middle and had ended. Their signals do not count.
+    ended: usize,
     /// Looks at everything.
     whole: usize,
 }
@@ -210,11 +217,17 @@ impl<'a> Attack<'a> {
             "signal {number}: SIG{signal} to {target:?} (NETKEEL_SEED={})",
             seed()
         );
-        target.prepare(world, self.takes[&Target::Apply], random);
+        let in_its_middle = target.prepare(world, &self.takes, random);
         let moment = part(self.takes[&target], 1.1, random);
+        let met = self.counts.met;
         match target {
             Target::Watchdog => self.at_a_watchdog(signal, moment),
             _ => self.at_a_command(target, signal, moment),
+        }
+        // There was nothing to recover.
+        if !in_its_middle {
+            self.counts.met = met;
+            self.counts.ended += 1;
         }
         // The apply of a killed confirmation waits for minutes.
         if target != Target::Confirm {
@@ -326,9 +339,10 @@ fn a_signal_at_any_moment_leaves_no_half() {
         .collect();
     let sum = |of: fn(&Counts) -> usize| counts.iter().map(of).sum::<usize>();
     tell(&format!(
-        "signals (NETKEEL_SEED={}): {} of {all} met a process, beside {size:?}; {}; 0 halves in {} brief and {} whole looks; {} s",
+        "signals (NETKEEL_SEED={}): {} of {all} met a process, {} after a command that had ended, beside {size:?}; {}; 0 halves in {} brief and {} whole looks; {} s",
         seed(),
         sum(|counts| counts.met),
+        sum(|counts| counts.ended),
         shown.join(", "),
         all,
         sum(|counts| counts.whole),

@@ -41,7 +41,7 @@ fn an_interface_is_named_by_any_of_its_names() {
     let scratch = Scratch::new(&[]);
     let run = |arguments: &[&str]| scratch.run(&[arguments, &["--netns", &namespace.name]].concat());
     namespace.sh("sysctl -qw net.ipv4.conf.cali1.rp_filter=2 net.ipv4.neigh.cali1.ucast_solicit=7");
-    for other in ["enp9s0", "a-further-name-of-many-bytes"] {
+    for other in ["enp9s0", "a-further-name-of-many-bytes", "enp129s0f0np0.100"] {
         namespace.sh(&format!("ip link property add dev cali1 altname {other}"));
         for (what, own) in [
             (other.to_owned(), "cali1"),
@@ -61,6 +61,10 @@ fn an_interface_is_named_by_any_of_its_names() {
             ),
             (format!("net.ipv6.conf.{other}.mtu"), "net.ipv6.conf.cali1.mtu"),
         ] {
+            // A dotted key has one component for an interface.
+            if other.contains('.') && what.starts_with("net.") {
+                continue;
+            }
             let by_other = run(&["explain", &what]);
             assert_eq!(
                 (by_other.code, by_other.stderr.as_str()),
@@ -79,7 +83,7 @@ fn an_interface_is_named_by_any_of_its_names() {
             assert_eq!(by_other, by_own);
             assert_eq!(by_other.code, 0, "{by_other:?}");
         }
-        let key = |name: &str| run(&["import", &format!("net.ipv4.conf.{name}.rp_filter")]);
+        let key = |name: &str| run(&["import", &format!("net/ipv4/conf/{name}/rp_filter")]);
         assert!(
             key(other).stdout.contains("net.ipv4.conf.cali1.rp_filter: 2"),
             "{:?}",

@@ -126,6 +126,15 @@ fn forwarding_sets_accept_ra_first_and_gives_it_back_last() {
     let done = world.netkeel(&["apply"], forwarding);
     assert_eq!((done.code, read().as_str()), (0, "2\n1\n"), "{done:?}");
     world.announce();
+    // Somebody who switches hearing routers off means it.
+    world.host.sh("sysctl -qw net.ipv6.conf.eth0.accept_ra=0");
+    let done = world.netkeel(&["apply", "--prune"], forwarding);
+    assert_eq!((done.code, read().as_str()), (0, "0\n1\n"), "{done:?}");
+    assert!(done.stdout.contains("NK029 eth0"), "{done:?}");
+    world.host.sh("sysctl -qw net.ipv6.conf.eth0.accept_ra=1");
+    let done = world.netkeel(&["apply"], forwarding);
+    assert_eq!((done.code, read().as_str()), (0, "2\n1\n"), "{done:?}");
+    world.announce();
     // It goes with the declaration, with the owner, and with the apply.
     let done = world.netkeel(&["apply", "--prune"], "net.ipv4.tcp_mtu_probing: 1");
     assert_eq!((done.code, read().as_str()), (0, "1\n0\n"), "{done:?}");
@@ -155,4 +164,50 @@ fn announced_routes_outlive_forwarding_where_accept_ra_is_2_and_a_release() {
     assert_eq!(done.code, 0, "{done:?}");
     assert_eq!(world.host.sh(read), "1\n0\n");
     assert!(world.has_route());
+}
+
+/// `all` clears the switch of an interface, and putting it right switches it on anew.
+#[test]
+fn a_switch_that_is_put_right_sets_accept_ra_first_too() {
+    let world = World::new();
+    let sysctls = "net.ipv6.conf.all.forwarding=1 net.ipv6.conf.eth0.forwarding=0";
+    world.host.sh(&format!("sysctl -qw {sysctls}"));
+    world.announce();
+    let cleared = "net.ipv6.conf.all.forwarding: 0, net.ipv6.conf.lo.forwarding: 1";
+    let done = world.netkeel(&["apply"], cleared);
+    assert_eq!(done.code, 0, "{done:?}");
+    let read = "cd /proc/sys/net/ipv6/conf; cat eth0/accept_ra all/forwarding lo/forwarding";
+    assert_eq!(world.host.sh(read), "2\n0\n1\n");
+    assert!(world.has_route());
+}
+
+/// What the document named is given back when it is named no more, and then the routes end.
+#[test]
+fn an_accept_ra_that_was_declared_and_then_dropped_is_given_back_with_a_word() {
+    let world = World::new();
+    world.announce();
+    let forwarding = "net.ipv6.conf.all.forwarding: 1";
+    let both = format!("net.ipv6.conf.eth0.accept_ra: 2, {forwarding}");
+    let read = "cd /proc/sys/net/ipv6/conf; cat eth0/accept_ra all/forwarding";
+    let done = world.netkeel(&["apply"], &both);
+    assert_eq!(
+        (done.code, world.host.sh(read).as_str()),
+        (0, "2\n1\n"),
+        "{done:?}"
+    );
+    world.announce();
+    let done = world.netkeel(&["apply", "--prune"], forwarding);
+    assert_eq!(
+        (done.code, world.host.sh(read).as_str()),
+        (1, "2\n1\n"),
+        "{done:?}"
+    );
+    let hint = "declare net.ipv6.conf.eth0.accept_ra: 2";
+    assert!(done.stderr.contains(hint), "{done:?}");
+    let done = world.netkeel(&["apply", "--prune", "--allow-lossy"], forwarding);
+    assert_eq!(
+        (done.code, world.host.sh(read).as_str()),
+        (0, "1\n1\n"),
+        "{done:?}"
+    );
 }

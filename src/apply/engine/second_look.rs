@@ -92,7 +92,8 @@ impl SecondLook<'_> {
             rest.steps.retain(|step| again.contains(&step.fact));
             rest.drift.retain(|drift| again.contains(&drift.fact));
             let caused = |fact: &Option<Box<Fact>>| fact.as_deref().is_some_and(|fact| again.contains(fact));
-            rest.beside.retain(|record| caused(&record.caused_by));
+            rest.beside
+                .retain(|record| caused(&record.caused_by) || again.contains(&record.fact));
         }
         rest.problems.clear();
         Ok((rest, found))

@@ -240,3 +240,27 @@ fn another_format_is_refused_whatever_its_header_has() {
         "the journal has format 2; this netkeel reads format 1"
     );
 }
+
+/// A record of what was written only for another write keeps that, also after a crash.
+#[test]
+fn what_follows_forwarding_is_claimed_once() {
+    let sysctl = |key: &str| Fact::sysctl(&Netns::CURRENT, &key.parse().unwrap());
+    let record = OwnershipRecord {
+        fact: sysctl("net.ipv6.conf.a.accept_ra"),
+        owner: "default".into(),
+        found: Some(Value::Text("1".into())),
+        wrote: Some(Value::Text("2".into())),
+        caused_by: Some(Box::new(sysctl("net.ipv6.conf.all.forwarding"))),
+    };
+    let mut plan = plan();
+    plan.steps.truncate(1);
+    plan.drift.truncate(1);
+    plan.steps[0].fact = record.fact.clone();
+    plan.drift[0].fact = record.fact.clone();
+    plan.beside = vec![record.clone()];
+    assert_eq!(plan.claims().collect::<Vec<_>>(), [record.clone()]);
+    let lines = steps(&plan, false).iter().map(line).collect::<Vec<_>>();
+    let text = line(&super::tests::header()) + &lines.concat();
+    let journal = Journal::read(&text).unwrap().unwrap();
+    assert_eq!(journal.claims().collect::<Vec<_>>(), [record]);
+}

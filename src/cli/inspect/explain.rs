@@ -237,13 +237,17 @@ fn by_own_name(key: SysctlKey, netns: &Netns) -> Result<SysctlKey, Error> {
 fn subject(what: &str, netns: &Netns) -> Result<Subject, Error> {
     let link = what.parse::<LinkName>().ok();
     let field = field::parse(what);
-    // A further name can be longer than that of an interface.
-    if link.is_none() && field.is_none() && what.contains(['.', '/']) {
+    let is_short = link.is_some() || field.is_some();
+    if !is_short && (what.contains('/') || what.starts_with("net.")) {
         return Ok(Subject::Key);
     }
     let host = Live::with(netns, |kernel| kernel.snapshot(&Scope::default()))??;
+    // A further name can be longer than that of an interface, and have dots.
     if let Some(name) = host.named(what) {
         return Ok(Subject::Link(name));
+    }
+    if !is_short && what.contains('.') {
+        return Ok(Subject::Key);
     }
     if let Some((name, field)) = field {
         let (before, _) = what.rsplit_once('.').unwrap_or((what, ""));

@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 
+use crate::name::link::LinkName;
 use crate::name::sysctl::{PerInterface, Slot, SysctlKey};
 
 /// The effect of a write on the strictness of a host.
@@ -91,6 +92,31 @@ impl SysctlKey {
     pub fn direction(&self, from: i64, to: i64) -> Direction {
         self.leaf()
             .map_or(Direction::Neutral, |leaf| Direction::of_leaf(leaf, from, to))
+    }
+
+    /// The interface of which this is the `accept_ra`: whether it hears routers.
+    pub fn accept_ra_of(&self) -> Option<LinkName> {
+        match self.per_interface()? {
+            PerInterface {
+                family: "ipv6",
+                table: "conf",
+                slot: Slot::Link(name),
+                leaf: "accept_ra",
+            } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a switch of IPv6 forwarding of one interface, also by a long name.
+    pub fn forwards_ipv6_of_one(&self) -> bool {
+        let of_long_name = || {
+            let rest = self.path().strip_prefix("net/ipv6/conf/");
+            self.long_name().is_some() && rest.is_some_and(|rest| rest.ends_with("/forwarding"))
+        };
+        match self.per_interface() {
+            Some(parts) => self.removes_announced_routes() && matches!(parts.slot, Slot::Link(_)),
+            None => of_long_name(),
+        }
     }
 
     /// Whether a write of another value than 0 removes the default routes that routers announced, of every

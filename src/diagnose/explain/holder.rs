@@ -42,7 +42,8 @@ pub struct Held {
     pub found: String,
     /// The value that netkeel wrote last.
     pub wrote: String,
-    /// The fact that netkeel wrote, if the kernel changed this one as a side effect.
+    /// The fact that netkeel wrote, if the kernel changed this one as a side effect, or netkeel wrote
+    /// it only for that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub with: Option<String>,
     /// The last write, as far as the history goes back.

@@ -30,9 +30,28 @@ struct Word {
     name: Glob,
     /// The pattern over paths below /proc/sys.
     path: Glob,
+    /// The same by the interface's own name, if it is a further name or an alias of one.
+    own: Option<Box<Word>>,
 }
 
 impl Word {
+    fn new(text: &str) -> Result<Self, Error> {
+        Ok(Word {
+            text: text.to_owned(),
+            name: Glob::new(text)?,
+            path: Glob::new(&slashes(text))?,
+            own: None,
+        })
+    }
+
+    fn finds_name(&self, name: &[u8]) -> bool {
+        self.name.matches(name) || self.own.as_ref().is_some_and(|own| own.finds_name(name))
+    }
+
+    fn finds_key(&self, key: &SysctlKey) -> bool {
+        self.path.matches(key.path().as_bytes()) || self.own.as_ref().is_some_and(|own| own.finds_key(key))
+    }
+
     fn alone(&self) -> Selection {
         Selection {
             words: vec![self.clone()],
@@ -46,36 +65,26 @@ impl Selection {
     /// # Errors
     /// [`ErrorKind::Input`] for a broken pattern.
     pub fn new(words: &[String]) -> Result<Self, Error> {
-        let word = |text: &String| {
-            Ok(Word {
-                text: text.clone(),
-                name: Glob::new(text)?,
-                path: Glob::new(&slashes(text))?,
-            })
-        };
+        let words = words.iter().map(|text| Word::new(text));
         Ok(Selection {
-            words: words.iter().map(word).collect::<Result<_, Error>>()?,
+            words: words.collect::<Result<_, Error>>()?,
         })
     }
 
-    /// The selectors, with each further name or alias of an interface replaced by the interface's own name, in a
-    /// sysctl too.
+    /// The selectors, and beside each further name or alias of an interface the interface's own name, in a sysctl
+    /// too. The word itself may name something else as well.
     pub(crate) fn by_own_names(&self, host: &Snapshot) -> Self {
-        let own = |word: &Word| -> Option<Word> {
+        let own = |word: &Word| -> Option<Box<Word>> {
             let text = match host.named(&word.text) {
                 Some(name) => name.as_text().into_owned(),
                 None => on_host(&word.text.parse().ok()?, &host.links)?.path().to_owned(),
             };
-            Some(Word {
-                name: Glob::new(&text).ok()?,
-                path: Glob::new(&slashes(&text)).ok()?,
-                text,
-            })
+            Some(Box::new(Word::new(&text).ok()?))
         };
-        let words = self
-            .words
-            .iter()
-            .map(|word| own(word).unwrap_or_else(|| word.clone()));
+        let words = self.words.iter().map(|word| Word {
+            own: own(word),
+            ..word.clone()
+        });
         Selection {
             words: words.collect(),
         }
@@ -108,24 +117,22 @@ impl Selection {
 
     /// Whether a selector finds a sysctl.
     pub fn finds_sysctl(&self, key: &SysctlKey) -> bool {
-        self.words
-            .iter()
-            .any(|word| word.path.matches(key.path().as_bytes()))
+        self.words.iter().any(|word| word.finds_key(key))
     }
 
     /// Whether an interface is selected.
     pub fn has_link(&self, name: LinkName) -> bool {
-        self.is_all() || self.words.iter().any(|word| word.name.matches(name.as_bytes()))
+        self.is_all() || self.words.iter().any(|word| word.finds_name(name.as_bytes()))
     }
 
     /// The selector that finds all of some interfaces, if it is a pattern.
     pub(crate) fn pattern_of(&self, names: &[LinkName]) -> Option<&str> {
-        let all = |word: &&Word| names.iter().all(|name| word.name.matches(name.as_bytes()));
+        let all = |word: &&Word| names.iter().all(|name| word.finds_name(name.as_bytes()));
         self.words.iter().find(all).map(|word| word.text.as_str())
     }
 
     fn has_text(&self, text: &str) -> bool {
-        self.is_all() || self.words.iter().any(|word| word.name.matches(text.as_bytes()))
+        self.is_all() || self.words.iter().any(|word| word.finds_name(text.as_bytes()))
     }
 
     /// Keeps the selected plugins.
@@ -164,13 +171,13 @@ impl Selection {
         for word in &self.words {
             let finds = |entry: &Entry| {
                 let key = entry.key.parse::<SysctlKey>();
-                let of_sysctl = key.is_ok_and(|key| word.path.matches(key.path().as_bytes()));
+                let of_sysctl = key.is_ok_and(|key| word.finds_key(&key));
                 match entry.section {
                     SYSCTL => of_sysctl,
-                    _ => word.name.matches(entry.key.as_bytes()),
+                    _ => word.finds_name(entry.key.as_bytes()),
                 }
             };
-            let sets = |key: &SysctlKey| word.path.matches(key.path().as_bytes());
+            let sets = |key: &SysctlKey| word.finds_key(key);
             let (one, mut cni) = (word.alone(), cni.clone());
             one.retain_cni(&mut cni);
             if !draft.entries.iter().any(finds) && !sysctls.iter().any(sets) && !has_plugins(&cni) {
@@ -281,5 +288,22 @@ mod tests {
         assert_eq!(selection.named_sysctls().len(), 1);
         assert!(selection.sysctl_directories().is_empty());
         assert!(Selection::new(&["a[".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn an_alias_finds_its_interface_and_what_else_has_that_name() {
+        let host = r#"{"format":1,"netns":null,"kernel":"6.12","families":{"ipv4":true,"ipv6":true},
+            "links":{"eth0":{"index":2,"mtu":1500,"alias":"uplink","up":true}},"sysctls":{}}"#;
+        let host = Snapshot::from_json(host).unwrap();
+        let selection = Selection::new(&["uplink".to_owned()])
+            .unwrap()
+            .by_own_names(&host);
+        let [link, other] = ["eth0", "eth1"].map(|name| selection.has_link(name.parse().unwrap()));
+        assert!(link && !other && selection.has_text("uplink"));
+        let key = |name: &str| format!("net.ipv4.conf.{name}.rp_filter");
+        let selection = Selection::new(&[key("uplink")]).unwrap().by_own_names(&host);
+        for name in ["eth0", "uplink"] {
+            assert!(selection.finds_sysctl(&key(name).parse().unwrap()), "{name}");
+        }
     }
 }

@@ -49,6 +49,7 @@ pub trait Section: Debug + Send + Sync {
     }
 
     /// Whether one of its facts depends on other interfaces of the host: an MTU by a budget, a rule by a pattern.
+    /// Or whether a write affects others: IPv6 forwarding of an interface.
     fn has_budgets(&self) -> bool {
         false
     }

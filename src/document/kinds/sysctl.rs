@@ -286,6 +286,11 @@ impl Section for Sysctls {
         }
     }
 
+    /// IPv6 forwarding of one interface removes routes of the others.
+    fn has_budgets(&self) -> bool {
+        (self.entries.iter()).any(|entry| entry.key.forwards_ipv6_of_one() && entry.value != "0")
+    }
+
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
         self.coupled(wants);
         let control = self

@@ -24,7 +24,29 @@ impl Model {
                 let lost = announced.iter().filter(|(_, accept_ra)| **accept_ra != Some(2));
                 Some(lost.map(|(name, _)| *name).collect())
             }
+            Op::WriteSysctl { key, value, .. } if &**value != "2" => match key.accept_ra_of() {
+                Some(name) => self.announced_routes_not_heard(name),
+                None => Some(Vec::new()),
+            },
             _ => Some(Vec::new()),
+        }
+    }
+
+    /// The interface, if it has default routes that routers announced and hears routers only because its `accept_ra`
+    /// is 2: it forwards. Without that they end with their lifetimes.
+    fn announced_routes_not_heard(&self, name: LinkName) -> Option<Vec<LinkName>> {
+        let none = Some(Vec::new());
+        let Some(link) = self.host.links.get(&name) else {
+            return none;
+        };
+        // What was not read may be on.
+        let forwards = link.forwarding6.is_none_or(|forwarding| forwarding != 0);
+        if !forwards {
+            return none;
+        }
+        match self.host.announced_routes.as_ref()?.get(&name) {
+            Some(Some(2) | None) => Some(vec![name]),
+            Some(Some(_)) | None => none,
         }
     }
 
@@ -36,12 +58,7 @@ impl Model {
         if key.removes_announced_routes() && value != "0" {
             announced.retain(|_, accept_ra| *accept_ra == Some(2));
         }
-        if let Some(PerInterface {
-            family: "ipv6",
-            table: "conf",
-            slot: Slot::Link(name),
-            leaf: "accept_ra",
-        }) = key.per_interface()
+        if let Some(name) = key.accept_ra_of()
             && let Some(accept_ra) = announced.get_mut(&name)
         {
             *accept_ra = value.parse().ok();
@@ -397,6 +414,23 @@ mod tests {
             model.host.announced_routes,
             Some([(name("eth0"), Some(2)), (name("eth1"), Some(2))].into())
         );
+        // An interface that forwards hears routers only with 2. What was not read may forward.
+        let not_heard = forward("net.ipv6.conf.eth0.accept_ra", "1");
+        for (forwards, lost) in [(Some(1), true), (None, true), (Some(0), false)] {
+            model.host.link_mut(name("eth0")).unwrap().forwarding6 = forwards;
+            let lost: Vec<LinkName> = lost.then(|| name("eth0")).into_iter().collect();
+            assert_eq!(
+                model.announced_routes_lost_by(&not_heard),
+                Some(lost),
+                "{forwards:?}"
+            );
+        }
+        for harmless in [
+            forward("net.ipv6.conf.eth0.accept_ra", "2"),
+            forward("net.ipv6.conf.eth2.accept_ra", "1"),
+        ] {
+            assert_eq!(model.announced_routes_lost_by(&harmless), Some(Vec::new()));
+        }
     }
 
     #[test]

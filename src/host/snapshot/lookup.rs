@@ -118,15 +118,7 @@ impl Snapshot {
 
     /// The `accept_ra` of an interface with an announced default route, which is read with the route.
     fn accept_ra_of_announced(&self, key: &SysctlKey) -> Option<i64> {
-        match key.per_interface()? {
-            PerInterface {
-                family: "ipv6",
-                table: "conf",
-                slot: Slot::Link(name),
-                leaf: "accept_ra",
-            } => *self.announced_routes.as_ref()?.get(&name)?,
-            _ => None,
-        }
+        *self.announced_routes.as_ref()?.get(&key.accept_ra_of()?)?
     }
 
     /// The problem to report for a fact that was not read; none when the snapshot already has a

@@ -244,7 +244,8 @@ impl Scope {
     /// Adds the copies of a key of `all` or `default`: `default`, and the same setting of every
     /// interface.
     pub fn of_copies(&mut self, key: &SysctlKey) {
-        self.announced_routes |= key.removes_announced_routes();
+        self.announced_routes |=
+            key.removes_announced_routes() || key.forwards_ipv6_of_one() || key.accept_ra_of().is_some();
         self.sysctls.extend(key.written_beside());
         let copied = key.copied_to_links() && Field::of_key(key).is_none();
         self.of_every_link

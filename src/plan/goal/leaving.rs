@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::goal::scope_of;
 use crate::ledger::{Ledger, OwnershipRecord};
+use crate::make::routers::{self, Lost};
+use crate::ownership::Ownership;
 use netkeel_core::fact::{Fact, Field};
 use netkeel_document::document::Document;
 use netkeel_document::want::wants::Wants;
@@ -39,18 +41,33 @@ impl Leaving<'_> {
     /// One line when that is not known: a value or a part of the host could not be read, or one of the two documents
     /// has no certain meaning on this host.
     pub fn facts(&self, host: &Snapshot) -> Result<BTreeSet<Fact>, String> {
-        let wanted = self.in_force.wants(host);
-        let is_wanted = |claim: &OwnershipRecord| {
-            let with = claim.caused_by.as_deref();
-            declares(&wanted, &claim.fact) || with.is_some_and(|with| declares(&wanted, with))
+        let wants = |document: &Document| {
+            let ledger = Some(self.ledger);
+            let mut wants = document.wants(host);
+            let ownership = Ownership {
+                ledger,
+                ..Ownership::NONE
+            };
+            // What follows forwarding stays with it, and leaves with it.
+            routers::keep(
+                document,
+                &mut wants,
+                &ownership,
+                &BTreeSet::new(),
+                &Lost::new(),
+                host,
+            );
+            wants
         };
+        let wanted = wants(self.in_force);
+        let is_wanted = |claim: &OwnershipRecord| claim.is_declared_by(|fact| declares(&wanted, fact));
         let held = self.ledger.of(&self.in_force.owner);
         let others: Vec<&OwnershipRecord> = held.filter(|claim| !is_wanted(claim)).collect();
         // A doubt about the documents can only take facts away from these.
         if others.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let of_left = self.left.wants(host);
+        let of_left = wants(self.left);
         let problems = host.problems.iter();
         let mut problems = problems.chain(&wanted.problems).chain(&of_left.problems);
         if let Some(problem) = problems.next() {
@@ -66,10 +83,7 @@ impl Leaving<'_> {
                 ));
             }
         }
-        let is_of_left = |claim: &&OwnershipRecord| {
-            let with = claim.caused_by.as_deref();
-            declares(&of_left, &claim.fact) || with.is_some_and(|with| declares(&of_left, with))
-        };
+        let is_of_left = |claim: &&OwnershipRecord| claim.is_declared_by(|fact| declares(&of_left, fact));
         let facts = others.into_iter().filter(is_of_left);
         let facts: BTreeSet<Fact> = facts.map(|claim| claim.fact.clone()).collect();
         if let Some(fact) = facts.iter().find(|fact| self.suspended.contains(fact)) {

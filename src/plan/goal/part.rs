@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::goal::planned::{Observation, Planned, WantedMtu};
 use crate::goal::{Declared, Goal};
-use crate::make::routers::{self, accept_ra};
+use crate::make::routers::{self, Lost, accept_ra};
 use crate::make::{drift_of, plan_wants};
 use crate::ownership::Ownership;
 use netkeel_core::fact::{Fact, Field, Object, Value};
@@ -62,8 +62,15 @@ impl Goal for PartGoal<'_> {
     }
 
     fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
+        routers::keeping(host, |lost| self.plan_keeping(lost, host))
+    }
+}
+
+impl PartGoal<'_> {
+    /// Plans with what keeps the announced default routes of some interfaces.
+    fn plan_keeping(&self, lost: &Lost, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
         let mut wants = self.document.wants(host);
-        routers::keep(self.document, &mut wants, &self.holdings, self.except, host);
+        let kept = routers::keep(self.document, &mut wants, &self.holdings, self.except, lost, host);
         let made = std::mem::take(&mut wants.made);
         let within = |fact: &Fact| match (self.extent, fact.link_name()) {
             (Extent::All, _) | (Extent::Rest, None) => true,
@@ -73,6 +80,9 @@ impl Goal for PartGoal<'_> {
                 made.contains(&name) || matches!(fact.field, Field::RouteMetric(..)) || follows_forwarding
             }
             (Extent::Links(_), None) => false,
+            // It removes routes of other interfaces: only a scan of the whole host switches it
+            // (`Document::has_budgets`).
+            (Extent::Links(_), Some(_)) if fact.removes_announced_routes() => false,
             (Extent::Links(_), Some(name)) => host.links.contains_key(&name) && !made.contains(&name),
         };
         wants.facts.retain(|fact, _| within(fact));
@@ -152,6 +162,7 @@ impl Goal for PartGoal<'_> {
         let whole = (*self.extent == Extent::All).then_some(&apart);
         let mut planned = plan_wants(self.document, host, &self.holdings, wants, whole)?;
         let plan = &mut planned.plan;
+        routers::own(plan, &kept);
         if *self.extent != Extent::All {
             // Findings and unmatched entries concern the whole host; a part cannot show them.
             plan.findings.clear();
@@ -177,9 +188,7 @@ impl Goal for PartGoal<'_> {
         });
         Ok(planned)
     }
-}
 
-impl PartGoal<'_> {
     /// The veths whose pod's end is wanted and cannot be read, each with the wanted MTU of that end. Such
     /// an end cannot be written either, and the host's end alone would drop packets.
     fn unreachable(&self, wants: &Wants, host: &Snapshot) -> BTreeMap<LinkName, i64> {
