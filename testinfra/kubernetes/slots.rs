@@ -120,7 +120,7 @@ fn the_server_gives_a_slot_to_one_node_until_it_is_given_back_expires_or_its_nod
         one.wants(Some(Phase::Taken));
         one.becomes(Some(Phase::Taken), "").await;
         two.wants(Some(Phase::Taken));
-        two.becomes(None, "other nodes change: 1; at most 1 may").await;
+        two.becomes(None, "other nodes change; at most 1 may").await;
         one.wants(Some(Phase::Failed));
         one.becomes(Some(Phase::Failed), "").await;
         two.becomes(None, "the change failed on 1").await;

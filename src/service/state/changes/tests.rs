@@ -81,7 +81,7 @@ fn a_change_takes_a_slot_asks_its_probes_begins_and_holds() {
         shown(&policies),
         (vec![], waits("the node has no slot yet"), vec![Phase::Taken])
     );
-    let why = "other nodes change: 1; at most 1 may".to_owned();
+    let why = "other nodes change; at most 1 may".to_owned();
     let news = SlotNews {
         states: BTreeMap::from([("u-a".to_owned(), SlotState::Waiting(why.clone()))]),
         trouble: None,
