@@ -23,6 +23,7 @@ use netkeel_core::fact::Fact;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_plan::goal::part::Extent;
 use netkeel_reconcile::event::{Action, Event, Outcome};
+use netkeel_reconcile::pass_result::PassResult;
 use netkeel_reconcile::status::Status;
 use netkeel_reconcile::status::last_apply::LastApply;
 
@@ -366,9 +367,16 @@ impl<'a> Service<'a> {
     }
 
     fn pass(&mut self, live: &mut Live, extent: Extent, except: &BTreeSet<Fact>, writes: bool) {
+        let changing = self.changing(writes);
+        let extent = match changing.is_empty() {
+            true => extent,
+            false => Extent::All,
+        };
         if extent == Extent::All {
             self.check_document();
         }
+        let (runner, document) = (&self.effects.runner, &self.state.document);
+        let held_back = runner.held_back(document, &changing, except, live);
         let policies = self.state.policies.as_ref();
         self.effects.runner.defers_prune = policies.is_some_and(Policies::defers_prune);
         self.effects.runner.confirm = policies.map(Policies::confirm).unwrap_or_default();
@@ -385,9 +393,12 @@ impl<'a> Service<'a> {
                 gone: &mut state.gone,
                 lost: &mut lost,
             };
-            effects
-                .runner
-                .pass(&state.document, &mut view, &extent, except, writes)
+            match held_back {
+                Some(why) => PassResult::failed(Outcome::Failed, why),
+                None => effects
+                    .runner
+                    .pass(&state.document, &mut view, &extent, except, writes),
+            }
         };
         self.count_lost(lost);
         // A stop ended the pass before its transaction: nothing failed.
@@ -397,7 +408,8 @@ impl<'a> Service<'a> {
         let took = begun.elapsed();
         self.report_recovered();
         self.report_pass(&extent, except, &passed, took);
-        let ended = ChangeEnd::of(&extent, &passed, writes);
+        let doubts = self.doubts(&changing, except, &passed, live);
+        let ended = ChangeEnd::of(&extent, &passed, writes, doubts);
         if let Some(last) = LastApply::of(&passed, clock::now()) {
             self.tell_apply(&last);
             self.state.status.last_apply = Some(last);
