@@ -324,13 +324,13 @@ impl SlotHolder {
             .collect();
         let start = self.start;
         let clock = || start.elapsed();
-        let with_times = of_policy.iter().map(|found| (&found.slot, self.leases.since(&found.name)));
+        let with_times = of_policy
+            .iter()
+            .map(|found| (&found.slot, self.leases.since(&found.name)));
         let again = |listed| must_list_again(&self.nodes.all, listed, with_times);
         if !self.nodes.is_fresh(clock()) || self.nodes.listed.is_none_or(again) {
             let longest = self.pace.expires;
-            self.nodes
-                .list(client, api, &self.node, longest, &clock)
-                .await?;
+            self.nodes.list(client, api, &self.node, longest, &clock).await?;
         }
         let now = self.now();
         let is_expired = |found: &&&SlotLease| self.leases.is_expired(&found.name, found.slot.expires, now);

@@ -190,11 +190,7 @@ impl<'a> Service<'a> {
             Message::NodeState(trouble) => self.node_state_written(trouble),
             Message::Slots(news) => self.learn_slots(news),
             Message::Asked(uid, document, passed) => self.learn_probes(&uid, &document, passed),
-            Message::EventLost(why) => {
-                self.effects
-                    .log
-                    .say(Level::Warning, "event-not-written", &[("why", &why)])
-            }
+            Message::EventLost(why) => self.event_lost(&why),
             Message::NotAccepted(why) => {
                 self.effects
                     .log

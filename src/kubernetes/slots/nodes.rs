@@ -161,7 +161,12 @@ mod tests {
     #[test]
     fn a_list_counts_longer_in_a_large_cluster() {
         let seconds = Duration::from_secs;
-        for (count, age, fresh) in [(20, 0, false), (350, 29, true), (350, 30, false), (5_000, 494, true)] {
+        for (count, age, fresh) in [
+            (20, 0, false),
+            (350, 29, true),
+            (350, 30, false),
+            (5_000, 494, true),
+        ] {
             let all = (0..count).map(|number| (format!("n{number}"), NodeSeen::default()));
             let nodes = Nodes {
                 listed: Some(seconds(7)),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::goal::leaving::declares;
+use crate::make::drift_of;
 use netkeel_core::fact::{Fact, Field};
 use netkeel_document::document::Document;
 use netkeel_host::snapshot::Snapshot;
@@ -12,14 +13,17 @@ use netkeel_host::snapshot::lookup::Lookup;
 /// and differs. `None` if it writes all. Pods that cannot be reached are no part of this: netkeel leaves them alone.
 pub fn held_back(document: &Document, suspended: &BTreeSet<Fact>, host: &Snapshot) -> Option<String> {
     let wants = document.wants(host);
-    wants.facts.iter().find_map(|(fact, want)| match host.get(fact) {
-        Lookup::Unread if fact.field != Field::PodMtu => Some(format!("{fact} could not be read")),
-        Lookup::Unread => None,
-        Lookup::Value(value) if value == want.value => None,
-        Lookup::Value(_) | Lookup::Absent => suspended
-            .contains(fact)
-            .then(|| format!("{fact} is suspended and differs")),
-    })
+    let is_unread = |fact: &&Fact| fact.field != Field::PodMtu && host.get(fact) == Lookup::Unread;
+    if let Some(fact) = wants.facts.keys().find(is_unread) {
+        return Some(format!("{fact} could not be read"));
+    }
+    let suspended = wants
+        .facts
+        .into_iter()
+        .filter(|(fact, _)| suspended.contains(fact));
+    let (drift, _) = drift_of(&suspended.collect(), host, &mut Vec::new());
+    let differs = drift.first()?;
+    Some(format!("{} is suspended and differs", differs.fact))
 }
 
 /// Whether a document declares one of these facts.

@@ -200,12 +200,16 @@ impl Service<'_> {
         }
     }
 
-    /// Writes an event for an apply.
+    /// Writes an event for an apply, unless one with the same result was written within the last minute.
     pub(crate) fn tell_apply(&mut self, last: &LastApply) {
         let (reason, is_warning) = match last.result {
             "Applied" => ("Applied", false),
             "RolledBack" => ("RolledBack", true),
             _ => ("NotRolledBack", true),
+        };
+        let now = self.effects.now();
+        let Some(left_out) = self.state.event_pace.due(reason, now) else {
+            return;
         };
         let mut message = format!("apply {}: {} writes", last.id, last.writes);
         if last.undone > 0 {
@@ -214,18 +218,29 @@ impl Service<'_> {
         if let Some(why) = &last.message {
             message = format!("{message}: {why}");
         }
+        if left_out > 0 {
+            message = format!("{left_out} more since the last event; {message}");
+        }
         self.tell(reason, is_warning, message);
+    }
+
+    pub(crate) fn event_lost(&mut self, why: &str) {
+        let log = &mut self.effects.log;
+        log.say(Level::Warning, "event-not-written", &[("why", &why)]);
     }
 
     fn tell(&mut self, reason: &'static str, is_warning: bool, message: String) {
         let uid = self.state.policies.as_ref().and_then(|one| one.node_uid.clone());
         if let (Some(follower), Some(node_uid)) = (&self.effects.policies, uid) {
-            follower.tell(NodeNews {
+            let told = follower.tell(NodeNews {
                 node_uid,
                 reason,
                 is_warning,
                 message,
             });
+            if let Err(why) = told {
+                self.event_lost(&why);
+            }
         }
     }
 }

@@ -142,8 +142,7 @@ impl Changes {
             .iter()
             .filter_map(|(uid, failed)| Some((uid.clone(), slot_of(failed, listed)?)))
             .collect();
-        self.failed
-            .retain(|uid, _| self.failed_slots.contains_key(uid));
+        self.failed.retain(|uid, _| self.failed_slots.contains_key(uid));
         self.waiting.retain(|uid, _| choice.changes.contains_key(uid));
     }
 

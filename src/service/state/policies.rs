@@ -210,7 +210,9 @@ impl Policies {
         let uids: BTreeSet<String> = self.unconfirmed().into_keys().collect();
         let failed = self.changes.fail(&uids, why);
         for Ended { new, old, wrote } in &failed {
-            let NodePolicies { in_force, leaving, .. } = &mut self.choice.policies;
+            let NodePolicies {
+                in_force, leaving, ..
+            } = &mut self.choice.policies;
             match old {
                 Some(old) => drop(in_force.insert(new.name.clone(), old.clone())),
                 None => drop(in_force.remove(&new.name)),
