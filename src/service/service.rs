@@ -13,7 +13,7 @@ use crate::http::answer::Question;
 use crate::inbox::Message;
 use crate::options::Options;
 use crate::state::State;
-use crate::state::change_end::ChangeEnd;
+use crate::state::change_end::{ChangeEnd, covered};
 use crate::state::policies::Policies;
 use crate::watch::view::KernelView;
 use netkeel_apply::clock;
@@ -364,10 +364,7 @@ impl<'a> Service<'a> {
 
     fn pass(&mut self, live: &mut Live, extent: Extent, except: &BTreeSet<Fact>, writes: bool) {
         let changing = self.changing(writes);
-        let extent = match changing.is_empty() {
-            true => extent,
-            false => Extent::All,
-        };
+        let extent = covered(extent, &changing);
         if extent == Extent::All {
             self.check_document();
         }

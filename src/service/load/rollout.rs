@@ -54,8 +54,7 @@ impl Service<'_> {
         }
     }
 
-    /// The policies whose changes a pass that writes is for. Such a pass covers the whole host: a part of it would commit a
-    /// part of a change.
+    /// The policies whose changes a pass is for, if it writes.
     pub(crate) fn changing(&self, writes: bool) -> Vec<Policy> {
         let policies = self.state.policies.as_ref().filter(|_| writes);
         policies.map(Policies::changing).unwrap_or_default()

@@ -1,5 +1,6 @@
 //! The end of the changes of policies by a pass.
 
+use netkeel_document::policy::Policy;
 use netkeel_plan::goal::part::Extent;
 use netkeel_reconcile::event::Outcome;
 use netkeel_reconcile::pass_result::PassResult;
@@ -31,6 +32,15 @@ pub(crate) struct Doubts {
     pub(crate) held_back: Option<String>,
     /// It failed at facts that none of them declares, and the next pass leaves those out.
     pub(crate) of_others: bool,
+}
+
+/// The part of the host that a pass covers which was due over `extent`: while changes of policies are not confirmed, all of it.
+/// A part would commit a part of a change.
+pub(crate) fn covered(extent: Extent, changing: &[Policy]) -> Extent {
+    match changing.is_empty() {
+        true => extent,
+        false => Extent::All,
+    }
 }
 
 impl ChangeEnd {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::state::change_end::covered;
 use crate::state::policies::Policies;
 use netkeel_apply::store::kept::policies::KeptPolicies;
 use netkeel_core::cluster_policies::ClusterNode;
 use netkeel_document::policy::slots::Phase;
 use netkeel_document::policy::wish::{SlotNews, SlotState};
+use netkeel_plan::goal::part::Extent;
 
 const PROBES: &str = r#", "confirm": {"probes": [{"path_mtu": "192.0.2.1"}]}"#;
 
@@ -232,6 +234,36 @@ fn a_failure_that_was_not_kept_is_that_of_the_server() {
     let failed = (vec![], vec!["RolledBack: no".to_owned()], vec![Phase::Failed]);
     assert_eq!(shown(&policies), failed);
     assert_eq!(policies.to_keep().failed.len(), 1);
+}
+
+#[test]
+fn what_a_failed_change_wrote_is_released_if_there_is_no_version_before() {
+    for (wrote, leaving) in [(false, vec![]), (true, vec!["a".to_owned()])] {
+        let mut policies = paced(KeptPolicies::default());
+        policies.learn(&[forward(1, 1, "")], node());
+        granted(&mut policies);
+        granted(&mut policies);
+        policies.loaded(false);
+        assert!(policies.is_changing());
+        if wrote {
+            policies.changes.wrote();
+        }
+        assert_eq!(policies.fail_changes("a fact could not be read"), ["a"]);
+        policies.choose_again();
+        assert_eq!(policies.status().leaving, leaving);
+        let (in_force, held, wishes) = shown(&policies);
+        assert_eq!((in_force.len(), wishes), (0, vec![Phase::Failed]));
+        assert_eq!(held, ["RolledBack: a fact could not be read"]);
+    }
+}
+
+#[test]
+fn only_a_pass_over_the_whole_host_is_for_a_change() {
+    let mut policies = applying();
+    let links = || Extent::Links([3].into());
+    assert_eq!(covered(links(), &policies.changing()), Extent::All);
+    policies.hold_changes();
+    assert_eq!(covered(links(), &policies.changing()), links());
 }
 
 #[test]
