@@ -14,7 +14,7 @@ use crate::trouble::of_client;
 const LONGEST: usize = 1024;
 
 /// The namespace of events on objects that have none.
-const NAMESPACE: &str = "default";
+pub(crate) const NAMESPACE: &str = "default";
 
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ async fn write(connection: &Connection, node: &str, event: NodeEvent) -> Result<
     written.map(drop).map_err(failed)
 }
 
-fn object(node: &str, event: NodeEvent) -> Event {
+pub(crate) fn object(node: &str, event: NodeEvent) -> Event {
     let now = Timestamp::now();
     let mut message = event.message.lines().next().unwrap_or_default().to_owned();
     while message.len() > LONGEST {

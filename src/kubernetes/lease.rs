@@ -22,6 +22,7 @@ const INDEX: &str = "netkeel.io/slot";
 const NODE_UID: &str = "netkeel.io/node-uid";
 const PHASE: &str = "netkeel.io/phase";
 const DOCUMENT: &str = "netkeel.io/document";
+const GENERATION: &str = "netkeel.io/generation";
 const WHY: &str = "netkeel.io/reason";
 
 /// A slot as the server has it.
@@ -35,6 +36,8 @@ pub(crate) struct SlotLease {
     pub(crate) policy: String,
     /// The slot.
     pub(crate) slot: Slot,
+    /// Why the change of its holder failed.
+    pub(crate) why: Option<String>,
 }
 
 /// Reads the slot of a Lease; `None` for a Lease that is none.
@@ -54,6 +57,7 @@ pub(crate) fn slot(lease: &Lease, longest: Duration) -> Option<SlotLease> {
             _ => Phase::Begun,
         },
         document: annotation(DOCUMENT).unwrap_or_default(),
+        generation: annotation(GENERATION).and_then(|number| number.parse().ok()),
     });
     Some(SlotLease {
         name: metadata.name.clone()?,
@@ -64,6 +68,7 @@ pub(crate) fn slot(lease: &Lease, longest: Duration) -> Option<SlotLease> {
             holder,
             expires: expires(&lease.spec, longest),
         },
+        why: annotation(WHY),
     })
 }
 
@@ -100,6 +105,11 @@ pub(crate) fn of_slot(
             (PHASE.to_owned(), phase.to_owned()),
             (DOCUMENT.to_owned(), holder.document.clone()),
         ]);
+        annotations.extend(
+            holder
+                .generation
+                .map(|number| (GENERATION.to_owned(), number.to_string())),
+        );
         if let (Phase::Failed, Some(why)) = (holder.phase, &wish.why) {
             annotations.insert(WHY.to_owned(), why.clone());
         }
@@ -131,7 +141,7 @@ pub(crate) fn of_slot(
 /// The Lease without its holder, as it is otherwise.
 pub(crate) fn given_back(mut lease: Lease) -> Lease {
     if let Some(annotations) = &mut lease.metadata.annotations {
-        for key in [NODE_UID, PHASE, DOCUMENT, WHY] {
+        for key in [NODE_UID, PHASE, DOCUMENT, GENERATION, WHY] {
             annotations.remove(key);
         }
     }
@@ -187,6 +197,7 @@ mod tests {
         let wish = Wish {
             policy: "pods".to_owned(),
             document: "d1".to_owned(),
+            generation: 4,
             max: MaxUnavailable::Nodes(2),
             selector: Default::default(),
             phase: Phase::Failed,
@@ -199,6 +210,7 @@ mod tests {
                 uid: "u1".to_owned(),
                 phase,
                 document: "d1".to_owned(),
+                generation: Some(4),
             };
             let lease = of_slot("p1", 3, &wish, Some(&holder), Some("7"), Duration::from_secs(30));
             let read = slot(&lease, longest).unwrap();

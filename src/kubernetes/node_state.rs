@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::{Timestamp, Unit};
 use kube::api::PostParams;
 use kube::core::DynamicObject;
@@ -13,6 +14,7 @@ use tokio::sync::watch::Receiver;
 use tokio::time::sleep;
 
 use crate::connection::{Connection, client};
+use crate::events::{self, NodeEvent};
 use crate::lease::of_agent;
 use crate::pause::{PAUSE, wait};
 use crate::policies::{GROUP, VERSION, resource};
@@ -130,25 +132,50 @@ async fn unguarded(client: &Client, api: &Api<DynamicObject>) -> Result<Option<S
         ..by()
     };
     let leases: Api<Lease> = Api::default_namespaced(client.clone());
-    let lease = of_agent(OTHER_NODE, "", None, TOGETHER);
+    let mut lease = of_agent(OTHER_NODE, "", None, TOGETHER);
+    // The server refuses an owner without a UID before it asks its guard.
+    lease.metadata.owner_references = None;
+    let events: Api<Event> = Api::namespaced(client.clone(), events::NAMESPACE);
+    let event = NodeEvent {
+        node_uid: String::new(),
+        reason: "GuardCheck",
+        is_warning: false,
+        message: "this event is not written".to_owned(),
+    };
+    let event = events::object(OTHER_NODE, event);
     let mut open = Vec::new();
     for (what, answer) in [
         ("the state", api.create(&by, &other).await.map(drop)),
         ("Leases", leases.create(&by, &lease).await.map(drop)),
+        ("events", events.create(&by, &event).await.map(drop)),
     ] {
         match answer {
             Ok(()) => open.push(what),
-            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 422) => {}
-            Err(error) => return Err(of_client(&error, "create", "netkeelnodes and leases")),
+            Err(kube::Error::Api(status)) if is_refusal(status.code, &status.message) => {}
+            Err(error) => return Err(of_client(&error, "create", "netkeelnodes, leases and events")),
         }
     }
     Ok((!open.is_empty()).then(|| {
         format!(
             "the API server lets this agent write {} of other nodes: the ValidatingAdmissionPolicy of the chart is missing, or \
              it is for another service account",
-            open.join(" and ")
+            some_of(&open)
         )
     }))
+}
+
+/// Whether an answer is that of a guard: of a ValidatingAdmissionPolicy, or of the rights of the token. An object that is
+/// invalid in itself has the code of the former.
+fn is_refusal(code: u16, message: &str) -> bool {
+    code == 403 || (code == 422 && message.contains("ValidatingAdmissionPolicy"))
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn some_of(words: &[&str]) -> String {
+    match words {
+        [rest @ .., last] if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        words => words.concat(),
+    }
 }
 
 /// Writes a state. Returns a fault that did not prevent it.
@@ -214,4 +241,33 @@ async fn write(
     });
     let faults: Vec<String> = written.unguarded.clone().into_iter().chain(definition).collect();
     Ok((!faults.is_empty()).then(|| faults.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_answer_of_a_guard_is_one() {
+        let policy = "leases.coordination.k8s.io \"netkeel-guard-check\" is forbidden: ValidatingAdmissionPolicy \
+                      'a-netkeel-leases' with binding 'a-netkeel-leases' denied request: no";
+        let uid = "Lease.coordination.k8s.io \"netkeel-guard-check\" is invalid: metadata.ownerReferences.uid: Invalid \
+                   value: \"\": must not be empty";
+        for (code, message, refuses) in [
+            (403, "leases is forbidden: User cannot create", true),
+            (422, policy, true),
+            (422, uid, false),
+            (409, policy, false),
+            (500, policy, false),
+        ] {
+            assert_eq!(is_refusal(code, message), refuses, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn words_are_joined() {
+        assert_eq!(some_of(&["a"]), "a");
+        assert_eq!(some_of(&["a", "b"]), "a and b");
+        assert_eq!(some_of(&["a", "b", "c"]), "a, b and c");
+    }
 }

@@ -1,25 +1,26 @@
 //! Takes, renews and gives back the slots of the policies, and the Lease by which others see that this agent lives.
 
+mod nodes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, PostParams};
-use kube::core::DynamicObject;
 use kube::{Api, Client};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep_until};
 
 use crate::connection::{Connection, client};
-use crate::lease::{FOR, SlotLease, expires, given_back, of_agent, of_slot, slot};
-use crate::policies::resource;
+use crate::lease::{FOR, SlotLease, given_back, of_agent, of_slot, slot};
+use crate::pause::{PAUSE, wait};
+use crate::slots::nodes::{LEASES, Nodes, complete, in_force};
 use crate::trouble::of_client;
-use netkeel_document::policy::slots::{Counts, Decision, Holder, NodeSeen, Phase, Sightings, View, decide};
+use netkeel_document::policy::slots::{
+    Counts, Decision, Holder, Phase, Sightings, View, decide, must_list_again,
+};
 use netkeel_document::policy::wish::{SlotNews, SlotState, Wish, Wishes};
-
-const LEASES: &str = "leases in the namespace of the agents";
 
 /// How often an agent writes and reads.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +53,7 @@ pub async fn hold_slots(
     mut wanted: Receiver<Option<Wishes>>,
     news: Sender<SlotNews>,
 ) {
-    let spread = 1.0 + spread.clamp(0.0, 1.0) / 4.0;
+    let spread = spread.clamp(0.0, 1.0);
     let mut holder = SlotHolder {
         node,
         pace,
@@ -61,12 +62,13 @@ pub async fn hold_slots(
         beat: None,
         agent_version: None,
         leases: Sightings::default(),
-        cluster: None,
+        nodes: Nodes::default(),
         is_new: true,
         written: BTreeMap::new(),
     };
     let mut reported = SlotNews::default();
     let mut due = Instant::now();
+    let mut after_failure = PAUSE;
     while !news.is_closed() {
         tokio::select! {
             changed = wanted.changed() => if changed.is_err() {
@@ -78,29 +80,35 @@ pub async fn hold_slots(
             due = Instant::now() + pace.renew;
             continue;
         };
-        let (found, pause) = match holder.round(&connection, &wishes).await {
-            Ok((states, pause)) => (
+        let done = holder.round(&connection, &wishes).await;
+        let failed = done.is_err();
+        let found = match done {
+            Ok((states, pause)) => {
+                after_failure = PAUSE;
+                due = Instant::now() + pause.mul_f64(1.0 + spread / 4.0);
                 SlotNews {
                     states,
                     trouble: None,
-                },
-                pause,
-            ),
+                }
+            }
             Err(why) => {
                 holder.client = None;
-                let news = SlotNews {
+                SlotNews {
                     states: reported.states.clone(),
                     trouble: Some(why),
-                };
-                (news, pace.look.max(Duration::from_secs(1)))
+                }
             }
         };
-        due = Instant::now() + pause.mul_f64(spread);
         if found != reported {
             reported = found.clone();
             if news.send(found).await.is_err() {
                 return;
             }
+        }
+        if failed {
+            // Also where the wishes change meanwhile.
+            wait(&mut after_failure, spread).await;
+            due = Instant::now();
         }
     }
 }
@@ -115,20 +123,11 @@ struct SlotHolder {
     agent_version: Option<String>,
     /// When the Leases changed.
     leases: Sightings,
-    cluster: Option<Seen>,
+    nodes: Nodes,
     /// No list of slots was read yet: a run before may have left some.
     is_new: bool,
     /// When each slot of this node was written, by name.
     written: BTreeMap<String, Instant>,
-}
-
-/// The nodes of the cluster, and those whose agent lives.
-struct Seen {
-    at: Instant,
-    nodes: BTreeMap<String, NodeSeen>,
-    living: BTreeSet<String>,
-    /// When the Leases of the agents changed.
-    agents: Sightings,
 }
 
 type Round = (BTreeMap<String, SlotState>, Duration);
@@ -174,10 +173,12 @@ impl SlotHolder {
                 .find(|(_, found)| found.policy == *uid && self.is_own(found, &wishes.node_uid));
             let state = match own {
                 Some((_, found)) => self.keep(&api, uid, wish, wishes, found).await?,
+                // Somebody freed it, and takes the failure upon himself.
+                None if wish.phase == Phase::Failed => SlotState::Waiting("its slot was freed".to_owned()),
                 None => self.take(&client, &api, uid, wish, wishes, &listed).await?,
             };
-            if matches!(state, SlotState::Waiting(_)) {
-                let nodes = self.cluster.as_ref().map_or(0, |seen| seen.nodes.len());
+            if matches!(state, SlotState::Waiting(_)) && wish.phase != Phase::Failed {
+                let nodes = self.nodes.all.len();
                 let more = Duration::from_millis(10).saturating_mul(u32::try_from(nodes).unwrap_or(u32::MAX));
                 pause = pause.min(self.pace.look + more);
             }
@@ -222,6 +223,7 @@ impl SlotHolder {
             .list(&ListParams::default().labels(&format!("{FOR}=slot")))
             .await;
         let list = list.map_err(|error| of_client(&error, "list", LEASES))?;
+        complete(&list.metadata, LEASES)?;
         let longest = self.pace.expires;
         let read = list.items.into_iter().filter_map(|lease| {
             let found = slot(&lease, longest)?;
@@ -254,11 +256,18 @@ impl SlotHolder {
         found: &SlotLease,
     ) -> Result<SlotState, String> {
         let mut wanted = self.holder(wish, wishes);
-        let state = SlotState::Held {
+        let held = |phase, failed| SlotState::Held {
             document: wish.document.clone(),
-            phase: wish.phase,
+            phase,
+            failed,
         };
+        let state = held(wish.phase, None);
         let there = found.slot.holder.as_ref();
+        // The agent before a restart could not keep that the change failed: the server knows it.
+        if wanted.phase == Phase::Taken && there.is_some_and(|there| has_failed(there, &wanted)) {
+            let why = found.why.clone().unwrap_or_else(|| "it failed before".to_owned());
+            return Ok(held(Phase::Failed, Some(why)));
+        }
         // Before a restart it may have changed something.
         if wanted.phase == Phase::Taken && there.is_some_and(|there| there.phase == Phase::Begun) {
             wanted.phase = Phase::Begun;
@@ -294,6 +303,7 @@ impl SlotHolder {
             uid: wishes.node_uid.clone(),
             phase: wish.phase,
             document: wish.document.clone(),
+            generation: Some(wish.generation),
         }
     }
 
@@ -307,12 +317,21 @@ impl SlotHolder {
         wishes: &Wishes,
         listed: &[(Lease, SlotLease)],
     ) -> Result<SlotState, String> {
-        self.look(client, api).await?;
         let of_policy: Vec<&SlotLease> = listed
             .iter()
             .map(|(_, found)| found)
             .filter(|found| found.policy == uid)
             .collect();
+        let start = self.start;
+        let clock = || start.elapsed();
+        let with_times = of_policy
+            .iter()
+            .map(|found| (&found.slot, self.leases.since(&found.name)));
+        let again = |listed| must_list_again(&self.nodes.all, listed, with_times);
+        if !self.nodes.is_fresh(clock()) || self.nodes.listed.is_none_or(again) {
+            let longest = self.pace.expires;
+            self.nodes.list(client, api, &self.node, longest, &clock).await?;
+        }
         let now = self.now();
         let is_expired = |found: &&&SlotLease| self.leases.is_expired(&found.name, found.slot.expires, now);
         let expired: Vec<&&SlotLease> = of_policy.iter().filter(is_expired).collect();
@@ -325,21 +344,18 @@ impl SlotHolder {
             }
         }
         let slots: Vec<_> = of_policy.iter().map(|found| found.slot.clone()).collect();
-        let Some(seen) = &self.cluster else {
-            return Ok(SlotState::Waiting("the nodes are not known yet".to_owned()));
-        };
         let is_counted = |name: &&String| {
-            let node = seen.nodes.get(*name);
+            let node = self.nodes.all.get(*name);
             node.is_some_and(|node| wish.selector.selects(&node.labels))
         };
         let decision = decide(
             View {
                 own: &self.node,
-                nodes: &seen.nodes,
+                nodes: &self.nodes.all,
                 slots: &slots,
                 expired: &expired.iter().map(|found| found.slot.index).collect(),
                 reported: &reported,
-                living: seen.living.iter().filter(is_counted).count(),
+                living: self.nodes.living.iter().filter(is_counted).count(),
             },
             wish.max,
         );
@@ -360,7 +376,11 @@ impl SlotHolder {
             Ok(_) => {
                 self.written.insert(name, Instant::now());
                 let Holder { document, phase, .. } = wanted;
-                Ok(SlotState::Held { document, phase })
+                Ok(SlotState::Held {
+                    document,
+                    phase,
+                    failed: None,
+                })
             }
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
                 Ok(SlotState::Waiting("another node was faster".to_owned()))
@@ -368,81 +388,17 @@ impl SlotHolder {
             Err(error) => Err(of_client(&error, "write", LEASES)),
         }
     }
-
-    /// Reads the nodes and the Leases of the agents, where the last look is too old.
-    async fn look(&mut self, client: &Client, api: &Api<Lease>) -> Result<(), String> {
-        let is_fresh = |seen: &Seen| {
-            // In a large cluster the lists are long, and the share of the nodes changes little.
-            let nodes = u32::try_from(seen.nodes.len()).unwrap_or(u32::MAX);
-            seen.at.elapsed() < Duration::from_millis(100).saturating_mul(nodes.saturating_sub(50))
-        };
-        if self.cluster.as_ref().is_some_and(is_fresh) {
-            return Ok(());
-        }
-        let nodes: Api<Node> = Api::all(client.clone());
-        let found = nodes.list_metadata(&ListParams::default()).await;
-        let found = found.map_err(|error| of_client(&error, "list", "nodes in the cluster"))?;
-        let named = found.items.into_iter().filter_map(|node| {
-            let seen = NodeSeen {
-                uid: node.metadata.uid.unwrap_or_default(),
-                labels: node.metadata.labels.unwrap_or_default(),
-            };
-            Some((node.metadata.name?, seen))
-        });
-        let nodes: BTreeMap<String, NodeSeen> = named.collect();
-        let agents = api
-            .list(&ListParams::default().labels(&format!("{FOR}=agent")))
-            .await;
-        let agents = agents.map_err(|error| of_client(&error, "list", LEASES))?;
-        let mut before = self.cluster.take().map(|seen| seen.agents).unwrap_or_default();
-        let listed = agents.items.iter().filter_map(|lease| {
-            let metadata = &lease.metadata;
-            Some((metadata.name.as_deref()?, metadata.resource_version.as_deref()?))
-        });
-        let now = self.now();
-        before.see(listed, now);
-        let living = agents.items.iter().filter_map(|lease| {
-            let name = lease.metadata.name.clone()?;
-            let expires = expires(&lease.spec, self.pace.expires);
-            let lives = name == self.node || before.is_living(&name, expires, now);
-            (lives && nodes.contains_key(&name)).then_some(name)
-        });
-        let living = living.collect();
-        self.cluster = Some(Seen {
-            at: Instant::now(),
-            nodes,
-            living,
-            agents: before,
-        });
-        Ok(())
-    }
-}
-
-/// The hash of a policy's document that a node has in force, as its `NetkeelNode` says.
-async fn in_force(client: &Client, node: &str, policy: &str) -> Result<Option<String>, String> {
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource("NetkeelNode"));
-    let found = api.get_opt(node).await;
-    let found = found.map_err(|error| of_client(&error, "get", &format!("the netkeelnode {node}")))?;
-    let policies = found.as_ref().and_then(|found| {
-        let policies = found.data.get("status")?.get("policies")?;
-        policies.as_array()
-    });
-    let of_policy = policies
-        .into_iter()
-        .flatten()
-        .find(|one| one.get("name").is_some_and(|name| name == policy));
-    let hash = of_policy.and_then(|one| one.get("documentHash")?.as_str());
-    Ok(hash.map(str::to_owned))
 }
 
 fn waiting(counts: Counts) -> String {
+    // Each node that waits reports this text, so it has no number that changes with every slot.
     let Counts {
         allowed,
-        held,
+        held: _,
         failed,
         silent,
     } = counts;
-    let mut text = format!("other nodes change: {held}; at most {allowed} may");
+    let mut text = format!("other nodes change; at most {allowed} may");
     if failed > 0 {
         text = format!("{text}; the change failed on {failed}");
     }
@@ -450,4 +406,53 @@ fn waiting(counts: Counts) -> String {
         text = format!("{text}; no report from {silent}");
     }
     text
+}
+
+/// Whether the change that a node wants to begin failed on it before.
+fn has_failed(there: &Holder, wanted: &Holder) -> bool {
+    let is_same = there.document == wanted.document && there.generation == wanted.generation;
+    there.phase == Phase::Failed && is_same
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_remembers_that_a_change_failed() {
+        let holder = |phase: Phase, document: &str, generation: Option<i64>| Holder {
+            node: "n1".to_owned(),
+            uid: "u1".to_owned(),
+            phase,
+            document: document.to_owned(),
+            generation,
+        };
+        let wanted = holder(Phase::Taken, "d1", Some(3));
+        for (there, failed) in [
+            (holder(Phase::Failed, "d1", Some(3)), true),
+            (holder(Phase::Failed, "d1", Some(2)), false),
+            (holder(Phase::Failed, "d2", Some(3)), false),
+            // An older agent wrote it: any edit since counts.
+            (holder(Phase::Failed, "d1", None), false),
+            (holder(Phase::Begun, "d1", Some(3)), false),
+        ] {
+            assert_eq!(has_failed(&there, &wanted), failed, "{there:?}");
+        }
+    }
+
+    #[test]
+    fn the_reason_to_wait_stays_the_same_while_other_nodes_change() {
+        let text = |held: usize, failed: usize, silent: usize| {
+            waiting(Counts {
+                allowed: 3,
+                held,
+                failed,
+                silent,
+            })
+        };
+        assert_eq!(text(1, 0, 0), "other nodes change; at most 3 may");
+        assert_eq!(text(1, 0, 0), text(3, 0, 0));
+        let both = "other nodes change; at most 3 may; the change failed on 2; no report from 1";
+        assert_eq!(text(3, 2, 1), both);
+    }
 }

@@ -1,5 +1,6 @@
 //! The goal of a plan: a document in force, or the release of an owner's facts.
 
+pub mod change;
 pub mod leaving;
 pub mod part;
 pub mod planned;

@@ -13,7 +13,7 @@ use crate::http::answer::Question;
 use crate::inbox::Message;
 use crate::options::Options;
 use crate::state::State;
-use crate::state::change_end::ChangeEnd;
+use crate::state::change_end::{ChangeEnd, covered};
 use crate::state::policies::Policies;
 use crate::watch::view::KernelView;
 use netkeel_apply::clock;
@@ -23,6 +23,7 @@ use netkeel_core::fact::Fact;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_plan::goal::part::Extent;
 use netkeel_reconcile::event::{Action, Event, Outcome};
+use netkeel_reconcile::pass_result::PassResult;
 use netkeel_reconcile::status::Status;
 use netkeel_reconcile::status::last_apply::LastApply;
 
@@ -189,11 +190,7 @@ impl<'a> Service<'a> {
             Message::NodeState(trouble) => self.node_state_written(trouble),
             Message::Slots(news) => self.learn_slots(news),
             Message::Asked(uid, document, passed) => self.learn_probes(&uid, &document, passed),
-            Message::EventLost(why) => {
-                self.effects
-                    .log
-                    .say(Level::Warning, "event-not-written", &[("why", &why)])
-            }
+            Message::EventLost(why) => self.event_lost(&why),
             Message::NotAccepted(why) => {
                 self.effects
                     .log
@@ -366,9 +363,13 @@ impl<'a> Service<'a> {
     }
 
     fn pass(&mut self, live: &mut Live, extent: Extent, except: &BTreeSet<Fact>, writes: bool) {
+        let changing = self.changing(writes);
+        let extent = covered(extent, &changing);
         if extent == Extent::All {
             self.check_document();
         }
+        let (runner, document) = (&self.effects.runner, &self.state.document);
+        let held_back = runner.held_back(document, &changing, except, live);
         let policies = self.state.policies.as_ref();
         self.effects.runner.defers_prune = policies.is_some_and(Policies::defers_prune);
         self.effects.runner.confirm = policies.map(Policies::confirm).unwrap_or_default();
@@ -385,9 +386,12 @@ impl<'a> Service<'a> {
                 gone: &mut state.gone,
                 lost: &mut lost,
             };
-            effects
-                .runner
-                .pass(&state.document, &mut view, &extent, except, writes)
+            match held_back {
+                Some(why) => PassResult::failed(Outcome::Failed, why),
+                None => effects
+                    .runner
+                    .pass(&state.document, &mut view, &extent, except, writes),
+            }
         };
         self.count_lost(lost);
         // A stop ended the pass before its transaction: nothing failed.
@@ -397,7 +401,8 @@ impl<'a> Service<'a> {
         let took = begun.elapsed();
         self.report_recovered();
         self.report_pass(&extent, except, &passed, took);
-        let ended = ChangeEnd::of(&extent, &passed, writes);
+        let doubts = self.doubts(&changing, except, &passed, live);
+        let ended = ChangeEnd::of(&extent, &passed, writes, doubts);
         if let Some(last) = LastApply::of(&passed, clock::now()) {
             self.tell_apply(&last);
             self.state.status.last_apply = Some(last);

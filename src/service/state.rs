@@ -3,6 +3,7 @@
 
 pub(crate) mod change_end;
 pub(crate) mod changes;
+mod event_pace;
 pub(crate) mod policies;
 mod report;
 
@@ -13,6 +14,7 @@ use hyper::StatusCode;
 
 use crate::document::interest;
 use crate::http::answer::{Answer, Question};
+use crate::state::event_pace::EventPace;
 use crate::state::policies::Policies;
 use netkeel_core::fact::Fact;
 use netkeel_core::replication::settings::Replication;
@@ -56,6 +58,7 @@ pub(crate) struct State {
     pub(crate) recent: Recent,
     /// The policies of the cluster; `None` if the service follows none.
     pub(crate) policies: Option<Policies>,
+    pub(crate) event_pace: EventPace,
 }
 
 impl State {
@@ -83,6 +86,7 @@ impl State {
             healthy: None,
             recent: Recent::default(),
             policies: None,
+            event_pace: EventPace::default(),
         }
     }
 

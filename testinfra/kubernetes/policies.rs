@@ -379,8 +379,14 @@ fn an_agent_writes_the_state_of_its_own_node_alone() {
         assert_eq!(object("n2")["status"]["drift"]["facts"], 3);
 
         // Without the guard it could, and says so at its start. A field that the definition lacks is named.
-        let admission = ["delete", "validatingadmissionpolicybinding", "agents-a-netkeel"];
-        cluster.kubectl(&admission, "").unwrap();
+        for binding in [
+            "agents-a-netkeel",
+            "agents-a-netkeel-leases",
+            "agents-a-netkeel-events",
+        ] {
+            let admission = ["delete", "validatingadmissionpolicybinding", binding];
+            cluster.kubectl(&admission, "").unwrap();
+        }
         tokio::time::sleep(Duration::from_secs(5)).await;
         let mut newer = status("True", 0);
         newer["future"] = json!(1);
@@ -391,7 +397,7 @@ fn an_agent_writes_the_state_of_its_own_node_alone() {
             .unwrap()
             .unwrap();
         assert!(
-            why.contains("lets this agent write the state of other nodes"),
+            why.contains("lets this agent write the state, Leases and events of other nodes"),
             "{why}"
         );
         assert!(why.contains("has no future"), "{why}");

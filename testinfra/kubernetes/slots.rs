@@ -120,7 +120,7 @@ fn the_server_gives_a_slot_to_one_node_until_it_is_given_back_expires_or_its_nod
         one.wants(Some(Phase::Taken));
         one.becomes(Some(Phase::Taken), "").await;
         two.wants(Some(Phase::Taken));
-        two.becomes(None, "other nodes change: 1; at most 1 may").await;
+        two.becomes(None, "other nodes change; at most 1 may").await;
         one.wants(Some(Phase::Failed));
         one.becomes(Some(Phase::Failed), "").await;
         two.becomes(None, "the change failed on 1").await;
@@ -169,6 +169,13 @@ fn an_agent_writes_no_lease_and_no_event_for_another_node() {
             "metadata": { "name": name, "namespace": "agents", "labels": { "netkeel.io/lease": kind } },
             "spec": { "holderIdentity": holder, "leaseDurationSeconds": 60 },
         })
+    };
+    // A slot, with the number of its name or another one.
+    let slot_of = |name: &str, number: &str, holder: Option<&str>| {
+        let mut lease = lease(name, "slot", holder);
+        lease["metadata"]["labels"]["netkeel.io/policy-uid"] = json!("mine");
+        lease["metadata"]["annotations"] = json!({ "netkeel.io/slot": number });
+        lease
     };
     let event = |node: &str| {
         json!({
@@ -229,8 +236,27 @@ fn an_agent_writes_no_lease_and_no_event_for_another_node() {
         ),
         ("n2", "create", event("n1"), "events on its own Node"),
         ("n2", "create", event("n2"), ""),
-        ("n2", "create", lease("mine", "slot", Some("n2")), ""),
-        ("n2", "replace", lease("mine", "slot", None), ""),
+        // The name of the Lease of an agent that is not there yet, and that of a leader election.
+        (
+            "n2",
+            "create",
+            lease("n1", "slot", Some("n2")),
+            "the name of its policy and its number",
+        ),
+        (
+            "n2",
+            "create",
+            slot_of("n1", "0", Some("n2")),
+            "the name of its policy and its number",
+        ),
+        (
+            "n2",
+            "create",
+            slot_of("netkeel-mine-0", "1", Some("n2")),
+            "the name of its policy and its number",
+        ),
+        ("n2", "create", slot_of("netkeel-mine-0", "0", Some("n2")), ""),
+        ("n2", "replace", slot_of("netkeel-mine-0", "0", None), ""),
     ] {
         let done = cluster.kubectl_as(by, &[verb, "-f", "-"], &object.to_string());
         match (refused, done) {

@@ -31,6 +31,8 @@ pub struct Holder {
     pub phase: Phase,
     /// The hash of the document to which it changes.
     pub document: String,
+    /// The generation of the policy's object that has this document, if it is known.
+    pub generation: Option<i64>,
 }
 
 /// A slot of a policy.
@@ -131,11 +133,29 @@ pub fn decide(view: View<'_>, max: MaxUnavailable) -> Decision {
     }
 }
 
+/// Whether the Node of a holder is there. One that was made anew under the name is another one.
+fn exists(nodes: &BTreeMap<String, NodeSeen>, holder: &Holder) -> bool {
+    let node = nodes.get(&holder.node);
+    node.is_some_and(|node| holder.uid.is_empty() || node.uid == holder.uid)
+}
+
+/// Whether the Nodes are to be listed again before a decision: a slot was written after they were listed, at `listed`,
+/// and its holder is not among them, since it may have joined in between. Each slot comes with the time since when it
+/// was seen as it is.
+pub fn must_list_again<'a>(
+    nodes: &BTreeMap<String, NodeSeen>,
+    listed: Now,
+    slots: impl IntoIterator<Item = (&'a Slot, Option<Now>)>,
+) -> bool {
+    let is_missing = |slot: &Slot| slot.holder.as_ref().is_some_and(|holder| !exists(nodes, holder));
+    let is_newer = |since: Option<Now>| since.is_none_or(|since| since > listed);
+    let mut slots = slots.into_iter();
+    slots.any(|(slot, since)| is_missing(slot) && is_newer(since))
+}
+
 impl View<'_> {
-    /// Whether the Node of a holder is there. One that was made anew under the name is another one.
     fn exists(&self, holder: &Holder) -> bool {
-        let node = self.nodes.get(&holder.node);
-        node.is_some_and(|node| holder.uid.is_empty() || node.uid == holder.uid)
+        exists(self.nodes, holder)
     }
 
     /// Whether a slot may be taken.
@@ -166,6 +186,8 @@ fn spread(name: &str) -> u32 {
 #[derive(Clone, Debug, Default)]
 pub struct Sightings {
     seen: BTreeMap<String, Sighting>,
+    /// The last list.
+    listed: Option<Now>,
 }
 
 #[derive(Clone, Debug)]
@@ -177,8 +199,25 @@ struct Sighting {
 }
 
 impl Sightings {
+    /// Forgets the Leases if the last list is older than `longest`. Of one that changed since then nobody knows when: its
+    /// agent may be dead since long.
+    pub fn forget_older(&mut self, longest: Duration, now: Now) {
+        if self
+            .listed
+            .is_some_and(|listed| now.saturating_sub(listed) > longest)
+        {
+            *self = Sightings::default();
+        }
+    }
+
+    /// Since when a Lease was seen as it is.
+    pub fn since(&self, name: &str) -> Option<Now> {
+        self.seen.get(name).map(|one| one.since)
+    }
+
     /// Takes a complete list: the name and the version of each Lease.
     pub fn see<'a>(&mut self, listed: impl Iterator<Item = (&'a str, &'a str)>, now: Now) {
+        self.listed = Some(now);
         let mut before = std::mem::take(&mut self.seen);
         for (name, version) in listed {
             let sighting = match before.remove(name) {
@@ -218,6 +257,7 @@ mod tests {
                 uid: format!("u-{node}"),
                 phase,
                 document: "d1".to_owned(),
+                generation: None,
             }),
             expires: Duration::from_secs(90),
         }
@@ -335,6 +375,30 @@ mod tests {
     }
 
     #[test]
+    fn a_holder_that_joined_after_the_nodes_were_listed_is_not_gone() {
+        let seconds = Duration::from_secs;
+        let seen = NodeSeen {
+            uid: "u-n2".to_owned(),
+            ..NodeSeen::default()
+        };
+        let nodes = BTreeMap::from([("n2".to_owned(), seen)]);
+        let mut anew = slot(0, "n2", Phase::Begun);
+        anew.holder.as_mut().unwrap().uid = "before".to_owned();
+        for (name, slot, since, again) in [
+            ("free", slot(0, "", Phase::Taken), Some(11), false),
+            ("listed", slot(0, "n2", Phase::Begun), Some(11), false),
+            ("joined since", slot(0, "n3", Phase::Begun), Some(11), true),
+            ("never seen", slot(0, "n3", Phase::Begun), None, true),
+            ("gone before", slot(0, "n3", Phase::Begun), Some(10), false),
+            ("made anew since", anew.clone(), Some(11), true),
+            ("made anew before", anew, Some(9), false),
+        ] {
+            let slots = [(&slot, since.map(seconds))];
+            assert_eq!(must_list_again(&nodes, seconds(10), slots), again, "{name}");
+        }
+    }
+
+    #[test]
     fn a_lower_limit_counts_the_slots_above_it() {
         let two = MaxUnavailable::Nodes(2);
         let above = [slot(4, "n2", Phase::Begun)];
@@ -376,5 +440,23 @@ mod tests {
         assert_eq!(see("2", 200), (false, true));
         sightings.see(std::iter::empty(), seconds(201));
         assert!(!sightings.is_expired("a", expires, seconds(999)), "it is gone");
+    }
+
+    #[test]
+    fn a_lease_that_changed_after_a_long_time_without_a_list_is_not_that_of_a_living_agent() {
+        let seconds = Duration::from_secs;
+        for (pause, lives) in [(30, true), (180, true), (181, false), (1_000_000, false)] {
+            let mut sightings = Sightings::default();
+            sightings.see([("a", "1")].into_iter(), seconds(1));
+            let now = seconds(1 + pause);
+            sightings.forget_older(seconds(180), now);
+            sightings.see([("a", "2")].into_iter(), now);
+            assert_eq!(sightings.is_living("a", seconds(90), now), lives, "{pause}");
+            assert_eq!(sightings.since("a"), Some(now));
+            // It is seen to change again.
+            sightings.forget_older(seconds(180), now + seconds(40));
+            sightings.see([("a", "3")].into_iter(), now + seconds(40));
+            assert!(sightings.is_living("a", seconds(90), now + seconds(40)));
+        }
     }
 }

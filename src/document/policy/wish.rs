@@ -22,6 +22,8 @@ pub struct Wish {
     pub policy: String,
     /// The hash of the document to which the node changes.
     pub document: String,
+    /// The generation of the policy's object.
+    pub generation: i64,
     /// The number of nodes that may have a slot.
     pub max: MaxUnavailable,
     /// The nodes that the policy selects.
@@ -41,6 +43,8 @@ pub enum SlotState {
         document: String,
         /// The progress.
         phase: Phase,
+        /// Why the change failed before, as the server has it and the node did not know.
+        failed: Option<String>,
     },
     /// Why the node has none. One line.
     Waiting(String),

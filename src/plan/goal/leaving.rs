@@ -98,7 +98,7 @@ impl Leaving<'_> {
 
 /// Whether a document declares a fact, also one that it does not write now. The routes of a pod follow the pod's end
 /// of the veth: once they are lowered, no want names them.
-fn declares(wants: &Wants, fact: &Fact) -> bool {
+pub(crate) fn declares(wants: &Wants, fact: &Fact) -> bool {
     let of = |field: Field| Fact {
         field,
         ..fact.clone()

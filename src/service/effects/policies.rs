@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -83,9 +84,16 @@ impl PolicyFollower {
         });
     }
 
-    /// Writes an event on the Node, unless too many wait.
-    pub(crate) fn tell(&self, news: NodeNews) {
-        let _ = self.events.try_send(news);
+    /// Writes an event on the Node.
+    ///
+    /// # Errors
+    /// When too many wait: this one is lost.
+    pub(crate) fn tell(&self, news: NodeNews) -> Result<(), String> {
+        let lost = |error: TrySendError<NodeNews>| match error {
+            TrySendError::Full(news) => format!("{}: {EVENTS} events wait to be written", news.reason),
+            TrySendError::Closed(news) => format!("{}: nothing writes events", news.reason),
+        };
+        self.events.try_send(news).map_err(lost)
     }
 
     /// Asks the probes of a policy, whose document has this hash. A message has those that pass.

@@ -14,6 +14,8 @@ use netkeel_core::fact::Fact;
 use netkeel_document::document::Document;
 use netkeel_document::policy::{DeletionPolicy, Policy};
 use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_plan::goal::change::{declares_any, held_back};
 use netkeel_plan::goal::leaving::Leaving;
 use netkeel_plan::goal::part::Extent;
 use netkeel_plan::goal::{Goal, ReleaseFacts};
@@ -98,6 +100,38 @@ impl PassRunner {
         }
     }
 
+    /// Why a pass without the facts `suspended` would not write all that these policies declare; `None` if it would.
+    pub(crate) fn held_back(
+        &self,
+        document: &Document,
+        policies: &[Policy],
+        suspended: &BTreeSet<Fact>,
+        kernel: &mut dyn Kernel,
+    ) -> Option<String> {
+        let mut why = policies.iter().map(|policy| {
+            let (alone, host) = match seen_alone(document, policy, kernel) {
+                Ok(seen) => seen,
+                Err(why) => return Some(why),
+            };
+            held_back(&alone, suspended, &host)
+        });
+        why.find_map(|why| why)
+    }
+
+    /// Whether these policies declare none of the facts, as far as that is known.
+    pub(crate) fn are_of_others(
+        &self,
+        document: &Document,
+        policies: &[Policy],
+        facts: &BTreeSet<Fact>,
+        kernel: &mut dyn Kernel,
+    ) -> bool {
+        policies.iter().all(|policy| {
+            let seen = seen_alone(document, policy, kernel);
+            seen.is_ok_and(|(alone, host)| !declares_any(&alone, facts, &host))
+        })
+    }
+
     /// The number of facts that differ from a policy that only observes; or why that is not known, in one line.
     pub(crate) fn observe(
         &mut self,
@@ -125,4 +159,17 @@ impl PassRunner {
             Err(diagnostics) => Err(first(&diagnostics)),
         }
     }
+}
+
+/// The document of a policy alone, and the host as far as it concerns it.
+fn seen_alone(
+    document: &Document,
+    policy: &Policy,
+    kernel: &mut dyn Kernel,
+) -> Result<(Document, Snapshot), String> {
+    let alone = policy.alone(&document.netns, &document.owner);
+    let alone = alone.ok_or("this netkeel cannot read the document of the policy")?;
+    let host = kernel.snapshot(&alone.scope());
+    let host = host.map_err(|error| error.message)?;
+    Ok((alone, host))
 }

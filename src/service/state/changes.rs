@@ -1,13 +1,17 @@
 //! The changes of policies on this node: each takes a slot, asks its probes, begins, is applied, and holds or fails.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use netkeel_apply::store::kept::policies::FailedChange;
 use netkeel_core::probe::Probe;
-use netkeel_document::policy::Policy;
 use netkeel_document::policy::choice::{Choice, Held};
+use netkeel_document::policy::rollout::MaxUnavailable;
+use netkeel_document::policy::selector::NodeSelector;
 use netkeel_document::policy::slots::Phase;
 use netkeel_document::policy::wish::{SlotNews, SlotState, Wish};
+use netkeel_document::policy::{Policy, Unread};
+use netkeel_reconcile::event::Now;
 
 /// The changes.
 #[derive(Debug, Default)]
@@ -18,16 +22,25 @@ pub(crate) struct Changes {
     running: BTreeMap<String, Change>,
     /// The changes that failed, by the UID of the policy.
     failed: BTreeMap<String, FailedChange>,
+    /// The slots of those, as the last list of the policies has them, by the UID of the policy.
+    failed_slots: BTreeMap<String, Wish>,
     /// Why policies wait for a slot, by UID.
     waiting: BTreeMap<String, String>,
     /// Why the slots cannot be followed now.
     pub(crate) trouble: Option<String>,
     /// The passes for the running changes that wrote nothing and failed.
     tries: u8,
+    /// A pass for them wrote a part of them, which holds.
+    wrote: bool,
+    /// Since when no pass for them could start.
+    blocked: Option<Now>,
 }
 
 /// The most passes for a change that may write nothing and fail.
 const TRIES: u8 = 3;
+
+/// The longest time for which no pass for a change may start.
+const BLOCKED_LONGEST: Duration = Duration::from_secs(300);
 
 /// A change that has a slot.
 #[derive(Debug)]
@@ -39,6 +52,17 @@ struct Change {
     stage: Stage,
     /// The probes that passed before.
     passed: Vec<Probe>,
+}
+
+/// A change that failed.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The version that did not come in force.
+    pub(crate) new: Policy,
+    /// The version before.
+    pub(crate) old: Option<Policy>,
+    /// A part of it was written, and holds.
+    pub(crate) wrote: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +84,8 @@ pub(crate) struct Next {
     pub(crate) chooses: bool,
     /// There are other wishes.
     pub(crate) wishes: bool,
+    /// There is something to keep for the next start.
+    pub(crate) keeps: bool,
 }
 
 impl Changes {
@@ -98,8 +124,8 @@ impl Changes {
         }
     }
 
-    /// Drops the changes that a new choice does not have any more. `old` are the policies in force before it.
-    pub(crate) fn follow(&mut self, choice: &Choice) {
+    /// Drops the changes that a new choice from a complete list does not have any more.
+    pub(crate) fn follow(&mut self, choice: &Choice, listed: &[Result<Policy, Unread>]) {
         self.running.retain(|uid, change| {
             let is = |policy: &Policy| policy.uid == *uid && policy.hash == change.new.hash;
             match change.stage {
@@ -109,13 +135,14 @@ impl Changes {
                 }
             }
         });
-        let listed = |uid: &String| {
-            let in_force = choice.policies.in_force.values();
-            in_force.chain(choice.changes.values()).any(|one| one.uid == *uid)
-        };
-        self.failed.retain(|uid, failed| {
-            listed(uid) && choice.changes.get(uid).is_none_or(|new| is_of(failed, new))
-        });
+        // Also while the version is none to choose, as in a conflict: the node keeps its slot until somebody edits or
+        // deletes the policy.
+        self.failed_slots = self
+            .failed
+            .iter()
+            .filter_map(|(uid, failed)| Some((uid.clone(), slot_of(failed, listed)?)))
+            .collect();
+        self.failed.retain(|uid, _| self.failed_slots.contains_key(uid));
         self.waiting.retain(|uid, _| choice.changes.contains_key(uid));
     }
 
@@ -130,7 +157,7 @@ impl Changes {
             let Some(new) = choice.changes.get(&uid) else {
                 continue;
             };
-            let (document, phase) = match state {
+            let (document, phase, failed) = match state {
                 SlotState::Waiting(why) => {
                     // It was lost before anything was begun.
                     let is_early = |change: &&Change| change.stage != Stage::Applying;
@@ -142,12 +169,22 @@ impl Changes {
                     self.waiting.insert(uid, why);
                     continue;
                 }
-                SlotState::Held { document, phase } => (document, phase),
+                SlotState::Held {
+                    document,
+                    phase,
+                    failed,
+                } => (document, phase, failed),
             };
             if document != new.hash || self.failed.get(&uid).is_some_and(|failed| is_of(failed, new)) {
                 continue;
             }
             self.waiting.remove(&uid);
+            if let Some(why) = failed {
+                self.running.remove(&uid);
+                self.record(new, &why);
+                (next.chooses, next.wishes, next.keeps) = (true, true, true);
+                continue;
+            }
             match self.running.get_mut(&uid) {
                 None => {
                     let probes = new.confirm.clone();
@@ -197,15 +234,11 @@ impl Changes {
             return wishes;
         }
         for (uid, new) in &choice.changes {
-            let failed = self.failed.get(uid).filter(|failed| is_of(failed, new));
-            let (phase, why) = match failed {
-                Some(failed) => (Phase::Failed, Some(failed.why.clone())),
-                None => (Phase::Taken, None),
-            };
-            if writes || failed.is_some() {
-                wishes.insert(uid.clone(), wish(new, phase, why));
+            if writes {
+                wishes.insert(uid.clone(), wish(new, Phase::Taken, None));
             }
         }
+        wishes.extend(self.failed_slots.clone());
         for (uid, change) in &self.running {
             let phase = match change.stage {
                 Stage::Asking => Phase::Taken,
@@ -243,26 +276,50 @@ impl Changes {
         self.end(uids).into_iter().map(|change| change.new.name).collect()
     }
 
-    /// Ends the changes of these policies: they failed. Returns the name of each policy, and its version before.
-    pub(crate) fn fail(&mut self, uids: &BTreeSet<String>, why: &str) -> Vec<(String, Option<Policy>)> {
-        let ended = self.end(uids).into_iter().map(|change| {
-            let Policy {
-                name,
-                uid,
-                generation,
-                hash,
-                ..
-            } = change.new;
-            let failed = FailedChange {
-                uid: uid.clone(),
-                generation,
-                document: hash,
-                why: why.lines().next().unwrap_or_default().to_owned(),
-            };
-            self.failed.insert(uid, failed);
-            (name, change.old)
+    /// Ends the changes of these policies: they failed.
+    pub(crate) fn fail(&mut self, uids: &BTreeSet<String>, why: &str) -> Vec<Ended> {
+        let wrote = self.wrote;
+        let ended = self.end(uids);
+        let ended = ended.into_iter().map(|change| {
+            self.record(&change.new, why);
+            Ended {
+                new: change.new,
+                old: change.old,
+                wrote,
+            }
         });
         ended.collect()
+    }
+
+    /// Records that the change to a version of a policy failed.
+    fn record(&mut self, new: &Policy, why: &str) {
+        let why = why.lines().next().unwrap_or_default().to_owned();
+        let failed = FailedChange {
+            uid: new.uid.clone(),
+            generation: new.generation,
+            document: new.hash.clone(),
+            why: why.clone(),
+        };
+        self.failed.insert(new.uid.clone(), failed);
+        let slot = wish(new, Phase::Failed, Some(why));
+        self.failed_slots.insert(new.uid.clone(), slot);
+    }
+
+    /// No pass for the changes could start. Returns whether that lasts too long: something is in the way that does not
+    /// pass, as a limit that is lower than the number of writes.
+    pub(crate) fn is_blocked_too_long(&mut self, now: Now) -> bool {
+        let since = *self.blocked.get_or_insert(now);
+        now.saturating_sub(since) >= BLOCKED_LONGEST
+    }
+
+    /// A pass wrote a part of the changes, which holds.
+    pub(crate) fn wrote(&mut self) {
+        self.wrote = true;
+    }
+
+    /// A pass could start.
+    pub(crate) fn goes_on(&mut self) {
+        self.blocked = None;
     }
 
     /// Whether another pass is tried after one that wrote nothing and failed.
@@ -273,6 +330,8 @@ impl Changes {
 
     fn end(&mut self, uids: &BTreeSet<String>) -> Vec<Change> {
         self.tries = 0;
+        self.blocked = None;
+        self.wrote = false;
         uids.iter().filter_map(|uid| self.running.remove(uid)).collect()
     }
 
@@ -290,10 +349,33 @@ fn wish(policy: &Policy, phase: Phase, why: Option<String>) -> Wish {
     Wish {
         policy: policy.name.clone(),
         document: policy.hash.clone(),
+        generation: policy.generation,
         max: policy.max_unavailable,
         selector: policy.selector.clone(),
         phase,
         why,
+    }
+}
+
+/// The slot of a change that failed, while a complete list has the version of the policy. Of an object that cannot be read
+/// nobody knows whether it is another version.
+fn slot_of(failed: &FailedChange, listed: &[Result<Policy, Unread>]) -> Option<Wish> {
+    let why = Some(failed.why.clone());
+    let found = listed.iter().find(|one| match one {
+        Ok(policy) => policy.uid == failed.uid,
+        Err(unread) => unread.uid == failed.uid,
+    });
+    match found? {
+        Ok(policy) => is_of(failed, policy).then(|| wish(policy, Phase::Failed, why)),
+        Err(unread) => Some(Wish {
+            policy: unread.name.clone(),
+            document: failed.document.clone(),
+            generation: failed.generation,
+            max: MaxUnavailable::default(),
+            selector: NodeSelector::default(),
+            phase: Phase::Failed,
+            why,
+        }),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::state::changes::{Changes, Next};
+use crate::state::changes::{Changes, Ended, Next};
 use netkeel_apply::store::kept::policies::KeptPolicies;
 use netkeel_core::cluster_policies::ClusterNode;
 use netkeel_core::error::Error;
@@ -88,8 +88,15 @@ impl Policies {
 
     /// Takes a complete list.
     pub(crate) fn learn(&mut self, objects: &[String], node: ClusterNode) -> Learned {
-        let documents = self.documents();
         self.listed = Some((objects.to_vec(), node.clone()));
+        let recovered = self.trouble.take().is_some();
+        let mut learned = self.choose(objects, node);
+        learned.news |= recovered;
+        learned
+    }
+
+    fn choose(&mut self, objects: &[String], node: ClusterNode) -> Learned {
+        let documents = self.documents();
         let listed: Vec<_> = objects.iter().map(|text| Policy::from_json(text)).collect();
         let labels = NodeLabels {
             name: &self.node,
@@ -98,9 +105,8 @@ impl Policies {
         let conflict = |one: &Policy, other: &Policy| between(&one.document, &other.document, &other.name);
         let gate = |policy: &Policy| self.changes.gate(policy);
         let choice = choose(&self.choice.policies, &listed, labels, &conflict, &gate);
-        self.changes.follow(&choice);
+        self.changes.follow(&choice, &listed);
         let first = self.node_uid.is_none();
-        let recovered = self.trouble.take().is_some();
         self.node_uid = Some(node.uid);
         let unread = self.unread.take().is_some();
         let before = std::mem::replace(&mut self.choice, choice);
@@ -117,14 +123,14 @@ impl Policies {
         Learned {
             changed,
             reload,
-            news: changed || first || recovered || before.held != self.choice.held,
+            news: changed || first || before.held != self.choice.held,
         }
     }
 
     /// Chooses from the last list anew.
     pub(crate) fn choose_again(&mut self) -> Learned {
         match self.listed.clone() {
-            Some((objects, node)) => self.learn(&objects, node),
+            Some((objects, node)) => self.choose(&objects, node),
             None => Learned::default(),
         }
     }
@@ -156,10 +162,28 @@ impl Policies {
 
     /// The probes that must pass after a write; none while no change is applied.
     pub(crate) fn confirm(&self) -> Vec<Probe> {
-        match self.loaded && !self.unconfirmed().is_empty() {
+        match self.is_changing() {
             true => self.changes.confirm(),
             false => Vec::new(),
         }
+    }
+
+    /// Whether changes are part of the document in force and not confirmed: a pass writes all of them or nothing.
+    pub(crate) fn is_changing(&self) -> bool {
+        self.loaded && !self.unconfirmed().is_empty()
+    }
+
+    /// The policies whose changes are part of the document in force and not confirmed.
+    pub(crate) fn changing(&self) -> Vec<Policy> {
+        let unconfirmed = self.unconfirmed();
+        let applying = self.changes.applying().map(|(new, _)| new);
+        let applying = applying.filter(|new| self.loaded && unconfirmed.contains_key(&new.uid));
+        applying.cloned().collect()
+    }
+
+    /// Whether no pass for the changes could start for too long.
+    pub(crate) fn is_blocked_too_long(&mut self, now: Now) -> bool {
+        self.is_changing() && self.changes.is_blocked_too_long(now)
     }
 
     /// A full pass with the document of these policies ended well: their changes hold. Returns the names of the policies.
@@ -180,22 +204,28 @@ impl Policies {
         !self.unconfirmed().is_empty() && self.changes.tries_again()
     }
 
-    /// The changes failed, and what they wrote was undone: the versions before come back. Returns the names of the
+    /// The changes failed, and what they wrote was undone, or is released: the versions before come back. Returns the names of the
     /// policies.
     pub(crate) fn fail_changes(&mut self, why: &str) -> Vec<String> {
         let uids: BTreeSet<String> = self.unconfirmed().into_keys().collect();
         let failed = self.changes.fail(&uids, why);
-        for (name, old) in &failed {
+        for Ended { new, old, wrote } in &failed {
+            let NodePolicies {
+                in_force, leaving, ..
+            } = &mut self.choice.policies;
             match old {
-                Some(old) => drop(self.choice.policies.in_force.insert(name.clone(), old.clone())),
-                None => drop(self.choice.policies.in_force.remove(name)),
+                Some(old) => drop(in_force.insert(new.name.clone(), old.clone())),
+                None => drop(in_force.remove(&new.name)),
+            }
+            if old.is_none() && *wrote {
+                leaving.insert(new.uid.clone(), new.clone());
             }
         }
         if !failed.is_empty() {
             // Also where the versions before are the same documents.
             self.loaded = false;
         }
-        failed.into_iter().map(|(name, _)| name).collect()
+        failed.into_iter().map(|ended| ended.new.name).collect()
     }
 
     /// Records that the document of these policies is in force; `has_files` tells whether it has one of files.
@@ -281,6 +311,13 @@ impl Policies {
         }
     }
 
+    fn shown_trouble(&self) -> Option<String> {
+        let of_list = self.trouble.as_ref().or(self.unread.as_ref());
+        let of_slots = self.changes.trouble.as_ref().filter(|why| of_list != Some(why));
+        let both: Vec<&str> = of_list.into_iter().chain(of_slots).map(String::as_str).collect();
+        (!both.is_empty()).then(|| both.join("; "))
+    }
+
     /// The policies for the status.
     pub(crate) fn status(&self) -> PoliciesStatus {
         let Choice { policies, held, .. } = &self.choice;
@@ -336,7 +373,7 @@ impl Policies {
                 .values()
                 .map(|policy| policy.name.clone())
                 .collect(),
-            trouble: self.trouble.clone().or_else(|| self.unread.clone()),
+            trouble: self.shown_trouble(),
             not_written: self.not_written.clone(),
         }
     }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::state::change_end::covered;
 use crate::state::policies::Policies;
 use netkeel_apply::store::kept::policies::KeptPolicies;
 use netkeel_core::cluster_policies::ClusterNode;
 use netkeel_document::policy::slots::Phase;
 use netkeel_document::policy::wish::{SlotNews, SlotState};
+use netkeel_plan::goal::part::Extent;
 
 const PROBES: &str = r#", "confirm": {"probes": [{"path_mtu": "192.0.2.1"}]}"#;
 
@@ -60,6 +62,7 @@ fn granted(policies: &mut Policies) -> usize {
         let state = SlotState::Held {
             document: wish.document,
             phase: wish.phase,
+            failed: None,
         };
         (uid, state)
     });
@@ -81,7 +84,7 @@ fn a_change_takes_a_slot_asks_its_probes_begins_and_holds() {
         shown(&policies),
         (vec![], waits("the node has no slot yet"), vec![Phase::Taken])
     );
-    let why = "other nodes change: 1; at most 1 may".to_owned();
+    let why = "other nodes change; at most 1 may".to_owned();
     let news = SlotNews {
         states: BTreeMap::from([("u-a".to_owned(), SlotState::Waiting(why.clone()))]),
         trouble: None,
@@ -173,6 +176,109 @@ fn a_change_that_fails_brings_the_version_before_back_and_keeps_its_slot() {
     gone.learn(&[], node());
     assert_eq!(shown(&gone).2, []);
     assert_eq!(gone.to_keep().failed, []);
+}
+
+#[test]
+fn a_node_whose_change_failed_keeps_its_slot_until_somebody_edits_or_deletes_the_policy() {
+    let mut policies = applying();
+    policies.fail_changes("no");
+    policies.choose_again();
+    let failed = |policies: &Policies| {
+        let wishes = policies.wishes(true).unwrap().slots;
+        let phases = wishes.into_iter().map(|(uid, wish)| (uid, wish.phase));
+        phases
+            .filter(|(uid, _)| uid == "u-a")
+            .map(|(_, phase)| phase)
+            .next()
+    };
+    let other = forward(0, 1, "").replace("\"a\"", "\"b\"").replace("u-a", "u-b");
+    let unreadable = forward(1, 2, r#", "future": 1"#);
+    let elsewhere = forward(1, 2, r#", "nodeSelector": {"matchLabels": {"role": "no"}}"#);
+    let paused = forward(1, 2, r#", "paused": true"#);
+    for (name, listed) in [
+        ("a conflict", vec![forward(1, 2, ""), other]),
+        ("unreadable", vec![unreadable]),
+        ("not selected", vec![elsewhere]),
+        ("paused", vec![paused]),
+    ] {
+        policies.learn(&listed, node());
+        assert_eq!(failed(&policies), Some(Phase::Failed), "{name}");
+        let mut again = paced(policies.to_keep());
+        again.learn(&listed, node());
+        assert_eq!(failed(&again), Some(Phase::Failed), "{name}, after a restart");
+    }
+    for (name, listed) in [("an edit", vec![forward(1, 3, "")]), ("gone", vec![])] {
+        let mut again = paced(policies.to_keep());
+        again.learn(&listed, node());
+        assert_ne!(failed(&again), Some(Phase::Failed), "{name}");
+    }
+}
+
+#[test]
+fn a_failure_that_was_not_kept_is_that_of_the_server() {
+    let mut policies = paced(KeptPolicies::default());
+    policies.learn(&[forward(1, 2, "")], node());
+    let document = policies.choice.changes["u-a"].hash.clone();
+    let state = SlotState::Held {
+        document,
+        phase: Phase::Failed,
+        failed: Some("no".to_owned()),
+    };
+    let news = SlotNews {
+        states: BTreeMap::from([("u-a".to_owned(), state)]),
+        trouble: None,
+    };
+    let next = policies.learn_slots(news);
+    assert!(next.chooses && next.wishes && next.keeps && next.ask.is_empty());
+    policies.choose_again();
+    let failed = (vec![], vec!["RolledBack: no".to_owned()], vec![Phase::Failed]);
+    assert_eq!(shown(&policies), failed);
+    assert_eq!(policies.to_keep().failed.len(), 1);
+}
+
+#[test]
+fn what_a_failed_change_wrote_is_released_if_there_is_no_version_before() {
+    for (wrote, leaving) in [(false, vec![]), (true, vec!["a".to_owned()])] {
+        let mut policies = paced(KeptPolicies::default());
+        policies.learn(&[forward(1, 1, "")], node());
+        granted(&mut policies);
+        granted(&mut policies);
+        policies.loaded(false);
+        assert!(policies.is_changing());
+        if wrote {
+            policies.changes.wrote();
+        }
+        assert_eq!(policies.fail_changes("a fact could not be read"), ["a"]);
+        policies.choose_again();
+        assert_eq!(policies.status().leaving, leaving);
+        let (in_force, held, wishes) = shown(&policies);
+        assert_eq!((in_force.len(), wishes), (0, vec![Phase::Failed]));
+        assert_eq!(held, ["RolledBack: a fact could not be read"]);
+    }
+}
+
+#[test]
+fn only_a_pass_over_the_whole_host_is_for_a_change() {
+    let mut policies = applying();
+    let links = || Extent::Links([3].into());
+    assert_eq!(covered(links(), &policies.changing()), Extent::All);
+    policies.hold_changes();
+    assert_eq!(covered(links(), &policies.changing()), links());
+}
+
+#[test]
+fn a_change_that_cannot_start_fails_after_minutes() {
+    let seconds = std::time::Duration::from_secs;
+    let mut policies = applying();
+    assert!(policies.is_changing());
+    assert!(!policies.is_blocked_too_long(seconds(10)));
+    assert!(!policies.is_blocked_too_long(seconds(309)));
+    policies.changes.goes_on();
+    assert!(!policies.is_blocked_too_long(seconds(320)));
+    assert!(policies.is_blocked_too_long(seconds(620)));
+    policies.fail_changes("30 writes are more than limits.changes_per_minute allows now: 20");
+    // Without a change nobody counts.
+    assert!(!policies.is_changing() && !policies.is_blocked_too_long(seconds(9999)));
 }
 
 #[test]

@@ -71,6 +71,29 @@ fn a_file_that_cannot_be_read_is_not_a_node_without_policies() {
 }
 
 #[test]
+fn trouble_lasts_until_the_next_list_and_that_with_slots_is_shown() {
+    let mut policies = Policies::new("n1".to_owned(), Ok(KeptPolicies::default()), false, true);
+    policies.learn(&[forward("a", 1, "")], node());
+    let news = |trouble: Option<&str>| SlotNews {
+        trouble: trouble.map(str::to_owned),
+        ..SlotNews::default()
+    };
+    policies.trouble = Some("no list".to_owned());
+    assert!(policies.learn_slots(news(Some("no slots"))).chooses);
+    policies.choose_again();
+    let shown = |policies: &Policies| policies.status().trouble;
+    assert_eq!(shown(&policies).as_deref(), Some("no list; no slots"));
+    assert!(policies.learn(&[forward("a", 1, "")], node()).news);
+    assert_eq!(shown(&policies).as_deref(), Some("no slots"));
+    // One cause is shown once.
+    policies.trouble = Some("no slots".to_owned());
+    assert_eq!(shown(&policies).as_deref(), Some("no slots"));
+    policies.trouble = None;
+    policies.learn_slots(news(None));
+    assert_eq!(shown(&policies), None);
+}
+
+#[test]
 fn a_policy_that_observes_is_not_enforced() {
     let mut policies = Policies::new("n1".to_owned(), Ok(KeptPolicies::default()), false, false);
     let observe = forward("a", 1, r#", "mode": "observe""#);
