@@ -1,4 +1,5 @@
-//! What testinfra/tally makes of the output of tests: a skip that is not listed is a failure.
+//! What testinfra/tally and testinfra/failures make of the output of tests: a skip that is not listed is a failure, and what
+//! failed is named.
 
 use std::fs;
 use std::path::Path;
@@ -8,11 +9,19 @@ use crate::planted_circles::plant;
 
 /// The exit status, the counts and the complaints about an output and a list.
 fn tally(log: &str, list: &str) -> (Option<i32>, String, String) {
-    let directory = plant(&[("log", log), ("skips", list)]);
+    run("tally", &[("log", log), ("skips", list)])
+}
+
+/// The exit status of a script over files, and both its outputs.
+fn run(script: &str, files: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let directory = plant(files);
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    let script = root.ancestors().map(|root| root.join("testinfra/tally"));
-    let output = Command::new(script.into_iter().find(|path| path.exists()).unwrap())
-        .args([directory.path().join("log"), directory.path().join("skips")])
+    let script = root
+        .ancestors()
+        .map(|root| root.join("testinfra").join(script))
+        .find(|path| path.exists());
+    let output = Command::new(script.unwrap())
+        .args(files.iter().map(|(name, _)| directory.path().join(name)))
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -70,4 +79,16 @@ fn the_list_gives_a_reason_for_each_skip() {
     let list = list.into_iter().find(|path| path.exists()).unwrap();
     let (code, _, complaint) = tally("", &fs::read_to_string(list).unwrap());
     assert_eq!((code, &*complaint), (Some(0), ""));
+}
+
+#[test]
+fn what_failed_is_named_with_the_end_of_its_evidence() {
+    let failures = |log: &str| run("failures", &[("log", log)]);
+    let report = "PASS a: 1\nFAIL b:\n     1\n     2\n     3\n     4\n     5\nPASS c: 1\nFAIL d:\n     6\n2 passed, 2 failed\n";
+    let told = "FAIL b:\n     2\n     3\n     4\n     5\nFAIL d:\n     6\n";
+    assert_eq!(failures(report), (Some(0), told.into(), String::new()));
+    let cargo = "test a::b ... FAILED\ntest c ... ok\ntest result: FAILED\n";
+    assert_eq!(failures(cargo).1, "a::b\n");
+    // A program that ends without a report.
+    assert_eq!(failures("one\ntwo\n").1, "one\ntwo\n");
 }
