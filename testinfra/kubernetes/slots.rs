@@ -71,6 +71,7 @@ impl Agent {
         let wish = |phase| Wish {
             policy: self.policy.name.clone(),
             document: self.policy.hash.clone(),
+            generation: self.policy.generation,
             max: self.policy.max_unavailable,
             selector: self.policy.selector.clone(),
             phase,
