@@ -128,6 +128,20 @@ fn the_server_gives_a_slot_to_one_node_until_it_is_given_back_expires_or_its_nod
         one.wants(None);
         two.becomes(Some(Phase::Taken), "").await;
 
+        // Somebody frees the slot of a node whose change failed. It takes no other one.
+        two.wants(Some(Phase::Failed));
+        two.becomes(Some(Phase::Failed), "").await;
+        let slots = ["-n", "agents", "-l", "netkeel.io/lease=slot"];
+        cluster
+            .kubectl(&[&["delete", "leases"], &slots[..]].concat(), "")
+            .unwrap();
+        two.becomes(None, "its slot was freed").await;
+        one.wants(Some(Phase::Taken));
+        one.becomes(Some(Phase::Taken), "").await;
+        one.wants(None);
+        two.wants(Some(Phase::Taken));
+        two.becomes(Some(Phase::Taken), "").await;
+
         // The agent is killed before it began: its slot expires.
         two.task.abort();
         one.wants(Some(Phase::Taken));
