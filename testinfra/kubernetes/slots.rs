@@ -71,6 +71,7 @@ impl Agent {
         let wish = |phase| Wish {
             policy: self.policy.name.clone(),
             document: self.policy.hash.clone(),
+            generation: self.policy.generation,
             max: self.policy.max_unavailable,
             selector: self.policy.selector.clone(),
             phase,
@@ -125,6 +126,20 @@ fn the_server_gives_a_slot_to_one_node_until_it_is_given_back_expires_or_its_nod
         one.becomes(Some(Phase::Failed), "").await;
         two.becomes(None, "the change failed on 1").await;
         one.wants(None);
+        two.becomes(Some(Phase::Taken), "").await;
+
+        // Somebody frees the slot of a node whose change failed. It takes no other one.
+        two.wants(Some(Phase::Failed));
+        two.becomes(Some(Phase::Failed), "").await;
+        let slots = ["-n", "agents", "-l", "netkeel.io/lease=slot"];
+        cluster
+            .kubectl(&[&["delete", "leases"], &slots[..]].concat(), "")
+            .unwrap();
+        two.becomes(None, "its slot was freed").await;
+        one.wants(Some(Phase::Taken));
+        one.becomes(Some(Phase::Taken), "").await;
+        one.wants(None);
+        two.wants(Some(Phase::Taken));
         two.becomes(Some(Phase::Taken), "").await;
 
         // The agent is killed before it began: its slot expires.
