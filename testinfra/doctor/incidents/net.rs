@@ -1,6 +1,9 @@
 //! A pod, its host and a peer in network namespaces, and what `netkeel doctor` says of the host.
 
-use std::process::{Child, Command};
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -92,14 +95,20 @@ for _ in range(40):
         causes(&self.report(traffic.as_ref().map(|(place, script)| (*place, script.as_str()))))
     }
 
-    /// The diagnosis of a window of two seconds, in which a place runs a script of Python.
+    /// The diagnosis of a window of three seconds, in which a place runs a script of Python.
     pub fn report(&self, traffic: Option<(&Namespace, &str)>) -> Value {
-        let traffic = traffic.map(|(place, script)| python(place, script));
-        let done = Command::new(env!("CARGO_BIN_EXE_netkeel"))
-            .args(["doctor", "--window", "2s", "--output", "json"])
+        let doctor = Command::new(env!("CARGO_BIN_EXE_netkeel"))
+            .args(["doctor", "--window", "3s", "--output", "json"])
             .args(["--netns", &self.host.name])
-            .output()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
+        let traffic = traffic.map(|(place, script)| {
+            wait_for_window(doctor.id());
+            python(place, script)
+        });
+        let done = doctor.wait_with_output().unwrap();
         if let Some(mut traffic) = traffic {
             assert!(traffic.wait().unwrap().success());
         }
@@ -107,6 +116,19 @@ for _ in range(40):
         serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("{error}: {text}{}", String::from_utf8_lossy(&done.stderr)))
     }
+}
+
+/// Waits until `netkeel doctor` has read the counters and sleeps, however busy this machine is.
+fn wait_for_window(doctor: u32) {
+    let sleeps = format!("{} ", libc::SYS_clock_nanosleep);
+    for _ in 0..1000 {
+        let call = fs::read_to_string(format!("/proc/{doctor}/syscall")).unwrap_or_default();
+        if call.starts_with(&sleeps) {
+            return;
+        }
+        sleep(Duration::from_millis(10));
+    }
+    panic!("netkeel doctor did not begin its window");
 }
 
 /// Runs a script of Python in a namespace.

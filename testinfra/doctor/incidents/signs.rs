@@ -148,7 +148,7 @@ for port in range(5000, 5040):
 fn udp_that_is_faster_than_its_queue() {
     let net = Net::routed();
     net.host
-        .sh("tc qdisc add dev up0 root tbf rate 8kbit burst 2000 limit 2000");
+        .sh("tc qdisc add dev up0 root tbf rate 8kbit burst 1600 limit 600");
     let report = net.report(Some((&net.host, &datagrams("192.0.2.1", PEER))));
     first(&causes(&report), "qdisc-full", "counted");
     let found = signs(&report);
