@@ -9,6 +9,7 @@ pub(crate) mod filter;
 mod foreign;
 mod legacy;
 mod matches;
+mod moment;
 mod protocol;
 mod rules;
 mod ruleset;

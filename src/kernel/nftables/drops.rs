@@ -1,18 +1,19 @@
 //! The policies of base chains and the rules that drop or reject packets, with their counts.
 //! Those of iptables-nft are in the same tables.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::netlink::message::{Attribute, Attributes, Malformed, Message};
 use crate::netlink::refusal::Refusal;
-use crate::netlink::socket::{ATTEMPTS, Dump, Socket};
+use crate::netlink::socket::Socket;
+use crate::nftables::moment;
+use crate::nftables::moment::Dumps;
 use crate::nftables::protocol::*;
-use crate::nftables::ruleset::{attributes, generation, hook, message_family, request, table};
+use crate::nftables::protocol::{attributes, message_family, request};
+use crate::nftables::ruleset;
+use crate::nftables::ruleset::Chain;
 use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::counters::reading::{Rule, RuleVerdict};
-
-/// The table is switched off (NFT_TABLE_F_DORMANT, include/uapi/linux/netfilter/nf_tables.h).
-const DORMANT: u32 = 1;
 
 /// The bits of a verdict without the error that goes with it (NF_VERDICT_MASK).
 const VERDICT_MASK: u32 = 0xff;
@@ -28,78 +29,52 @@ pub(crate) struct Drops {
 
 /// Reads them in all tables that are switched on. Where the rules change all the time, the last attempt counts.
 pub(crate) fn read(socket: &mut Socket) -> Result<Drops, Refusal> {
-    let mut attempt = 1;
-    loop {
-        let before = generation(socket)?;
-        let (drops, whole) = attempt_to_read(socket)?;
-        if (whole && generation(socket)? == before) || attempt == ATTEMPTS {
-            return Ok(drops);
-        }
-        attempt += 1;
-    }
+    Ok(moment::read(socket, attempt_to_read)?.read)
 }
 
-fn attempt_to_read(socket: &mut Socket) -> Result<(Drops, bool), Refusal> {
+fn attempt_to_read(dumps: &mut Dumps<'_>) -> Result<Drops, Refusal> {
     let mut drops = Drops::default();
-    let mut dormant = BTreeSet::new();
-    let mut whole = true;
-    let mut dump = |verb, each: &mut dyn FnMut(&Message<'_>) -> Result<(), Malformed>| {
-        let request = request(verb, 0, libc::NLM_F_DUMP);
-        let done = socket.exchange(request, |message| each(&message))?;
-        whole &= done == Dump::Whole;
-        Ok::<(), Refusal>(())
-    };
-    dump(NFT_MSG_GETTABLE, &mut |message| {
-        let (name, flags) = table(message)?;
-        if flags & DORMANT != 0 {
-            dormant.insert((message_family(message), name));
-        }
-        Ok(())
-    })?;
+    let dormant = dumps.dormant()?;
     let is_on = |message: &Message<'_>, key: &RuleKey| {
         !dormant.contains(&(message_family(message), key.table.to_string()))
     };
     let mut hooks = BTreeMap::new();
-    for (verb, read) in [(NFT_MSG_GETCHAIN, policy as Reader), (NFT_MSG_GETRULE, rule)] {
-        dump(verb, &mut |message| {
-            if verb == NFT_MSG_GETCHAIN {
-                hooks.extend(base(message)?);
-            }
-            match read(message)?.map(|found| at_hook(found, &hooks)) {
-                Some((key, rule, Some(packets))) if is_on(message, &key) => {
-                    drops.counted.insert(key, (rule, packets));
-                }
-                Some((key, rule, None)) if is_on(message, &key) => {
-                    drops.uncounted.insert(key, rule);
-                }
-                _ => {}
-            }
-            Ok(())
-        })?;
-    }
-    Ok((drops, whole))
+    dumps.dump(request(NFT_MSG_GETCHAIN, 0, libc::NLM_F_DUMP), |message| {
+        let chain = ruleset::chain(message)?;
+        hooks.extend(base(&chain));
+        drops.add(policy(&chain, message)?.filter(|(key, ..)| is_on(message, key)));
+        Ok(())
+    })?;
+    dumps.dump(request(NFT_MSG_GETRULE, 0, libc::NLM_F_DUMP), |message| {
+        let found = rule(message)?.map(|found| at_hook(found, &hooks));
+        drops.add(found.filter(|(key, ..)| is_on(message, key)));
+        Ok(())
+    })?;
+    Ok(drops)
 }
 
-/// What drops, and its count.
-type Found = (RuleKey, Rule, Option<u64>);
-
-/// Reads what drops, and its count.
-type Reader = fn(&Message<'_>) -> Result<Option<Found>, Malformed>;
-
-/// The key of the policy of a chain that the kernel calls, and its hook.
-fn base(message: &Message<'_>) -> Result<Option<(RuleKey, &'static str)>, Malformed> {
-    let family = message_family(message);
-    let (mut table, mut chain, mut number) = (String::new(), String::new(), None);
-    for attribute in attributes(message)? {
-        let attribute = attribute?;
-        match attribute.kind {
-            NFTA_CHAIN_TABLE => table = attribute.text(),
-            NFTA_CHAIN_NAME => chain = attribute.text(),
-            NFTA_CHAIN_HOOK => number = hook(attribute)?.map(|(number, _)| number),
-            _ => {}
+impl Drops {
+    fn add(&mut self, found: Option<Found>) {
+        match found {
+            Some((key, rule, Some(packets))) => {
+                self.counted.insert(key, (rule, packets));
+            }
+            Some((key, rule, None)) => {
+                self.uncounted.insert(key, rule);
+            }
+            None => {}
         }
     }
-    Ok(number.map(|number| (key(family, &table, &chain, None), hook_word(family, number))))
+}
+
+/// A policy or rule that drops, and its count.
+type Found = (RuleKey, Rule, Option<u64>);
+
+/// The key of the policy of a chain that the kernel calls, and its hook.
+fn base(chain: &Chain) -> Option<(RuleKey, &'static str)> {
+    let (number, _) = chain.hook?;
+    let key = key(chain.family, &chain.table, &chain.name, None);
+    Some((key, hook_word(chain.family, number)))
 }
 
 /// Adds the hook of its chain to a rule.
@@ -113,29 +88,22 @@ fn at_hook((key, mut rule, packets): Found, hooks: &BTreeMap<RuleKey, &'static s
 }
 
 /// A chain whose policy drops. The kernel counts for a chain that was made with a count (as iptables-restore does).
-fn policy(message: &Message<'_>) -> Result<Option<Found>, Malformed> {
-    let family = message_family(message);
-    let (mut table, mut chain) = (String::new(), String::new());
-    let (mut number, mut policy, mut packets) = (None, None, None);
-    for attribute in attributes(message)? {
-        let attribute = attribute?;
-        match attribute.kind {
-            NFTA_CHAIN_TABLE => table = attribute.text(),
-            NFTA_CHAIN_NAME => chain = attribute.text(),
-            NFTA_CHAIN_HOOK => number = hook(attribute)?.map(|(number, _)| number),
-            NFTA_CHAIN_POLICY => policy = Some(attribute.be32()?),
-            NFTA_CHAIN_COUNTERS => packets = count(attribute)?,
-            _ => {}
-        }
-    }
-    let (Some(number), Some(NF_DROP)) = (number, policy) else {
+fn policy(chain: &Chain, message: &Message<'_>) -> Result<Option<Found>, Malformed> {
+    let (Some((key, hook)), Some(NF_DROP)) = (base(chain), chain.policy) else {
         return Ok(None);
     };
     let rule = Rule {
         verdict: RuleVerdict::Drop,
-        hook: Some(hook_word(family, number).into()),
+        hook: Some(hook.into()),
     };
-    Ok(Some((key(family, &table, &chain, None), rule, packets)))
+    let mut packets = None;
+    for attribute in attributes(message)? {
+        let attribute = attribute?;
+        if attribute.kind == NFTA_CHAIN_COUNTERS {
+            packets = count(attribute)?;
+        }
+    }
+    Ok(Some((key, rule, packets)))
 }
 
 /// A rule that ends in drop or reject.
@@ -390,7 +358,8 @@ mod tests {
             sequence: 1,
             payload,
         };
-        let hooks: BTreeMap<RuleKey, &str> = base(&of(&chain)).unwrap().into_iter().collect();
+        let hooks: BTreeMap<RuleKey, &str> =
+            base(&ruleset::chain(&of(&chain)).unwrap()).into_iter().collect();
         let hook = |hooks| at_hook(rule(&of(&drop)).unwrap().unwrap(), hooks).1.hook;
         assert_eq!(hook(&hooks).as_deref(), Some("forward"));
         assert_eq!(hook(&BTreeMap::new()), None);
@@ -400,7 +369,8 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
             let message = Message { kind: 0, flags: 0, sequence: 0, payload: &bytes };
-            let _ = (policy(&message), rule(&message), base(&message));
+            let chain = ruleset::chain(&message);
+            let _ = (rule(&message), chain.map(|chain| (base(&chain), policy(&chain, &message).is_ok())));
         }
 
         #[test]

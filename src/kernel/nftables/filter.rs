@@ -9,18 +9,18 @@ use crate::files::read::{self as files, ReadError};
 use crate::modules;
 use crate::netlink::message::{Attribute, Attributes, Malformed, Message};
 use crate::netlink::refusal::{Refusal, error};
-use crate::netlink::socket::{ATTEMPTS, Dump, Socket};
+use crate::netlink::socket::Socket;
 use crate::nftables::client::{MODULES, is_unknown};
 use crate::nftables::foreign::printable;
 use crate::nftables::matches::{Reader, Translation};
+use crate::nftables::moment;
+use crate::nftables::moment::Dumps;
 use crate::nftables::protocol::*;
-use crate::nftables::ruleset::{attributes, generation, hook, message_family, request, table};
+use crate::nftables::protocol::{attributes, message_family, request};
+use crate::nftables::ruleset;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::firewall::{Base, Chain, Firewall, Hook, MOST_RULES, Rule, Then};
 use netkeel_host::snapshot::forwarding::Family;
-
-/// The table is switched off (NFT_TABLE_F_DORMANT, include/uapi/linux/netfilter/nf_tables.h).
-const DORMANT: u32 = 1;
 
 /// Reads the firewall. A part that cannot be read is named in it. Reading loads no module into the kernel.
 pub(crate) fn read(release: &str, name: &dyn Fn(u32) -> Option<LinkName>) -> Firewall {
@@ -68,18 +68,11 @@ fn legacy(program: &str, names: Result<String, ReadError>) -> (Option<Arc<str>>,
 
 /// Reads the rules of one moment. Parts of several moments are no firewall.
 fn read_settled(socket: &mut Socket, name: &dyn Fn(u32) -> Option<LinkName>) -> Result<Firewall, Refusal> {
-    let mut attempt = 1;
-    loop {
-        let before = generation(socket)?;
-        let (tables, whole) = Tables::read(socket, name)?;
-        if whole && generation(socket)? == before {
-            return Ok(tables.firewall());
-        }
-        if attempt == ATTEMPTS {
-            return Ok(torn());
-        }
-        attempt += 1;
-    }
+    let moment = moment::read(socket, |dumps| Tables::read(dumps, name))?;
+    Ok(match moment.is_one {
+        true => moment.read.firewall(),
+        false => torn(),
+    })
 }
 
 /// A firewall whose rules changed in each attempt to read them.
@@ -115,24 +108,11 @@ struct Read {
 }
 
 impl Tables {
-    fn read(socket: &mut Socket, name: &dyn Fn(u32) -> Option<LinkName>) -> Result<(Self, bool), Refusal> {
+    fn read(dumps: &mut Dumps<'_>, name: &dyn Fn(u32) -> Option<LinkName>) -> Result<Self, Refusal> {
         let mut tables = Tables::default();
-        let mut dormant = BTreeSet::new();
-        let mut whole = true;
-        let mut dump = |verb, each: &mut dyn FnMut(&Message<'_>) -> Result<(), Malformed>| {
-            let done = socket.exchange(request(verb, 0, libc::NLM_F_DUMP), |message| each(&message))?;
-            whole &= done == Dump::Whole;
-            Ok::<(), Refusal>(())
-        };
-        dump(NFT_MSG_GETTABLE, &mut |message| {
-            let (name, flags) = table(message)?;
-            if flags & DORMANT != 0 {
-                dormant.insert((message_family(message), name));
-            }
-            Ok(())
-        })?;
+        let dormant = dumps.dormant()?;
         let is_on = |family: u8, table: &str| !dormant.contains(&(family, table.to_owned()));
-        dump(NFT_MSG_GETCHAIN, &mut |message| {
+        dumps.dump(request(NFT_MSG_GETCHAIN, 0, libc::NLM_F_DUMP), |message| {
             let (key, chain) = chain(message)?;
             match (is_on(key.0, &key.1), word(key.0)) {
                 (false, _) => {}
@@ -157,14 +137,14 @@ impl Tables {
             }
             Ok(())
         })?;
-        dump(NFT_MSG_GETRULE, &mut |message| {
+        dumps.dump(request(NFT_MSG_GETRULE, 0, libc::NLM_F_DUMP), |message| {
             let (key, handle, expressions) = rule(message)?;
             if let (Some(read), Some(expressions)) = (tables.chains.get_mut(&key), expressions) {
                 read.add(key.0, handle, expressions, name)?;
             }
             Ok(())
         })?;
-        Ok((tables, whole))
+        Ok(tables)
     }
 
     /// The chains that a packet can come to.
@@ -179,8 +159,8 @@ impl Tables {
             unread: self.unread.clone(),
             ..Firewall::default()
         };
-        for key in of(&|chain, base| chain.is_nat && base.hook == Hook::Prerouting) {
-            let translates = self.chains.get(key).map(Read::may_translate).unwrap_or_default();
+        for (key, chain) in of(&|chain, base| chain.is_nat && base.hook == Hook::Prerouting) {
+            let translates = chain.may_translate();
             if translates != Translation::None {
                 found.translates.extend(families(key.0));
             }
@@ -188,31 +168,22 @@ impl Tables {
                 found.translates_tunnels.extend(families(key.0));
             }
         }
-        for key in of(&|_, base| base.hook == Hook::Prerouting) {
-            if self
-                .chains
-                .get(key)
-                .is_some_and(|chain| chain.translates != Translation::None)
-            {
+        for (key, chain) in of(&|_, base| base.hook == Hook::Prerouting) {
+            if chain.translates != Translation::None {
                 found.translates.extend(families(key.0));
             }
         }
         // Chains of the type nat are not judged.
-        for key in of(&|chain, _| chain.is_nat) {
-            if self.chains.get(key).is_some_and(Read::drops) {
-                let unread = format!(
-                    "drops of the chain {} {} of the type nat",
-                    printable(&key.1),
-                    printable(&key.2)
-                );
-                found.unread.insert(unread.into());
-            }
+        for (key, _) in of(&|chain, _| chain.is_nat)
+            .iter()
+            .filter(|(_, chain)| chain.drops())
+        {
+            let (table, name) = (printable(&key.1), printable(&key.2));
+            let unread = format!("drops of the chain {table} {name} of the type nat");
+            found.unread.insert(unread.into());
         }
         let kept = of(&|chain, _| !chain.is_nat);
-        let rules: usize = kept
-            .iter()
-            .filter_map(|key| Some(self.chains.get(*key)?.rules.len()))
-            .sum();
+        let rules: usize = kept.values().map(|chain| chain.rules.len()).sum();
         if rules > MOST_RULES {
             let unread = format!("the rules of nftables: they are {rules}, more than {MOST_RULES}");
             found.unread.insert(unread.into());
@@ -220,8 +191,7 @@ impl Tables {
         }
         found.chains = kept
             .into_iter()
-            .filter_map(|key| {
-                let read = self.chains.get(key)?;
+            .filter_map(|(key, read)| {
                 Some(Chain {
                     family: word(key.0)?.into(),
                     table: printable(&key.1).into(),
@@ -235,12 +205,15 @@ impl Tables {
     }
 
     /// The chains to which rules lead from some, and those.
-    fn reached<'a>(&'a self, mut next: Vec<&'a Key>) -> BTreeSet<&'a Key> {
-        let mut found = BTreeSet::new();
+    fn reached<'a>(&'a self, mut next: Vec<&'a Key>) -> BTreeMap<&'a Key, &'a Read> {
+        let mut found = BTreeMap::new();
         while let Some(key) = next.pop() {
-            let Some(chain) = self.chains.get(key).filter(|_| found.insert(key)) else {
+            let Some(chain) = self.chains.get(key) else {
                 continue;
             };
+            if found.insert(key, chain).is_some() {
+                continue;
+            }
             for rule in &chain.rules {
                 if let Then::Jump(name) | Then::Goto(name) = &rule.then {
                     let target = (key.0, key.1.clone(), name.to_string());
@@ -303,33 +276,21 @@ fn families(family: u8) -> impl Iterator<Item = Family> {
 }
 
 fn chain(message: &Message<'_>) -> Result<(Key, Read), Malformed> {
-    let (mut table, mut name) = (String::new(), String::new());
-    let (mut place, mut policy, mut kind) = (None, None, String::new());
-    for attribute in attributes(message)? {
-        let attribute = attribute?;
-        match attribute.kind {
-            NFTA_CHAIN_TABLE => table = attribute.text(),
-            NFTA_CHAIN_NAME => name = attribute.text(),
-            NFTA_CHAIN_HOOK => place = hook(attribute)?,
-            NFTA_CHAIN_POLICY => policy = Some(attribute.be32()?),
-            NFTA_CHAIN_TYPE => kind = attribute.text(),
-            _ => {}
-        }
-    }
-    let base = place.and_then(|(number, priority)| {
+    let found = ruleset::chain(message)?;
+    let base = found.hook.and_then(|(number, priority)| {
         Some(Base {
             hook: hook_of(number)?,
             priority,
-            drops: policy == Some(NF_DROP),
+            drops: found.policy == Some(NF_DROP),
         })
     });
     let read = Read {
-        is_nat: kind == "nat",
-        is_elsewhere: place.is_some() && base.is_none(),
+        is_nat: found.kind == "nat",
+        is_elsewhere: found.hook.is_some() && base.is_none(),
         base,
         ..Read::default()
     };
-    Ok(((message_family(message), table, name), read))
+    Ok(((found.family, found.table, found.name), read))
 }
 
 /// NF_INET_* (include/uapi/linux/netfilter.h).

@@ -1,5 +1,5 @@
-//! A rule as conditions and a verdict. What netkeel does not know stays in it as unknown, so that nobody takes it for
-//! true or false.
+//! A rule as conditions and a verdict. A part that netkeel does not know stays in it as unknown: it is neither true
+//! nor false.
 
 mod extension;
 

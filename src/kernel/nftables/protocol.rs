@@ -1,8 +1,10 @@
-//! Numbers of IP and ICMP that rules match.
+//! The numbers and the frame of nftables messages, and the numbers of IP and ICMP that rules match.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+
+use crate::netlink::message::{Attributes, Malformed, Message, Request};
 
 /// Families of tables, and of the packets that a rule sees.
 pub(crate) const NFPROTO_INET: u8 = libc::NFPROTO_INET as u8;
@@ -133,4 +135,33 @@ pub(crate) fn network(ipv6: bool, bytes: &[u8], mask: Option<&[u8]>) -> Option<I
         false => Ipv4Addr::from(*whole.first_chunk()?).into(),
     };
     IpNet::new(address, prefix.try_into().ok()?).ok()
+}
+
+/// A request with its `struct nfgenmsg`.
+pub(crate) fn request(verb: u16, family: u8, flags: libc::c_int) -> Request {
+    let flags = (libc::NLM_F_REQUEST | flags) as u16;
+    Request::new(NFNL_SUBSYS_NFTABLES << 8 | verb, flags, &[family, 0, 0, 0])
+}
+
+pub(super) fn message_family(message: &Message<'_>) -> u8 {
+    message.payload.first().copied().unwrap_or_default()
+}
+
+/// The attributes after `struct nfgenmsg`.
+pub(super) fn attributes<'a>(message: &Message<'a>) -> Result<Attributes<'a>, Malformed> {
+    Attributes::after(message.payload, 4)
+}
+
+/// Name and flags; of an object or a flowtable the name of the table it is in.
+pub(crate) fn table(message: &Message<'_>) -> Result<(String, u32), Malformed> {
+    let (mut name, mut flags) = (String::new(), 0);
+    for attribute in attributes(message)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            OF_TABLE => name = attribute.text(),
+            NFTA_TABLE_FLAGS => flags = attribute.be32().unwrap_or_default(),
+            _ => {}
+        }
+    }
+    Ok((name, flags))
 }

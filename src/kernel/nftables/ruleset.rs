@@ -1,13 +1,13 @@
 //! Reads what there is: netkeel's own table whole, and of the others the chains that see packets
 //! before they are routed.
 
-use crate::nftables::protocol::*;
-
-use crate::netlink::message::{Attribute, Attributes, Malformed, Message, Request};
+use crate::netlink::message::{Attribute, Malformed, Message};
 use crate::netlink::refusal::Refusal;
-use crate::netlink::socket::{ATTEMPTS, Dump, Socket};
+use crate::netlink::socket::Socket;
 use crate::nftables::expression::Expression;
-use crate::nftables::protocol::{NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6, NFT_MSG_GETFLOWTABLE};
+use crate::nftables::moment;
+use crate::nftables::moment::Dumps;
+use crate::nftables::protocol::*;
 use netkeel_core::nflog::entry_name::{MARK, TABLE};
 
 /// The rules of one moment.
@@ -81,50 +81,21 @@ pub(crate) fn comment(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// A request with its `struct nfgenmsg`.
-pub(crate) fn request(verb: u16, family: u8, flags: libc::c_int) -> Request {
-    let flags = (libc::NLM_F_REQUEST | flags) as u16;
-    Request::new(NFNL_SUBSYS_NFTABLES << 8 | verb, flags, &[family, 0, 0, 0])
-}
-
 /// Reads everything of one moment; a ruleset that keeps changing is read as it was last.
 pub(crate) fn read(socket: &mut Socket) -> Result<Ruleset, Refusal> {
-    let mut attempt = 1;
-    loop {
-        let generation = generation(socket)?;
-        let (mut ruleset, whole) = attempt_to_read(socket)?;
-        ruleset.generation = generation;
-        let same = whole && self::generation(socket)? == generation;
-        if same || attempt == ATTEMPTS {
-            return Ok(ruleset);
-        }
-        attempt += 1;
-    }
+    let moment = moment::read(socket, attempt_to_read)?;
+    Ok(Ruleset {
+        generation: moment.generation,
+        ..moment.read
+    })
 }
 
-pub(crate) fn generation(socket: &mut Socket) -> Result<u32, Refusal> {
-    let mut generation = 0;
-    let get = request(NFT_MSG_GETGEN, 0, libc::NLM_F_ACK);
-    socket.exchange(get, |message| {
-        for attribute in attributes(&message)? {
-            let attribute = attribute?;
-            if attribute.kind == NFTA_GEN_ID {
-                generation = attribute.be32()?;
-            }
-        }
-        Ok(())
-    })?;
-    Ok(generation)
-}
-
-fn attempt_to_read(socket: &mut Socket) -> Result<(Ruleset, bool), Refusal> {
+fn attempt_to_read(dumps: &mut Dumps<'_>) -> Result<Ruleset, Refusal> {
     let mut ruleset = Ruleset::default();
-    let mut whole = true;
-    whole &= dump(
-        socket,
+    dumps.dump(
         request(NFT_MSG_GETTABLE, NFPROTO_INET, libc::NLM_F_DUMP),
         |message| {
-            let (name, flags) = table(&message)?;
+            let (name, flags) = table(message)?;
             if name == TABLE {
                 ruleset.table = Some(flags);
             }
@@ -132,14 +103,10 @@ fn attempt_to_read(socket: &mut Socket) -> Result<(Ruleset, bool), Refusal> {
         },
     )?;
     let mut chains = Vec::new();
-    whole &= dump(
-        socket,
-        request(NFT_MSG_GETCHAIN, 0, libc::NLM_F_DUMP),
-        |message| {
-            chains.push(chain(&message)?);
-            Ok(())
-        },
-    )?;
+    dumps.dump(request(NFT_MSG_GETCHAIN, 0, libc::NLM_F_DUMP), |message| {
+        chains.push(chain(message)?);
+        Ok(())
+    })?;
     for mut chain in chains {
         let own = chain.family == NFPROTO_INET && chain.table == TABLE;
         if !own && !(sees_arrivals(&chain)) {
@@ -148,10 +115,10 @@ fn attempt_to_read(socket: &mut Socket) -> Result<(Ruleset, bool), Refusal> {
         let get = request(NFT_MSG_GETRULE, chain.family, libc::NLM_F_DUMP)
             .text(NFTA_RULE_TABLE, &chain.table)
             .text(NFTA_RULE_CHAIN, &chain.name);
-        whole &= dump(socket, get, |message| {
-            let (of, rule) = rule(&message)?;
+        dumps.dump(get, |message| {
+            let (of, rule) = rule(message)?;
             // A kernel that knows no filter sends all rules.
-            if of == (message_family(&message), chain.table.clone(), chain.name.clone()) {
+            if of == (message_family(message), chain.table.clone(), chain.name.clone()) {
                 chain.rules.push(rule);
             }
             Ok(())
@@ -164,21 +131,21 @@ fn attempt_to_read(socket: &mut Socket) -> Result<(Ruleset, bool), Refusal> {
     }
     if ruleset.table.is_some() {
         let of_ours = |verb| request(verb, NFPROTO_INET, libc::NLM_F_DUMP).text(OF_TABLE, TABLE);
-        whole &= dump(socket, of_ours(NFT_MSG_GETSET), |message| {
-            let (table, set) = set(&message)?;
+        dumps.dump(of_ours(NFT_MSG_GETSET), |message| {
+            let (table, set) = set(message)?;
             if table == TABLE {
                 ruleset.sets.push(set);
             }
             Ok(())
         })?;
         for verb in [NFT_MSG_GETOBJ, NFT_MSG_GETFLOWTABLE] {
-            whole &= dump(socket, of_ours(verb), |message| {
-                ruleset.objects += usize::from(table(&message)?.0 == TABLE);
+            dumps.dump(of_ours(verb), |message| {
+                ruleset.objects += usize::from(table(message)?.0 == TABLE);
                 Ok(())
             })?;
         }
     }
-    Ok((ruleset, whole))
+    Ok(ruleset)
 }
 
 /// A chain of IPv4, IPv6 or both that the kernel calls for each packet that arrives.
@@ -187,38 +154,8 @@ fn sees_arrivals(chain: &Chain) -> bool {
         && matches!(chain.hook, Some((NF_INET_PRE_ROUTING, _)))
 }
 
-fn dump(
-    socket: &mut Socket,
-    request: Request,
-    each: impl FnMut(Message<'_>) -> Result<(), Malformed>,
-) -> Result<bool, Refusal> {
-    socket.exchange(request, each).map(|dump| dump == Dump::Whole)
-}
-
-pub(super) fn message_family(message: &Message<'_>) -> u8 {
-    message.payload.first().copied().unwrap_or_default()
-}
-
-/// The attributes after `struct nfgenmsg`.
-pub(super) fn attributes<'a>(message: &Message<'a>) -> Result<Attributes<'a>, Malformed> {
-    Attributes::after(message.payload, 4)
-}
-
-/// Name and flags; of an object or a flowtable the name of the table it is in.
-pub(crate) fn table(message: &Message<'_>) -> Result<(String, u32), Malformed> {
-    let (mut name, mut flags) = (String::new(), 0);
-    for attribute in attributes(message)? {
-        let attribute = attribute?;
-        match attribute.kind {
-            OF_TABLE => name = attribute.text(),
-            NFTA_TABLE_FLAGS => flags = attribute.be32().unwrap_or_default(),
-            _ => {}
-        }
-    }
-    Ok((name, flags))
-}
-
-fn chain(message: &Message<'_>) -> Result<Chain, Malformed> {
+/// A chain, without its rules.
+pub(super) fn chain(message: &Message<'_>) -> Result<Chain, Malformed> {
     let mut chain = Chain {
         family: message_family(message),
         ..Chain::default()
@@ -237,7 +174,7 @@ fn chain(message: &Message<'_>) -> Result<Chain, Malformed> {
     Ok(chain)
 }
 
-pub(crate) fn hook(hook: Attribute<'_>) -> Result<Option<(u32, i32)>, Malformed> {
+fn hook(hook: Attribute<'_>) -> Result<Option<(u32, i32)>, Malformed> {
     let (mut number, mut priority) = (None, None);
     for attribute in hook.nested() {
         let attribute = attribute?;
@@ -300,7 +237,7 @@ fn set(message: &Message<'_>) -> Result<(String, Set), Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netlink::message::Messages;
+    use crate::netlink::message::{Messages, Request};
     use crate::nftables::conditions::Conditions;
     use crate::nftables::{foreign, rules, table, write};
     use netkeel_core::nflog::entry_name::{EntryName, Rate};

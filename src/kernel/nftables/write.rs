@@ -6,9 +6,10 @@ use crate::nftables::protocol::*;
 use std::collections::BTreeMap;
 
 use crate::netlink::message::{NESTED, Request};
+use crate::nftables::protocol::request;
 use crate::nftables::protocol::{NFPROTO_INET, TYPE_IP6ADDR, TYPE_IPADDR};
 use crate::nftables::rules;
-use crate::nftables::ruleset::{Chain, Rule, Ruleset, Set, comment, request};
+use crate::nftables::ruleset::{Chain, Rule, Ruleset, Set, comment};
 use crate::nftables::table::{COUNTS_SOURCES, HOOK, content, family_word, hangs_right, is_of};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::nflog::entry_name::{EntryName, MARK, TABLE};
