@@ -1,5 +1,8 @@
 //! On a terminal, verbs that write show their plan and ask.
 
+use std::io::{Read, Write, pipe};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::run::{Done, PROGRAM, Scratch};
@@ -104,7 +107,8 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
         "not by the end of the time"
     );
     assert_eq!(mtu(&namespace), "1500\n");
-    let late = apply("echo y; seen COMMAND_EXIT_CODE", "4s --retry-rejected");
+    // Long enough for a busy machine to write everything before it is over.
+    let late = apply("echo y; seen COMMAND_EXIT_CODE", "20s --retry-rejected");
     assert_eq!(late.code, 3, "{late:?}");
     assert!(late.stdout.contains("the time to confirm is over"), "{late:?}");
     assert_eq!(mtu(&namespace), "1500\n");
@@ -113,6 +117,45 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
     assert_eq!(kept.code, 0, "{kept:?}");
     assert!(kept.stdout.contains("Confirmed: the changes stay"), "{kept:?}");
     assert_eq!(mtu(&namespace), "1460\n");
+}
+
+/// A pipe that nobody reads holds the result back until the watchdog has rolled back.
+#[test]
+fn an_apply_that_is_rolled_back_before_it_can_print_does_not_succeed() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let netns = ["--netns", namespace.name.as_str()];
+    let (mut reader, mut writer) = pipe().unwrap();
+    // The capacity of a pipe, pipe(7).
+    writer.write_all(&[b' '; 65536]).unwrap();
+    let mut apply = Command::new(PROGRAM)
+        .args(["apply", "-f", "pods.yaml", "--confirm-within", "10s"])
+        .args(netns)
+        .current_dir(scratch.path())
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while !scratch
+        .run(&[&["history"], &netns[..]].concat())
+        .stdout
+        .contains("rolled back")
+    {
+        assert!(start.elapsed() < Duration::from_secs(120), "no rollback");
+        sleep(Duration::from_millis(200));
+    }
+    assert!(apply.try_wait().unwrap().is_none(), "it waits for its reader");
+    let mut printed = String::new();
+    reader.read_to_string(&mut printed).unwrap();
+    let done = apply.wait_with_output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(3), "{printed}{said}");
+    assert!(
+        said.contains("the time to confirm is over: the changes were rolled back"),
+        "{said}"
+    );
+    assert_eq!(mtu(&namespace), "1500\n");
 }
 
 #[test]

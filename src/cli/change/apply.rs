@@ -6,12 +6,11 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::arguments::{Documents, FullOption, LockOptions, Output, OwnershipArguments, parse_duration};
-use crate::change::countdown;
 use crate::change::failed::{errors, failed, reasons};
 use crate::change::prompt::{Prompt, ask};
-use crate::change::recover;
 use crate::change::service_holder::{PauseOption, clear_way};
 use crate::change::watcher::Watcher;
+use crate::change::{confirm, countdown, recover};
 use crate::fail_on::FailOnArguments;
 use crate::inspect::plan as preview;
 use crate::load::documents::{Host, Invalid, Loaded, read, read_saved};
@@ -142,12 +141,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
     };
     match execute(arguments) {
-        Ok(Ok((Ok(applied), sources))) => {
+        Ok(Ok((Ok((applied, transaction)), sources))) => {
             let code = report(&applied, &sources, arguments);
-            let waits = arguments.confirm_within.is_some() && arguments.prompt.asks();
-            match waits && countdown::is_pending(&applied.planned.plan.netns) {
-                true => countdown::wait(&applied.planned.plan.netns, arguments.lock),
-                false => Ok(code),
+            match arguments.confirm_within {
+                Some(_) if writes(&applied) > 0 => unconfirmed(arguments, &applied, &transaction, code),
+                _ => Ok(code),
             }
         }
         Ok(Ok((Err(failure), sources))) => {
@@ -171,8 +169,36 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
 }
 
-/// The result of an apply, and the sources of its document.
-type Outcome = (Result<Applied, Failure>, Sources);
+/// The result of an apply with its name in the history, and the sources of its document.
+type Outcome = (Result<(Applied, String), Failure>, Sources);
+
+/// What was written, and what follows when the apply is confirmed.
+fn writes(applied: &Applied) -> usize {
+    applied.done + files(applied)
+}
+
+/// The writes of files, which wait for the confirmation.
+fn files(applied: &Applied) -> usize {
+    let steps = applied.planned.plan.steps.iter();
+    steps.filter(|step| step.op.is_durable()).count()
+}
+
+/// Waits for the confirmation on a terminal. Elsewhere it returns the code of the apply, unless the time to confirm
+/// was over before the result was printed.
+fn unconfirmed(arguments: &Arguments, applied: &Applied, transaction: &str, code: u8) -> Result<u8, Error> {
+    let netns = &applied.planned.plan.netns;
+    if arguments.prompt.asks() {
+        return countdown::wait(netns, transaction, arguments.lock);
+    }
+    match countdown::left(netns, transaction)? {
+        Some(_) => Ok(code),
+        None => match confirm::ended(&Store::open(netns)?, transaction)? {
+            // Somebody has already confirmed it.
+            exit::OK => Ok(code),
+            over => Ok(over),
+        },
+    }
+}
 
 /// Applies without printing the result.
 fn execute(arguments: &Arguments) -> Result<Result<Outcome, Box<Invalid>>, Error> {
@@ -274,7 +300,7 @@ fn write(
     document: &Document,
     targets: Vec<Target>,
     saved: Option<&SavedPlan>,
-) -> Result<Result<Applied, Failure>, Error> {
+) -> Result<Result<(Applied, String), Failure>, Error> {
     let actor = actor();
     let settled = recover::settle(store, &document.netns, &actor, arguments.lock.timeout)?;
     refuse_rejected(store, document, arguments.retry_rejected)?;
@@ -332,6 +358,7 @@ fn write(
     if let Err(error) = recorded {
         output::error(&error);
     }
+    let outcome = outcome.map(|applied| (applied, log.id().to_owned()));
     // Release the lock before printing: printing may block forever on a dead connection, and the
     // watchdog waits for the lock.
     drop(log);
@@ -401,7 +428,7 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
             result(&output::shown(plan, sources, arguments.output, detail, of));
         }
     }
-    let files = plan.steps.iter().filter(|step| step.op.is_durable()).count();
+    let files = files(applied);
     if let (Some(within), true) = (arguments.confirm_within, *done + files > 0) {
         if files > 0 {
             output::say(&format!(

@@ -32,15 +32,22 @@ pub(crate) struct Arguments {
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    keep_changes(&arguments.place.netns(), arguments.lock)
+    keep_changes(&arguments.place.netns(), None, arguments.lock)
 }
 
-/// Keeps the changes of the apply that waits, and returns the exit code.
-pub(crate) fn keep_changes(netns: &Netns, lock: LockOptions) -> Result<u8, Error> {
+/// Keeps the changes of the apply that waits, and returns the exit code. With the name of an apply it keeps no other
+/// one, and reports that one where it has ended.
+pub(crate) fn keep_changes(netns: &Netns, only: Option<&str>, lock: LockOptions) -> Result<u8, Error> {
     let store = Store::open(netns)?;
-    let held = match store.lock(&actor(), lock.timeout)?.look()? {
-        Gate::Settled(_) => return missing(&store),
-        Gate::Held(held) => held,
+    let gate = store.lock(&actor(), lock.timeout)?.look()?;
+    let held = match (gate, only) {
+        (Gate::Held(held), None) => held,
+        (Gate::Held(held), Some(name)) if held.pending().transaction() == Some(name) => held,
+        (gate, Some(name)) => {
+            drop(gate);
+            return ended(&store, name);
+        }
+        (Gate::Settled(_), None) => return missing(&store),
     };
     let pending = held.pending();
     let Some(journal) = pending
@@ -83,21 +90,23 @@ pub(crate) fn keep_changes(netns: &Netns, lock: LockOptions) -> Result<u8, Error
 }
 
 /// Reports the end of an apply that nobody confirmed here, and returns the exit code.
-pub(crate) fn ended(store: &Store, transaction: Option<&str>) -> Result<u8, Error> {
+pub(crate) fn ended(store: &Store, transaction: &str) -> Result<u8, Error> {
     /// The watchdog rolls back within a second of the deadline, and then takes as long as the writes took.
     const PATIENCE: Duration = Duration::from_secs(60);
     let start = Instant::now();
-    while store.pending()?.is_some() && start.elapsed() < PATIENCE {
+    while start.elapsed() < PATIENCE {
+        let pending = store.pending()?;
+        if pending.is_none_or(|pending| pending.transaction() != Some(transaction)) {
+            break;
+        }
         sleep(Duration::from_millis(100));
     }
-    if let Some(transaction) = transaction {
-        wait_for_end(store, transaction);
-    }
+    wait_for_end(store, transaction);
     let history = store.history()?;
-    let of_it = |entry: &&HistoryEntry| transaction.is_none_or(|name| entry.apply == name);
+    let of_it = |entry: &&HistoryEntry| entry.apply == transaction;
     match history.iter().rev().find(of_it).map(|entry| entry.event) {
         Some(HistoryEvent::Confirmed) => {
-            output::print("Confirmed: the changes stay.\n")?;
+            output::say("confirmed: the changes stay\n");
             Ok(exit::OK)
         }
         Some(HistoryEvent::RolledBack) => {

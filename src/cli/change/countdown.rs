@@ -15,8 +15,10 @@ use signal_hook::flag;
 use crate::arguments::LockOptions;
 use crate::change::{confirm, recover};
 use crate::{exit, output};
-use netkeel_apply::recover::confirm_command;
+use netkeel_apply::recover::{Cause, confirm_command, undo_held};
 use netkeel_apply::store::Store;
+use netkeel_apply::store::actor::actor;
+use netkeel_apply::store::settled::Gate;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 
@@ -26,25 +28,22 @@ const TICK: u16 = 1000;
 /// How long to wait for the lock: the watchdog may hold it for a moment.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The name and the remaining time of the apply that waits; `None` if none does.
-fn waits(netns: &Netns) -> Result<Option<(String, Duration)>, Error> {
+/// The remaining time of an apply; `None` once it no longer waits for a confirmation.
+///
+/// # Errors
+/// When the state cannot be read.
+pub(crate) fn left(netns: &Netns, transaction: &str) -> Result<Option<Duration>, Error> {
     let pending = Store::open_to_read(netns)?.pending()?;
-    Ok(pending.and_then(|pending| {
-        let transaction = pending.live.as_ref()?.header.transaction.clone();
-        Some((transaction, pending.time_left()?))
-    }))
-}
-
-/// Whether an apply waits for its confirmation.
-pub(crate) fn is_pending(netns: &Netns) -> bool {
-    waits(netns).is_ok_and(|pending| pending.is_some())
+    Ok(pending
+        .filter(|pending| pending.transaction() == Some(transaction))
+        .and_then(|pending| pending.time_left()))
 }
 
 /// Shows the remaining time. Enter keeps the changes; Ctrl-C rolls them back, and so does the end of the time.
 ///
 /// # Errors
 /// When the state cannot be read, or keeping or rolling back fails. The watchdog then rolls back in time.
-pub(crate) fn wait(netns: &Netns, lock: LockOptions) -> Result<u8, Error> {
+pub(crate) fn wait(netns: &Netns, transaction: &str, lock: LockOptions) -> Result<u8, Error> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         flag::register(signal, Arc::clone(&interrupted)).map_err(|error| {
@@ -57,9 +56,7 @@ pub(crate) fn wait(netns: &Netns, lock: LockOptions) -> Result<u8, Error> {
     let lock = LockOptions {
         timeout: lock.timeout.max(PATIENCE),
     };
-    let mut name = None;
-    while let Some((transaction, left)) = waits(netns)? {
-        name = Some(transaction);
+    while let Some(left) = left(netns, transaction)? {
         output::say(&format!(
             "\r\u{1b}[KKeep the changes? Enter keeps them, Ctrl-C rolls them back now; {} s left ",
             left.as_secs()
@@ -67,12 +64,11 @@ pub(crate) fn wait(netns: &Netns, lock: LockOptions) -> Result<u8, Error> {
         let entered = entered();
         if interrupted.load(Ordering::Relaxed) {
             output::say("\n");
-            let code = recover::roll_back(netns, lock)?;
-            return Ok(if code == exit::OK { exit::ROLLED_BACK } else { code });
+            return roll_back(netns, transaction, lock);
         }
         match entered? {
             Entered::Nothing => {}
-            Entered::Line => return confirm::keep_changes(netns, lock),
+            Entered::Line => return confirm::keep_changes(netns, Some(transaction), lock),
             Entered::End => {
                 output::say(&format!(
                     "\nkeep the changes with `{}`; otherwise they are rolled back\n",
@@ -84,7 +80,20 @@ pub(crate) fn wait(netns: &Netns, lock: LockOptions) -> Result<u8, Error> {
     }
     output::say("\n");
     // Somebody confirmed it elsewhere, or its time is over.
-    confirm::ended(&Store::open(netns)?, name.as_deref())
+    confirm::ended(&Store::open(netns)?, transaction)
+}
+
+/// Rolls back an apply that waits for its confirmation, and returns the exit code. One that has ended meanwhile is
+/// only reported.
+fn roll_back(netns: &Netns, transaction: &str, lock: LockOptions) -> Result<u8, Error> {
+    let store = Store::open(netns)?;
+    if let Gate::Held(held) = store.lock(&actor(), lock.timeout)?.look()?
+        && held.pending().transaction() == Some(transaction)
+    {
+        let code = recover::report(&undo_held(&held, netns, Cause::of(held.pending()))?)?;
+        return Ok(if code == exit::OK { exit::ROLLED_BACK } else { code });
+    }
+    confirm::ended(&store, transaction)
 }
 
 /// The input within a tick.

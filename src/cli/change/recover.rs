@@ -82,15 +82,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     Ok(exit::OK)
 }
 
-/// Rolls back the apply that waits for its confirmation, and returns the exit code.
-pub(crate) fn roll_back(netns: &Netns, lock: LockOptions) -> Result<u8, Error> {
-    let store = Store::open(netns)?;
-    match store.lock(&actor(), lock.timeout)?.look()? {
-        Gate::Settled(_) => Ok(exit::OK),
-        Gate::Held(held) => report(&undo_held(&held, netns, Cause::of(held.pending()))?),
-    }
-}
-
 /// Prints what the watchdog says.
 struct Spoken;
 
