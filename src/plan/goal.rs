@@ -6,6 +6,8 @@ pub mod part;
 pub mod planned;
 pub mod saved;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 pub mod undo;
 

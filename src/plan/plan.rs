@@ -45,6 +45,24 @@ pub struct Plan {
     pub problems: Vec<Problem>,
 }
 
+impl Plan {
+    /// A plan without anything to do.
+    pub fn empty(owner: &str, netns: Netns) -> Self {
+        Plan {
+            owner: owner.to_owned(),
+            netns,
+            wanted: 0,
+            drift: Vec::new(),
+            steps: Vec::new(),
+            beside: Vec::new(),
+            released: Vec::new(),
+            findings: Vec::new(),
+            unmatched: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+}
+
 /// A fact that differs from its wanted value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drift {

@@ -300,17 +300,8 @@ fn went_with_its_device(kernel: &mut dyn Kernel, op: &Op, error: &Error) -> bool
 
 /// A plan without anything to do.
 fn nothing(plans: &[&Plan]) -> Plan {
-    let first = plans.first();
-    Plan {
-        owner: first.map(|plan| plan.owner.clone()).unwrap_or_default(),
-        netns: first.map_or(Netns::CURRENT, |plan| plan.netns.clone()),
-        wanted: 0,
-        drift: Vec::new(),
-        steps: Vec::new(),
-        beside: Vec::new(),
-        released: Vec::new(),
-        findings: Vec::new(),
-        unmatched: Vec::new(),
-        problems: Vec::new(),
+    match plans.first() {
+        Some(plan) => Plan::empty(&plan.owner, plan.netns.clone()),
+        None => Plan::empty("", Netns::CURRENT),
     }
 }

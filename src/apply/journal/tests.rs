@@ -61,16 +61,10 @@ fn plan() -> Plan {
         cause: None,
     });
     Plan {
-        owner: "default".into(),
-        netns: Netns::CURRENT,
         wanted: 3,
         drift: drift.collect(),
-        beside: Vec::new(),
-        released: Vec::new(),
-        findings: Vec::new(),
-        unmatched: Vec::new(),
-        problems: Vec::new(),
         steps,
+        ..Plan::empty("default", Netns::CURRENT)
     }
 }
 

@@ -363,16 +363,9 @@ mod tests {
             }
         };
         Plan {
-            owner: "default".into(),
-            netns: Netns::CURRENT,
             wanted: 1,
-            drift: Vec::new(),
             steps: path.into_iter().map(step).collect(),
-            beside: Vec::new(),
-            released: Vec::new(),
-            findings: Vec::new(),
-            unmatched: Vec::new(),
-            problems: Vec::new(),
+            ..Plan::empty("default", Netns::CURRENT)
         }
     }
 

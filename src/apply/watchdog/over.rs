@@ -1,6 +1,6 @@
 //! Whether an apply is over, by what its watchdog can see of it while it goes on.
 
-/// What a watchdog sees of an apply. Each look is at another moment.
+/// An apply as its watchdog sees it. Each call looks at another moment.
 pub(crate) trait Seen {
     /// Whether its process has ended.
     fn has_died(&self) -> bool;
@@ -83,7 +83,7 @@ mod tests {
     const WRITING: State = (false, 9, true, false);
     const KILLED: State = (true, 9, true, false);
 
-    /// Whatever it does between two looks, also when it does several things.
+    /// The apply does one or several things between two looks.
     #[test]
     fn an_apply_that_writes_and_is_killed_between_two_looks_is_not_over() {
         let ways: [&[State]; 7] = [

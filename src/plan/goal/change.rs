@@ -39,19 +39,9 @@ pub fn declares_any<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::goal::testing::for_now as document;
     use netkeel_core::name::netns::Netns;
     use netkeel_host::snapshot::link::Link;
-    use netkeel_source::diagnostic::Diagnostics;
-    use netkeel_source::sources::Sources;
-
-    fn document(text: &str) -> Document {
-        let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-        let text = format!("version: 1\npersist: false\n{text}\n");
-        let node = sources.load("a.yaml", text.into_bytes(), None, &mut diagnostics);
-        let document = Document::read(node.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
-        assert!(diagnostics.is_empty(), "{diagnostics:?}");
-        document
-    }
 
     fn host(mtus: &[(&str, u32)]) -> Snapshot {
         let mut host = Snapshot::empty(Netns::CURRENT);

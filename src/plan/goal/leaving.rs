@@ -48,7 +48,7 @@ impl Leaving<'_> {
                 ledger,
                 ..Ownership::NONE
             };
-            // What follows forwarding stays with it, and leaves with it.
+            // A value that follows forwarding stays and leaves with it.
             routers::keep(
                 document,
                 &mut wants,
@@ -118,25 +118,15 @@ pub(crate) fn declares(wants: &Wants, fact: &Fact) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::goal::testing::for_now as document;
     use netkeel_core::fact::Value;
     use netkeel_core::name::netns::Netns;
     use netkeel_host::snapshot::link::Link;
     use netkeel_host::snapshot::pod::PodEnd;
-    use netkeel_source::diagnostic::Diagnostics;
-    use netkeel_source::sources::Sources;
 
     const PODS: &str = "link: { pods: { match: { name: \"cali*\" }, mtu: 1440 } }";
     const BUDGET: &str =
         "link: { pods: { match: { name: \"cali*\" }, mtu: { underlay: vxlan9, layers: [vxlan] } } }";
-
-    fn document(text: &str) -> Document {
-        let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-        let text = format!("version: 1\npersist: false\n{text}\n");
-        let node = sources.load("a.yaml", text.into_bytes(), None, &mut diagnostics);
-        let document = Document::read(node.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
-        assert!(diagnostics.is_empty(), "{diagnostics:?}");
-        document
-    }
 
     /// A host whose pod has the MTU 1440 at both ends of its veth and for its route.
     fn host() -> Snapshot {

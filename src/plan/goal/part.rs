@@ -229,19 +229,11 @@ fn mtu((fact, want): (&Fact, &netkeel_document::want::Want)) -> Option<(LinkName
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::goal::testing::document;
     use crate::ledger::{Ledger, OwnershipRecord};
     use netkeel_core::name::netns::Netns;
     use netkeel_host::snapshot::link::Link;
     use netkeel_host::snapshot::reading::SysctlReading;
-    use netkeel_source::sources::Sources;
-
-    fn document(text: &str) -> Document {
-        let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-        let node = sources.load("a.yaml", text.as_bytes().to_vec(), None, &mut diagnostics);
-        let document = Document::read(node.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
-        assert!(diagnostics.is_empty(), "{diagnostics:?}");
-        document
-    }
 
     fn host(names: &[&str]) -> Snapshot {
         let mut host = Snapshot::empty(Netns::CURRENT);

@@ -28,11 +28,11 @@ const ALWAYS: &str = "2";
 /// The interfaces of which a plan removes announced default routes, each with the switch that does.
 pub(crate) type Lost = BTreeMap<LinkName, Fact>;
 
-/// What is wanted only because forwarding is, each with its switch.
+/// The facts that are wanted only because forwarding is, each with its switch.
 pub(crate) type Kept = BTreeMap<Fact, Fact>;
 
 /// Plans, and plans again with what keeps the announced default routes that the first plan would remove. Which
-/// writes remove some shows only in a plan: a write can switch forwarding off where another puts it right again.
+/// writes remove some shows only in a plan: a write can switch forwarding off where another switches it on again.
 ///
 /// # Errors
 /// Those of the first plan.
@@ -94,7 +94,7 @@ pub(crate) fn keep(
     for (name, loses) in names {
         let key = SysctlKey::conf("ipv6", name, "accept_ra");
         let fact = Fact::sysctl(&host.netns, &key);
-        // What this document or that of another owner says counts.
+        // The value that this document or another owner declares counts.
         if wants.facts.contains_key(&fact) || is_anothers(&fact, document, ownership) {
             continue;
         }

@@ -1,15 +1,14 @@
-//! What keeps announced default routes, on snapshots.
+//! Plans that keep announced default routes, on snapshots.
 
 use super::*;
 use crate::goal::leaving::Leaving;
 use crate::goal::part::{Extent, PartGoal};
+use crate::goal::testing;
 use crate::goal::{Declared, Goal};
 use crate::ledger::{Ledger, OwnershipRecord};
 use crate::plan::Plan;
 use netkeel_core::name::netns::Netns;
 use netkeel_host::snapshot::reading::{File, SysctlReading};
-use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::sources::Sources;
 
 const HOST: &str = r#"{"format":1,"netns":null,"kernel":"6.12","families":{"ipv4":true,"ipv6":true},
     "announced_routes":{"eth0":1,"eth1":0,"eth2":null},"files":{"/etc/sysctl.d/90-netkeel.conf":null},
@@ -19,12 +18,7 @@ const HOST: &str = r#"{"format":1,"netns":null,"kernel":"6.12","families":{"ipv4
       "cali1":{"index":3,"mtu":1500,"min_mtu":68,"max_mtu":9000,"up":true,"forwarding6":0,"disable_ipv6":0}}}"#;
 
 fn document(text: &str) -> Document {
-    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    let text = format!("version: 1\n{text}\n");
-    let node = sources.load("a.yaml", text.into_bytes(), None, &mut diagnostics);
-    let document = Document::read(node.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
-    assert!(diagnostics.is_empty(), "{diagnostics:?}");
-    document
+    testing::document(&format!("version: 1\n{text}\n"))
 }
 
 fn writes(plan: &Plan) -> Vec<String> {
@@ -355,7 +349,7 @@ fn a_held_interface_that_is_away_or_unread_stays_held() {
     }
 }
 
-/// What is suspended is not announced as a write.
+/// A suspended fact is not announced as a write.
 #[test]
 fn a_suspended_accept_ra_is_a_loss_and_no_announcement() {
     let document = document("persist: no\nsysctl: { net.ipv6.conf.all.forwarding: 1 }");

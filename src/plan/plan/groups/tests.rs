@@ -49,16 +49,9 @@ fn sysctl(key: &str, to: i64) -> Drift {
 fn plan(mut drift: Vec<Drift>) -> Plan {
     drift.sort_by(|a, b| a.fact.cmp(&b.fact));
     Plan {
-        owner: "default".into(),
-        netns: Netns::CURRENT,
         wanted: drift.len(),
         drift,
-        steps: Vec::new(),
-        beside: Vec::new(),
-        released: Vec::new(),
-        findings: Vec::new(),
-        unmatched: Vec::new(),
-        problems: Vec::new(),
+        ..Plan::empty("default", Netns::CURRENT)
     }
 }
 
