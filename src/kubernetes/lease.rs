@@ -40,7 +40,7 @@ pub(crate) struct SlotLease {
     pub(crate) why: Option<String>,
 }
 
-/// Reads the slot of a Lease; `None` for a Lease that is none.
+/// Reads the slot of a Lease; `None` for any other Lease.
 pub(crate) fn slot(lease: &Lease, longest: Duration) -> Option<SlotLease> {
     let metadata = &lease.metadata;
     let annotation = |key: &str| metadata.annotations.as_ref()?.get(key).cloned();

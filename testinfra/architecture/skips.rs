@@ -1,5 +1,5 @@
-//! What testinfra/tally and testinfra/failures make of the output of tests: a skip that is not listed is a failure, and what
-//! failed is named.
+//! The scripts testinfra/tally and testinfra/failures read the output of tests: a skip that is not listed is a failure, and
+//! each failure is named.
 
 use std::fs;
 use std::path::Path;

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::confirmed::{CHANGES, Ended, JOURNAL, kill, start, until, until_unwatched};
+use crate::confirmed::{CHANGES, Ended, JOURNAL, apply, kill, start, until, until_unwatched};
 use crate::observed::Observed;
 use crate::random::Random;
 use crate::world::{DOCUMENT, DropIn, Place, Ran, World, inside};
@@ -226,7 +226,7 @@ fn one(world: &World, broken: &Broken<'_>, before: &Observed, wanted: &Observed)
     outcome
 }
 
-/// What is tried, each way by its number.
+/// The tries: the number of a way, and a step.
 fn tries(random: &mut Random) -> Vec<(usize, Step)> {
     if !full() {
         return STEPS
@@ -253,15 +253,7 @@ fn a_state_directory_that_breaks_at_any_step_loses_no_promise() {
         let _ended = Ended;
         world.document(CHANGES);
         let before = world.look();
-        let ran = world.netkeel(&[
-            "apply",
-            "-f",
-            DOCUMENT,
-            "--allow-management",
-            "--confirm-within",
-            "600s",
-        ]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        apply(world, "600s");
         let start = Instant::now();
         assert_eq!(world.netkeel(&["confirm"]).code, 0);
         (before, world.look(), start.elapsed())

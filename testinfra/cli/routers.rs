@@ -181,7 +181,7 @@ fn a_switch_that_is_put_right_sets_accept_ra_first_too() {
     assert!(world.has_route());
 }
 
-/// What the document named is given back when it is named no more, and then the routes end.
+/// netkeel gives a value back that the document declared and no longer declares, and then the routes end.
 #[test]
 fn an_accept_ra_that_was_declared_and_then_dropped_is_given_back_with_a_word() {
     let world = World::new();

@@ -264,7 +264,7 @@ class TestDropInsOfTheService:
     PODS = {"link": {"pods": {"match": {"name": "veth*"}, "mtu": 1400}}}
 
     def played(self, scratch, *plays, modes=None):
-        """What each run printed, then the drop-ins after it, then what it asked of systemd. A play is a document and variables."""
+        """The output of each run, the drop-ins after it, and its calls of systemd. A play is a document and variables."""
         binary, log = scratch.netkeel(), with_systemctl(scratch)
         files, script = {}, "export PATH=$PWD/bin:$PATH; mkdir -p /run/systemd/system; echo 0 >pid; "
         for at, (document, variables) in enumerate(plays):
@@ -293,7 +293,7 @@ class TestDropInsOfTheService:
         output, files, asked = first
         assert f"file pods.conf\n{self.pods.strip()}\n" in files, files
         assert "[Service]\nIPAddressAllow=192.0.2.0/24 2001:db8::7" in files, files
-        # systemd reads drop-ins when it is told, and a service has them from its start.
+        # systemd reads drop-ins at `daemon-reload`, and a service gets them when it starts.
         assert "daemon-reload" in asked and "restart netkeel" in asked, asked
         output, again, asked = second
         assert again == files and "changed=0 " in output and "restart netkeel" not in asked, output

@@ -62,7 +62,7 @@ fn judged(topology: &Topology) -> Result<(), String> {
             "{label}: ping does not agree that {mtu} is the largest size"
         ));
     }
-    // Tracepath relies on reports, so it can tell where nothing withholds or falsifies them. A black hole has none.
+    // Tracepath relies on reports, so it can tell where nothing withholds or falsifies them. A black hole sends no report.
     let can_tell = topology.faults.is_empty() && verdict.starts_with("carries ");
     match can_tell.then(|| tracepath(&chain, ipv6)) {
         Some(found) if found != Some(mtu) => Err(format!("{label}: tracepath says {found:?}, not {mtu}")),

@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         });
         output::print(&output::pretty(&json))?;
     } else if !is_blind {
-        // No number stands for pods that could not be looked at.
+        // A number would be wrong: no pod could be looked at.
         let table = table(&found, unread, apart.as_ref(), Paint(output::stdout_colour()));
         output::print(&table)?;
     }

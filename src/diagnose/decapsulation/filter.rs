@@ -60,7 +60,7 @@ pub(super) struct Fate {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Dropped {
     pub(super) rule: RuleKey,
-    /// The sender is told.
+    /// The sender gets an answer.
     pub(super) rejects: bool,
 }
 

@@ -313,7 +313,7 @@ impl Judge<'_> {
         let outside = links.filter(|(name, link)| {
             link.up
                 && name.as_bytes() != LOOPBACK
-                // What a tunnel has decapsulated is no encapsulated packet of this kind.
+                // A packet that comes out of a tunnel is not encapsulated any more.
                 && !matches!(link.kind_name(), "ipip" | "ip6tnl")
                 && (!link.leads_into_a_pod() || is_way_back(**name))
         });

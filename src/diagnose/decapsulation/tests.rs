@@ -162,7 +162,7 @@ fn a_rule_that_drops_the_packet_is_a_reason() {
     assert_eq!(dropped(firewall("input", ipip.clone(), false)), outer);
     // Another chain of the packet sees it, and nobody forwards it.
     assert!(dropped(firewall("forward", ipip, false)).is_empty());
-    // An interface of a pod is none by which the packet comes, unless it has the outer address.
+    // The packet does not come by an interface of a pod, unless that has the outer address.
     let mut pods = firewall("input", rule(serde_json::json!([{ "in": "eth0" }])), false);
     pods["links"]["cali1"] =
         serde_json::json!({ "index": 9, "up": true, "kind": "veth", "lower": 2, "peer_netns": 7 });
@@ -260,7 +260,7 @@ fn a_translated_destination_is_unknown_after_the_translation() {
         )
     };
     assert_eq!(found.unchecked.iter().filter(possible).count(), 1);
-    // Before the translation the packet is as it came.
+    // Before the translation the packet has its first destination.
     host["firewall"]["chains"][0]["base"] = serde_json::json!({ "hook": "prerouting", "priority": -300 });
     assert_eq!(dropped(host), ["Inner rule 7 of inet filter c"]);
 }

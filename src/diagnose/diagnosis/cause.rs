@@ -230,8 +230,8 @@ pub struct Refutation {
 }
 
 impl Diagnosis {
-    /// The worst severity: of the causes, of the signs, or a note for a loss that has none. None if nothing was
-    /// found.
+    /// The worst severity: of the causes, of the signs, or a note for a loss that no cause explains. None if
+    /// nothing was found.
     pub fn worst(&self) -> Option<Severity> {
         let causes = self.causes.iter().map(|cause| cause.severity);
         let signs = self.signs.iter().map(|sign| sign.severity);

@@ -292,11 +292,8 @@ mod tests {
             let link = || "eth0".parse().unwrap();
             let identity = LinkIdentity {
                 index: 2,
-                kind: None,
                 mtu: 1500,
-                lower: None,
-                leads_elsewhere: false,
-                master: None,
+                ..LinkIdentity::default()
             };
             let reading = |by, packets| Reading {
                 counters: [

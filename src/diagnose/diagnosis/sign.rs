@@ -17,9 +17,9 @@ pub struct Sign {
     pub severity: Severity,
     /// The counters, the largest growth first.
     pub counters: Vec<Growth>,
-    /// What it means.
+    /// Its meaning.
     pub means: &'static str,
-    /// What it does not mean.
+    /// A wrong reading of it.
     pub means_not: &'static str,
     /// The next step.
     pub next: Vec<Fix>,

@@ -94,7 +94,7 @@ pub const SPEC: Shape = Shape::Map(&[
             Shape::List(&Shape::Map(probes::FIELDS)),
             "Probes that confirm an apply: those that passed before it must pass after it. Otherwise the node rolls back.",
         )]),
-        "What confirms an apply of a new document.",
+        "The checks that confirm an apply of a new document.",
     ),
     field(
         "paused",

@@ -46,7 +46,7 @@ pub enum SlotState {
         /// Why the change failed before, as the server has it and the node did not know.
         failed: Option<String>,
     },
-    /// Why the node has none. One line.
+    /// Why the node has no slot. One line.
     Waiting(String),
 }
 

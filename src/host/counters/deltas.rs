@@ -159,11 +159,8 @@ mod tests {
     fn reading(at_ms: u64, counters: &[(Counter, u64)], links: &[(&str, u32)]) -> Reading {
         let identity = |index| LinkIdentity {
             index,
-            kind: None,
             mtu: 1500,
-            lower: None,
-            leads_elsewhere: false,
-            master: None,
+            ..LinkIdentity::default()
         };
         Reading {
             at_ms,

@@ -53,7 +53,7 @@ pub struct Reading {
 }
 
 /// An interface, as far as the meaning of its counters needs it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct LinkIdentity {
     /// Its index. Another index under the same name is another interface, whose counters began at 0.
     pub index: u32,

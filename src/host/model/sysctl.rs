@@ -39,7 +39,7 @@ impl Model {
         let Some(link) = self.host.links.get(&name) else {
             return none;
         };
-        // What was not read may be on.
+        // A switch that was not read may be on.
         let forwards = link.forwarding6.is_none_or(|forwarding| forwarding != 0);
         if !forwards {
             return none;
@@ -414,7 +414,7 @@ mod tests {
             model.host.announced_routes,
             Some([(name("eth0"), Some(2)), (name("eth1"), Some(2))].into())
         );
-        // An interface that forwards hears routers only with 2. What was not read may forward.
+        // An interface that forwards hears routers only with 2. One that was not read may forward.
         let not_heard = forward("net.ipv6.conf.eth0.accept_ra", "1");
         for (forwards, lost) in [(Some(1), true), (None, true), (Some(0), false)] {
             model.host.link_mut(name("eth0")).unwrap().forwarding6 = forwards;

@@ -161,7 +161,7 @@ pub enum Test {
     Unknown(Arc<str>),
 }
 
-/// The state of a connection, as its tracking tells it.
+/// The state of a connection in connection tracking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectionState {

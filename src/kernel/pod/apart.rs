@@ -61,7 +61,7 @@ fn read(netns: &Netns, host: &Snapshot) -> Result<Apart, Error> {
     let hosts = ["/proc/self/ns/net", "/proc/1/ns/net"].map(inode);
     let mut apart = Apart::default();
     let sandboxes = sandbox::all();
-    // Who may not see process 1 does not know whether this is the host's.
+    // A user who may not see process 1 does not know whether this namespace is the host's.
     if netns.is_current() && is_initial() != Some(false) {
         apart.hidden_processes = sandboxes.hidden;
     }

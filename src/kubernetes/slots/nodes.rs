@@ -55,7 +55,7 @@ impl Nodes {
         longest: Duration,
         clock: &impl Fn() -> Now,
     ) -> Result<(), String> {
-        // What is written from now on may be missing.
+        // The list may lack a node that is made from now on.
         let listed = clock();
         let nodes: Api<Node> = Api::all(client.clone());
         let found = nodes.list_metadata(&ListParams::default()).await;

@@ -288,7 +288,7 @@ fn all_unchecked(all: &[Unchecked]) -> Vec<String> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place<'a>(Part, [&'a str; 3], Option<&'static str>);
 
-/// The chain of a rule. A policy is told apart from rules.
+/// The chain of a rule. A policy has a place of its own.
 fn place(unchecked: &Unchecked) -> Option<Place<'_>> {
     match unchecked {
         Unchecked::MayDrop {

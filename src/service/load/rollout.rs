@@ -60,7 +60,7 @@ impl Service<'_> {
         policies.map(Policies::changing).unwrap_or_default()
     }
 
-    /// What is to be known of a pass for the changes of these policies, to judge its end.
+    /// Judges a pass for the changes of these policies: the parts that it did not write, and their reasons.
     pub(crate) fn doubts(
         &mut self,
         changing: &[Policy],
@@ -79,7 +79,7 @@ impl Service<'_> {
             let goes_on = !facts.is_subset(except);
             doubts.of_others = goes_on && runner.are_of_others(document, changing, &facts, live);
         }
-        // Before the pass nothing was held back. What it saw since may differ.
+        // Before the pass nothing was held back. The pass may have seen something else.
         let seen = passed.seen.as_ref().is_some_and(|seen| {
             let mut drift = seen.drift.iter().map(|drift| &drift.fact);
             !seen.unread.is_empty() || drift.any(|fact| except.contains(fact))

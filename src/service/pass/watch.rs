@@ -37,21 +37,6 @@ mod tests {
     use super::*;
     use std::sync::atomic::Ordering;
 
-    fn empty_plan() -> Plan {
-        Plan {
-            owner: "default".into(),
-            netns: Netns::CURRENT,
-            wanted: 0,
-            drift: Vec::new(),
-            steps: Vec::new(),
-            beside: Vec::new(),
-            released: Vec::new(),
-            findings: Vec::new(),
-            unmatched: Vec::new(),
-            problems: Vec::new(),
-        }
-    }
-
     #[test]
     fn a_stop_ends_a_pass_before_its_transaction_and_not_within_it() {
         let interrupt = Interrupt::default();
@@ -63,12 +48,16 @@ mod tests {
             netns: &Netns::CURRENT,
         };
         let host = Snapshot::empty(Netns::CURRENT);
-        watch.permits(&empty_plan(), &host).unwrap();
+        watch
+            .permits(&Plan::empty("default", Netns::CURRENT), &host)
+            .unwrap();
         interrupt.flag().store(true, Ordering::Relaxed);
         assert!(!watch.stops(), "the transaction goes on");
         assert!(interrupt.check().is_ok(), "its reads do, too");
         interrupt.hold(false);
-        let error = watch.permits(&empty_plan(), &host).unwrap_err();
+        let error = watch
+            .permits(&Plan::empty("default", Netns::CURRENT), &host)
+            .unwrap_err();
         assert_eq!(error.message, "interrupted by a signal");
     }
 }

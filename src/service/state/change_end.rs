@@ -25,7 +25,7 @@ pub(crate) enum ChangeEnd {
     Open,
 }
 
-/// What the service found out about a pass for changes.
+/// The reasons why a pass for changes may not have changed everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Doubts {
     /// Why it did not write all that the changed policies declare.

@@ -135,7 +135,7 @@ impl Changes {
                 }
             }
         });
-        // Also while the version is none to choose, as in a conflict: the node keeps its slot until somebody edits or
+        // Also while the version cannot be chosen, as in a conflict: the node keeps its slot until somebody edits or
         // deletes the policy.
         self.failed_slots = self
             .failed

@@ -118,6 +118,19 @@ for _ in range(40):
     }
 }
 
+/// Python for scripts that send TCP by hand: a segment to port 9 with its checksum, which is of its pseudo header too.
+pub const SEGMENTS: &str = r"
+import socket, struct, time
+def checksum(data):
+    total = sum(struct.unpack('!%dH' % (len(data) // 2), data))
+    total = (total >> 16) + (total & 0xffff)
+    return ~(total + (total >> 16)) & 0xffff
+def segment(source, target, port, acknowledges, flags):
+    bare = struct.pack('!HHIIBBHHH', port, 9, 1, acknowledges, 5 << 4, flags, 1000, 0, 0)
+    pseudo = socket.inet_aton(source) + socket.inet_aton(target) + struct.pack('!BBH', 0, 6, len(bare))
+    return bare[:16] + struct.pack('!H', checksum(pseudo + bare)) + bare[18:]
+";
+
 /// Waits until `netkeel doctor` has read the counters and sleeps, however busy this machine is.
 fn wait_for_window(doctor: u32) {
     let sleeps = format!("{} ", libc::SYS_clock_nanosleep);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::net::{Net, PEER, POD, causes, first, python};
+use super::net::{Net, PEER, POD, SEGMENTS, causes, first, python};
 
 /// The names of counters and rules in a list of a report.
 fn names(list: &Value) -> Vec<&str> {
@@ -136,7 +136,6 @@ for _ in range(40):
 /// Two SYNs of each of 20 connections wait in a queue until both have an entry that is not in the table yet, then
 /// all go on: the second of each finds the first.
 const RACE: &str = r"
-import socket, struct, time
 def attribute(kind, value):
     size = 4 + len(value)
     return struct.pack('=HH', size, kind) + value + bytes(-size % 4)
@@ -148,17 +147,11 @@ n.bind((0, 0))
 n.settimeout(5)
 n.send(message(2, 2, 3, attribute(1, struct.pack('!BBH', 1, 0, 2))))
 n.send(message(2, 2, 3, attribute(2, struct.pack('!IB', 0, 1))))
-def checksum(data):
-    total = sum(struct.unpack('!%dH' % (len(data) // 2), data))
-    total = (total >> 16) + (total & 0xffff)
-    return ~(total + (total >> 16)) & 0xffff
 s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
 s.bind(('192.0.2.1', 0))
 time.sleep(0.4)
 for port in range(5000, 5020):
-    syn = struct.pack('!HHIIBBHHH', port, 9, 1, 0, 5 << 4, 2, 1000, 0, 0)
-    pseudo = socket.inet_aton('192.0.2.1') + socket.inet_aton('192.0.2.2') + struct.pack('!BBH', 0, 6, len(syn))
-    syn = syn[:16] + struct.pack('!H', checksum(pseudo + syn)) + syn[18:]
+    syn = segment('192.0.2.1', '192.0.2.2', port, 0, 2)
     s.sendto(syn, ('192.0.2.2', 0))
     s.sendto(syn, ('192.0.2.2', 0))
 held = []
@@ -179,7 +172,7 @@ fn connections_that_race_into_the_table() {
     net.peer.sh("iptables-nft -A INPUT -p tcp -j DROP");
     let queue = "OUTPUT -p tcp --dport 9 -m conntrack --ctstate NEW -j NFQUEUE --queue-num 3";
     net.host.sh(&format!("iptables-nft -A {queue}"));
-    let report = net.report(Some((&net.host, RACE)));
+    let report = net.report(Some((&net.host, &format!("{SEGMENTS}{RACE}"))));
     // The table has room: it is not full.
     first(&causes(&report), "conntrack-race", "counted");
     assert!(causes(&report).iter().all(|(kind, _)| kind != "conntrack-full"));

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::namespace::Namespace;
-use super::net::{Net, PEER, causes, first, python};
+use super::net::{Net, PEER, SEGMENTS, causes, first, python};
 
 /// The kinds of signs of a report. Martians and squeezes are counted over the machine, where other tests provoke them.
 fn signs(report: &Value) -> Vec<&str> {
@@ -117,23 +117,17 @@ fn segments_of_no_connection_are_answered_with_resets() {
         nft add chain inet t i '{ type filter hook input priority 0; }'
         nft add rule inet t i ct state invalid counter
         sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0 net.netfilter.nf_conntrack_checksum=0");
-    // A segment in the middle of a connection that nobody has. The checksum is of its pseudo header too.
-    let acknowledgements = "import socket, struct, time
-def checksum(data):
-    total = sum(struct.unpack('!%dH' % (len(data) // 2), data))
-    total = (total >> 16) + (total & 0xffff)
-    return ~(total + (total >> 16)) & 0xffff
+    // A segment in the middle of a connection that nobody has.
+    let acknowledgements = "
 s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
 s.bind(('192.0.2.2', 0))
 time.sleep(0.4)
 for port in range(5000, 5040):
-    segment = struct.pack('!HHIIBBHHH', port, 9, 1, 1, 5 << 4, 0x10, 1000, 0, 0)
-    pseudo = socket.inet_aton('192.0.2.2') + socket.inet_aton('192.0.2.1') + struct.pack('!BBH', 0, 6, len(segment))
-    segment = segment[:16] + struct.pack('!H', checksum(pseudo + segment)) + segment[18:]
-    s.sendto(segment, ('192.0.2.1', 0))
+    s.sendto(segment('192.0.2.2', '192.0.2.1', port, 1, 0x10), ('192.0.2.1', 0))
     time.sleep(0.01)
 ";
-    let sign = only(&net, "conntrack-invalid", &net.peer, acknowledgements);
+    let script = format!("{SEGMENTS}{acknowledgements}");
+    let sign = only(&net, "conntrack-invalid", &net.peer, &script);
     let counters: Vec<&str> = sign["counters"]
         .as_array()
         .unwrap()

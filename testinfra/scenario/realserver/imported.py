@@ -3,7 +3,7 @@
 from .host import GUEST, NETKEEL_LIMIT, Outcome, fresh_host
 
 PODS = 40
-# What a person reads before they take it over.
+# A person reads the whole document before they take it over.
 LONGEST = 60
 
 

@@ -17,11 +17,8 @@ fn host(kind: Option<&str>) -> Snapshot {
 fn found(grown: &[(Counter, u64)]) -> Vec<(SignKind, Severity)> {
     let identity = LinkIdentity {
         index: 2,
-        kind: None,
         mtu: 1500,
-        lower: None,
-        leads_elsewhere: false,
-        master: None,
+        ..LinkIdentity::default()
     };
     let reading = |by: &dyn Fn(u64) -> u64| Reading {
         counters: grown
