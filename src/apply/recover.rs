@@ -8,6 +8,7 @@ use crate::store::Store;
 use crate::store::history::{Executed, HistoryEvent};
 use crate::store::pending::Pending;
 use crate::store::settled::{Gate, Held, Settled};
+use crate::store::transaction::Transaction;
 use crate::watchdog::arm;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
@@ -224,8 +225,9 @@ pub fn keep(held: &Held, netns: &Netns) -> Result<(usize, Vec<Error>), Error> {
     let Some(live) = &pending.live else {
         return Err(Error::new(ErrorKind::Missing, "nothing waits for confirmation"));
     };
+    let mut transaction = held.resume()?;
     let files = match &pending.durable {
-        Some(durable) if durable.rest().next().is_some() => write_files(held, netns, durable)?,
+        Some(durable) if durable.rest().next().is_some() => write_files(&mut transaction, netns, durable)?,
         _ => 0,
     };
     let claims = pending.journals().flat_map(Journal::claims);
@@ -233,7 +235,7 @@ pub fn keep(held: &Held, netns: &Netns) -> Result<(usize, Vec<Error>), Error> {
     // In this order: a power cut between the two must not leave a document rejected that was confirmed. One that is
     // undone after all is rejected again.
     let accepted = store.accept(&live.header.document);
-    held.commit(&live.header.transaction, claims, live.released.iter())?;
+    transaction.commit(claims, live.released.iter())?;
     let rest = pending.durable.iter().flat_map(Journal::rest);
     let confirmed = Executed::of_entries(rest.map(|(_, entry)| entry).take(files));
     let noted = [
@@ -244,8 +246,7 @@ pub fn keep(held: &Held, netns: &Netns) -> Result<(usize, Vec<Error>), Error> {
 }
 
 /// Writes the files that an apply kept back until it is confirmed.
-fn write_files(held: &Held, netns: &Netns, durable: &Journal) -> Result<usize, Error> {
-    let mut transaction = held.resume()?;
+fn write_files(transaction: &mut Transaction, netns: &Netns, durable: &Journal) -> Result<usize, Error> {
     let mut files = 0;
     Live::with(netns, |kernel| {
         for (number, entry) in durable.rest() {
@@ -334,7 +335,7 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
         Ok::<(), Error>(())
     })??;
     let claims = pending.journals().flat_map(Journal::claims);
-    held.commit(&live.header.transaction, claims, live.released.iter())?;
+    transaction.commit(claims, live.released.iter())?;
     let writes = done.len();
     // The interrupted apply has no line of its own: this one has all its writes. A missing line does not change
     // the result.

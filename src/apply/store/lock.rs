@@ -121,7 +121,8 @@ impl Lock {
     }
 }
 
-fn same_file(open: &File, path: &Path) -> bool {
+/// Whether a path leads to an open file.
+pub(super) fn same_file(open: &File, path: &Path) -> bool {
     let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
     let open = open.metadata().ok().map(id);
     open.is_some() && open == std::fs::symlink_metadata(path).ok().map(id)

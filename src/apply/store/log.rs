@@ -2,7 +2,7 @@
 //! and is cut off before the next one is written.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -83,6 +83,23 @@ pub(crate) fn append_to(path: &Path) -> Result<File, Error> {
         }
         file.seek(SeekFrom::Start(whole))?;
         Ok(file)
+    };
+    open().map_err(|error| failed(&error, path))
+}
+
+/// Opens a log that is there, to go on with it: its first line, and the file, which is appended to.
+pub(crate) fn go_on(path: &Path) -> Result<(String, File), Error> {
+    let open = || -> std::io::Result<(String, File)> {
+        let mut file = regular(OpenOptions::new().read(true).write(true), path)?;
+        let mut first = String::new();
+        BufReader::new(&file).take(LONGEST).read_line(&mut first)?;
+        let length = file.metadata()?.len();
+        let whole = whole_lines(&mut file, length)?;
+        if whole < length {
+            file.set_len(whole)?;
+        }
+        file.seek(SeekFrom::Start(whole))?;
+        Ok((first, file))
     };
     open().map_err(|error| failed(&error, path))
 }

@@ -1,11 +1,13 @@
 //! One apply as it is kept on disk, from its first line to its commit.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::clock;
 use crate::journal;
 use crate::journal::{Header, Journal};
+use crate::store::error::failed;
+use crate::store::lock::same_file;
 use crate::store::settled::{Held, Settled};
 use crate::store::{Store, log};
 use crate::watchdog::copies::Copies;
@@ -48,14 +50,29 @@ impl Steps {
         }
     }
 
-    /// One that was left behind.
+    /// One that was left behind. The state directory may have been replaced since it was read.
     fn resume(path: PathBuf, journal: &Journal) -> Result<Self, Error> {
-        Ok(Steps {
-            file: log::append_to(&path)?,
-            begun: journal.begun,
-            path,
-            copy: None,
-        })
+        let (first, file) = log::go_on(&path)?;
+        match journal::header(&first) {
+            Ok(header) if header.transaction == journal.header.transaction => Ok(Steps {
+                file,
+                begun: journal.begun,
+                path,
+                copy: None,
+            }),
+            Ok(_) => Err(replaced(&path)),
+            Err(error) => Err(error.context(path.display())),
+        }
+    }
+
+    /// Whether its path still leads to it.
+    fn is_in_place(&self) -> bool {
+        same_file(&self.file, &self.path)
+    }
+
+    /// Takes everything out of it.
+    fn empty(&self) -> Result<(), Error> {
+        self.file.set_len(0).map_err(|error| failed(&error, &self.path))
     }
 
     /// Writes a list of steps, after the header where the journal begins with them.
@@ -181,19 +198,6 @@ impl Held {
             undone(store, transaction)
         }
     }
-
-    /// Commits the apply.
-    ///
-    /// # Errors
-    /// When the ledger or a journal cannot be written.
-    pub(crate) fn commit<'a>(
-        &self,
-        transaction: &str,
-        claims: impl Iterator<Item = OwnershipRecord>,
-        released: impl Iterator<Item = &'a Fact>,
-    ) -> Result<(), Error> {
-        commit(self.store(), transaction, claims, released)
-    }
 }
 
 /// Forgets an apply after it was undone: its claims never were.
@@ -207,24 +211,13 @@ fn undone(store: &Store, transaction: &str) -> Result<(), Error> {
     log::empty(&store.live_path())
 }
 
-/// Commits: the claims count, and there is nothing left to undo. Where no file was written, a power cut
-/// takes what was done with it, and may take the claims too.
-fn commit<'a>(
-    store: &Store,
-    transaction: &str,
-    claims: impl Iterator<Item = OwnershipRecord>,
-    released: impl Iterator<Item = &'a Fact>,
-) -> Result<(), Error> {
-    let durable = !log::is_empty(&store.durable_path())?;
-    // A crash before the live journal is gone has the apply undone and these lines voided, whatever
-    // else was not written.
-    let lines = ledger::commit(Some(transaction), Some(clock::now()), claims, released);
-    store.add_to_ledger(&lines, durable)?;
-    log::empty(&store.live_path())?;
-    // Here it is committed: what fails from now on must not undo it. A durable journal that
-    // stays is one that is over, as long as the ledger names its transaction.
-    let _ = log::remove(&store.durable_path());
-    Ok(())
+/// The error of a journal that is not where it was.
+fn replaced(path: &Path) -> Error {
+    let message = format!(
+        "the state directory was replaced: {} is not the journal of this apply",
+        path.display()
+    );
+    Error::new(ErrorKind::Refused, message)
 }
 
 impl Store {
@@ -305,16 +298,39 @@ impl Transaction {
         self.live.note(&journal::Line::Complete {}, false)
     }
 
-    /// The apply is done.
+    /// Commits: the claims count, and there is nothing left to undo. Where no file was written, a power cut
+    /// takes what was done with it, and may take the claims too.
+    ///
+    /// The journal is emptied by its descriptor, which its watchdog has too: in another state directory, put in the place
+    /// of this one, the commit would not be seen by it.
     ///
     /// # Errors
-    /// When the ledger or a journal cannot be written.
+    /// When the ledger or a journal cannot be written, or the state directory was replaced.
     pub(crate) fn commit<'a>(
         &self,
         claims: impl Iterator<Item = OwnershipRecord>,
         released: impl Iterator<Item = &'a Fact>,
     ) -> Result<(), Error> {
-        commit(&self.store, &self.header.transaction, claims, released)
+        let store = &self.store;
+        let durable = !log::is_empty(&store.durable_path())?;
+        // A crash before the live journal is empty has the apply undone and these lines voided, whatever
+        // else was not written.
+        let lines = ledger::commit(
+            Some(&self.header.transaction),
+            Some(clock::now()),
+            claims,
+            released,
+        );
+        store.add_to_ledger(&lines, durable)?;
+        let journals = [Some(&self.live), self.durable.as_ref()];
+        if let Some(lost) = journals.into_iter().flatten().find(|steps| !steps.is_in_place()) {
+            return Err(replaced(&lost.path));
+        }
+        self.live.empty()?;
+        // Here it is committed: what fails from now on must not undo it. A durable journal that
+        // stays is one that is over, as long as the ledger names its transaction.
+        let _ = log::remove(&store.durable_path());
+        Ok(())
     }
 
     /// The apply was undone.
@@ -334,7 +350,6 @@ impl Transaction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
     use std::time::Duration;
 
     use crate::store::settled::Gate;
@@ -376,25 +391,69 @@ mod tests {
         }
     }
 
+    fn header() -> Header {
+        Header {
+            format: journal::FORMAT,
+            transaction: "t1".into(),
+            boot: "b1".into(),
+            netns: Netns::CURRENT,
+            owner: "default".into(),
+            document: "d1".into(),
+            actor: "root".into(),
+            work: crate::journal::Work::Apply,
+            confirm_by: None,
+        }
+    }
+
+    /// The watchdog has the journal open, and undoes the apply as long as that is not empty.
+    #[test]
+    fn a_commit_into_another_state_directory_is_none() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = Store::at(scratch.path());
+        let settled = settled(&store);
+        let begin = || {
+            settled
+                .begin(header(), &plan(None), false, |_, _| Ok(None))
+                .unwrap()
+        };
+        let commit = |transaction: &Transaction| transaction.commit(std::iter::empty(), std::iter::empty());
+        let transaction = begin();
+        let (run, away) = (scratch.path().join("run"), scratch.path().join("away"));
+        for makes in [false, true] {
+            std::fs::rename(&run, &away).unwrap();
+            if makes {
+                std::fs::create_dir(&run).unwrap();
+            }
+            assert!(commit(&transaction).is_err(), "another directory: {makes}");
+            assert!(transaction.live.file.metadata().unwrap().len() > 0);
+            if makes {
+                std::fs::remove_dir_all(&run).unwrap();
+            }
+            std::fs::rename(&away, &run).unwrap();
+        }
+        let pending = store.pending().unwrap().unwrap();
+        let live = pending.live.unwrap();
+        std::fs::rename(&run, &away).unwrap();
+        assert!(Steps::resume(store.live_path(), &live).is_err(), "none is made");
+        assert!(!run.exists());
+        std::fs::rename(&away, &run).unwrap();
+        commit(&transaction).unwrap();
+        assert!(store.pending().unwrap().is_none());
+        begin();
+        let mut live = store.pending().unwrap().unwrap().live.unwrap();
+        live.header.transaction = "t2".into();
+        let refused = Steps::resume(store.live_path(), &live).unwrap_err();
+        assert!(refused.message.contains("was replaced"), "{refused:?}");
+    }
+
     #[test]
     fn a_second_pass_journals_its_files_where_the_first_had_some_and_where_not() {
         for first in [None, Some("/etc/a")] {
             let scratch = tempfile::tempdir().unwrap();
             let store = Store::at(scratch.path());
-            let header = Header {
-                format: journal::FORMAT,
-                transaction: "t1".into(),
-                boot: "b1".into(),
-                netns: Netns::CURRENT,
-                owner: "default".into(),
-                document: "d1".into(),
-                actor: "root".into(),
-                work: crate::journal::Work::Apply,
-                confirm_by: None,
-            };
             let settled = settled(&store);
             let mut transaction = settled
-                .begin(header, &plan(first), false, |_, _| Ok(None))
+                .begin(header(), &plan(first), false, |_, _| Ok(None))
                 .unwrap();
             match first {
                 Some(_) => transaction.mark(true).unwrap(),
