@@ -76,32 +76,36 @@ pub(crate) fn append_to(path: &Path) -> Result<File, Error> {
                 .mode(0o600),
             path,
         )?;
-        let length = file.metadata()?.len();
-        let whole = whole_lines(&mut file, length)?;
-        if whole < length {
-            file.set_len(whole)?;
-        }
-        file.seek(SeekFrom::Start(whole))?;
+        to_the_end(&mut file)?;
         Ok(file)
     };
     open().map_err(|error| failed(&error, path))
 }
 
-/// Opens a log that is there, to go on with it: its first line, and the file, which is appended to.
-pub(crate) fn go_on(path: &Path) -> Result<(String, File), Error> {
+/// Opens a log that is there, to append to it, if its first line is the right one. Another log is left as it is: to cut what
+/// is torn could take everything out of it, which is a commit.
+pub(crate) fn go_on(path: &Path, is_right: impl FnOnce(&str) -> Result<(), Error>) -> Result<File, Error> {
     let open = || -> std::io::Result<(String, File)> {
-        let mut file = regular(OpenOptions::new().read(true).write(true), path)?;
+        let file = regular(OpenOptions::new().read(true).write(true), path)?;
         let mut first = String::new();
         BufReader::new(&file).take(LONGEST).read_line(&mut first)?;
-        let length = file.metadata()?.len();
-        let whole = whole_lines(&mut file, length)?;
-        if whole < length {
-            file.set_len(whole)?;
-        }
-        file.seek(SeekFrom::Start(whole))?;
         Ok((first, file))
     };
-    open().map_err(|error| failed(&error, path))
+    let (first, mut file) = open().map_err(|error| failed(&error, path))?;
+    is_right(&first)?;
+    to_the_end(&mut file).map_err(|error| failed(&error, path))?;
+    Ok(file)
+}
+
+/// Goes to the end of a log, and cuts a line that was torn.
+fn to_the_end(file: &mut File) -> std::io::Result<()> {
+    let length = file.metadata()?.len();
+    let whole = whole_lines(file, length)?;
+    if whole < length {
+        file.set_len(whole)?;
+    }
+    file.seek(SeekFrom::Start(whole))?;
+    Ok(())
 }
 
 /// Opens a log that begins anew: mode 0600, made when it is not there.

@@ -52,17 +52,17 @@ impl Steps {
 
     /// One that was left behind. The state directory may have been replaced since it was read.
     fn resume(path: PathBuf, journal: &Journal) -> Result<Self, Error> {
-        let (first, file) = log::go_on(&path)?;
-        match journal::header(&first) {
-            Ok(header) if header.transaction == journal.header.transaction => Ok(Steps {
-                file,
-                begun: journal.begun,
-                path,
-                copy: None,
-            }),
+        let is_it = |first: &str| match journal::header(first) {
+            Ok(header) if header.transaction == journal.header.transaction => Ok(()),
             Ok(_) => Err(replaced(&path)),
             Err(error) => Err(error.context(path.display())),
-        }
+        };
+        Ok(Steps {
+            file: log::go_on(&path, is_it)?,
+            begun: journal.begun,
+            path,
+            copy: None,
+        })
     }
 
     /// Whether its path still leads to it.
@@ -171,9 +171,8 @@ impl Held {
     pub(crate) fn undoing(&self) -> Result<(), Error> {
         match &self.pending().live {
             Some(live) if !live.undoing => {
-                let path = self.store().live_path();
-                let mut file = log::append_to(&path)?;
-                log::write_json(&mut file, &journal::Line::Undoing {}, false, &path)
+                let mut steps = Steps::resume(self.store().live_path(), live)?;
+                steps.note(&journal::Line::Undoing {}, false)
             }
             _ => Ok(()),
         }
@@ -436,6 +435,12 @@ mod tests {
         std::fs::rename(&run, &away).unwrap();
         assert!(Steps::resume(store.live_path(), &live).is_err(), "none is made");
         assert!(!run.exists());
+        // What looks like one torn line is not cut: an empty journal is a commit.
+        std::fs::create_dir(&run).unwrap();
+        std::fs::write(store.live_path(), [0; 100]).unwrap();
+        assert!(Steps::resume(store.live_path(), &live).is_err());
+        assert_eq!(std::fs::read(store.live_path()).unwrap(), [0; 100]);
+        std::fs::remove_dir_all(&run).unwrap();
         std::fs::rename(&away, &run).unwrap();
         commit(&transaction).unwrap();
         assert!(store.pending().unwrap().is_none());
