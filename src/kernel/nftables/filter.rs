@@ -68,11 +68,8 @@ fn legacy(program: &str, names: Result<String, ReadError>) -> (Option<Arc<str>>,
 
 /// Reads the rules of one moment. Parts of several moments are no firewall.
 fn read_settled(socket: &mut Socket, name: &dyn Fn(u32) -> Option<LinkName>) -> Result<Firewall, Refusal> {
-    let moment = moment::read(socket, |dumps| Tables::read(dumps, name))?;
-    Ok(match moment.is_one {
-        true => moment.read.firewall(),
-        false => torn(),
-    })
+    let tables = moment::read(socket, |dumps| Tables::read(dumps, name))?.one();
+    Ok(tables.map_or_else(torn, Tables::firewall))
 }
 
 /// A firewall whose rules changed in each attempt to read them.
