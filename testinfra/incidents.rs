@@ -3,6 +3,8 @@
 
 #[path = "doctor/incidents/golden.rs"]
 mod golden;
+#[path = "doctor/incidents/messages.rs"]
+mod messages;
 #[path = "support/namespace.rs"]
 mod namespace;
 #[path = "doctor/incidents/net.rs"]
