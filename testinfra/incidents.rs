@@ -17,3 +17,5 @@ mod rebuilt;
 mod secrets;
 #[path = "doctor/incidents/signs.rs"]
 mod signs;
+#[path = "doctor/incidents/versions.rs"]
+mod versions;

@@ -99,6 +99,9 @@ pub fn bundle(bundle: &Bundle, paint: Paint) -> String {
         2,
         &mut head,
     );
+    if let Some(plugins) = words::plugins(bundle) {
+        wrapped(&format!("CNI plugins: {plugins}"), 0, 2, &mut head);
+    }
     format!("{head}\n{}", diagnosis(&bundle.diagnosis(), paint))
 }
 
