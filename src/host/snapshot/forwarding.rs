@@ -23,6 +23,11 @@ pub struct Forwarding {
     /// The routes of the main table; missing if they could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routes: Option<Routes>,
+    /// Destinations that local routes lead to this host, beside the addresses of its interfaces and 127.0.0.0/8
+    /// ("AnyIP", `ip route add local`); missing if they could not be read as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BTreeSet<String>>")]
+    pub local: Option<BTreeSet<IpNet>>,
     /// Whether `ip rule` has rules other than the kernel's three, for each family; missing if they could not
     /// be read.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,7 @@ use crate::netlink::refusal::{Refusal, error};
 use crate::netlink::socket::Socket;
 use crate::nftables::client::{MODULES, is_unknown};
 use crate::nftables::foreign::printable;
+use crate::nftables::ipvs;
 use crate::nftables::matches::{Reader, Translation};
 use crate::nftables::moment;
 use crate::nftables::moment::Dumps;
@@ -45,6 +46,7 @@ pub(crate) fn read(release: &str, name: &dyn Fn(u32) -> Option<LinkName>) -> Fir
         found.translates.extend(translates.then_some(family));
         found.translates_tunnels.extend(translates.then_some(family));
     }
+    ipvs::add(&mut found);
     found
 }
 

@@ -7,6 +7,10 @@ mod pods;
 mod routes;
 pub(crate) mod rules;
 
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+
 use crate::netlink::interrupt::Interrupt;
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
@@ -41,7 +45,10 @@ pub(crate) fn read(
     let read = routes::read(socket, &named, MOST_HOST_ROUTES);
     part(
         "the main table of routes",
-        read.map(|routes| found.routes = Some(routes)),
+        read.map(|tables| {
+            found.routes = Some(tables.main);
+            found.local = tables.local.map(|local| any_ip(local, rows));
+        }),
     );
     let read = rules::families_with_other_rules(socket);
     part(
@@ -57,4 +64,12 @@ pub(crate) fn read(
     }
     pods::read(socket, rows, problems, interrupt, &mut found)?;
     Ok(found)
+}
+
+/// The destinations of local routes that are no address of an interface, without 127.0.0.0/8.
+fn any_ip(local: BTreeSet<IpNet>, rows: &[Row]) -> BTreeSet<IpNet> {
+    let addresses = rows.iter().flat_map(|(_, link)| &link.addresses);
+    let own: BTreeSet<IpNet> = addresses.map(|own| IpNet::from(own.addr())).collect();
+    let is_other = |net: &IpNet| !own.contains(net) && !net.addr().is_loopback();
+    local.into_iter().filter(is_other).collect()
 }

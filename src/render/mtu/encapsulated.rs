@@ -342,7 +342,7 @@ fn unchecked(unchecked: &Unchecked) -> String {
         }
         Unchecked::FirewallPart { what } => what.to_string(),
         Unchecked::Translation => {
-            "address translation: rules may send the packet to another destination".to_owned()
+            "address translation: rules or IPVS may send the packet to another destination".to_owned()
         }
         Unchecked::EbpfPolicies { cni } => format!("network policies of {cni}, which are eBPF programs"),
         Unchecked::Ebpf => "eBPF programs (XDP, tc)".to_owned(),
