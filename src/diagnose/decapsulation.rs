@@ -16,7 +16,7 @@ use netkeel_core::rp_filter::{Decider, Verdict};
 use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::firewall::{ConnectionState, Hook};
-use netkeel_host::snapshot::forwarding::{Family, PathRoute, RouteTarget};
+use netkeel_host::snapshot::forwarding::{Family, PathRoute, Program, RouteTarget};
 use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::probe::encapsulated::{Encapsulated, Encapsulation};
 
@@ -145,6 +145,13 @@ pub enum Unchecked {
         /// The CNI.
         cni: &'static str,
     },
+    /// A program of XDP, or filters of tc, on interfaces by which the packets may come or leave.
+    Attached {
+        /// The program or filters.
+        what: Program,
+        /// The interfaces.
+        links: BTreeSet<Arc<str>>,
+    },
     /// Programs of eBPF (XDP, tc): a snapshot holds none of them.
     Ebpf,
 }
@@ -180,6 +187,7 @@ pub fn explain(snapshot: &Snapshot, packet: &Encapsulated) -> Explanation {
         let states = judge.delivery_rules(&arrives, states);
         judge.way_back();
         judge.answer_rules(&states);
+        judge.programs(&arrives);
     }
     judge.not_in_rules();
     judge.found

@@ -9,7 +9,7 @@ use crate::decapsulation::{Judge, Part, Reason, Unchecked, takes_all};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::snapshot::firewall::{ConnectionState, Hook};
-use netkeel_host::snapshot::forwarding::{Family, PathRoute, RouteTarget};
+use netkeel_host::snapshot::forwarding::{Family, PathRoute, Program, RouteTarget};
 use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::detect::detect;
 use netkeel_mtu::probe::encapsulated::Encapsulation;
@@ -220,6 +220,26 @@ impl Judge<'_> {
             &[Hook::Output, Hook::Postrouting],
             translates,
         );
+    }
+
+    /// The programs on the interfaces by which the outer packet, the SYN and the answer go.
+    pub(super) fn programs(&mut self, arrives: &BTreeSet<Arc<str>>) {
+        let Some(programs) = self.host.forwarding.and_then(|found| found.programs.as_ref()) else {
+            return;
+        };
+        let mut ways = self.outside();
+        ways.extend(self.exits(self.packet.inner_src));
+        ways.extend(arrives.iter().cloned());
+        for what in [Program::Xdp, Program::Tc] {
+            let having = programs.iter().filter(|(_, all)| all.contains(&what));
+            let links: BTreeSet<Arc<str>> = having
+                .map(|(link, _)| link.to_string().into())
+                .filter(|link| ways.contains(link))
+                .collect();
+            if !links.is_empty() {
+                self.unchecked(Unchecked::Attached { what, links });
+            }
+        }
     }
 
     /// The parts of a firewall that were not judged.

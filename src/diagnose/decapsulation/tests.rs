@@ -463,3 +463,27 @@ fn a_service_of_ipvs_may_be_elsewhere() {
     assert!(dropped(host.clone()).is_empty());
     assert_eq!(may_drop(host), inner);
 }
+
+#[test]
+fn programs_on_the_way_are_named() {
+    let mut host = host();
+    host["forwarding"]["programs"] =
+        serde_json::json!({ "eth0": ["xdp", "tc"], "ipip0": ["tc"], "tunl0": ["tc"] });
+    let attached = |what, links: &[&str]| Unchecked::Attached {
+        what,
+        links: links.iter().map(|link| Arc::from(*link)).collect(),
+    };
+    let found = judged(host);
+    assert_eq!(
+        (found.reasons, found.unchecked),
+        (
+            vec![],
+            vec![
+                attached(Program::Xdp, &["eth0"]),
+                attached(Program::Tc, &["eth0", "ipip0"]),
+                Unchecked::Firewall,
+                Unchecked::Ebpf
+            ]
+        )
+    );
+}

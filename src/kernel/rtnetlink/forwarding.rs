@@ -4,6 +4,7 @@ pub(crate) mod links;
 mod named;
 pub(crate) mod neighbours;
 mod pods;
+mod programs;
 mod routes;
 pub(crate) mod rules;
 
@@ -42,6 +43,11 @@ pub(crate) fn read(
     };
     let read = links::read(socket, &named, &mut found);
     part("the tunnels and ARP settings of the interfaces", read);
+    let read = programs::read(socket, &named);
+    part(
+        "the programs of XDP and the filters of tc",
+        read.map(|programs| found.programs = Some(programs)),
+    );
     let read = routes::read(socket, &named, MOST_HOST_ROUTES);
     part(
         "the main table of routes",

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use netkeel_core::text::escape::printable;
 use netkeel_core::text::list::some;
 use netkeel_diagnose::bundle::Bundle;
-use netkeel_diagnose::diagnosis::cause::{Cause, Evidence, Grounds, Kind, Subject};
+use netkeel_diagnose::diagnosis::cause::{Cause, Diagnosis, Evidence, Grounds, Kind, Subject};
 use netkeel_diagnose::diagnosis::fix::Fix;
 use netkeel_diagnose::diagnosis::growth::Growth;
 use netkeel_diagnose::diagnosis::sign::SignKind;
 use netkeel_diagnose::path::hop::Cause as Hole;
 use netkeel_host::counters::counter::{Counter, CpuStat};
 use netkeel_host::counters::reading::PathMtus;
+use netkeel_host::snapshot::forwarding::Program;
 
 /// Subjects that a title names.
 const NAMED: usize = 3;
@@ -272,4 +273,20 @@ pub(super) fn plugins(bundle: &Bundle) -> Option<String> {
         some => format!("; cniVersion {}", some.join(", ")),
     };
     (!named.is_empty()).then(|| format!("{}{specification}", named.join(", ")))
+}
+
+/// The programs on interfaces: `XDP (eth0) and filters of tc (cali1)`.
+pub(super) fn programs(diagnosis: &Diagnosis) -> String {
+    let of = |program: Program| {
+        let having = diagnosis
+            .programs
+            .iter()
+            .filter(move |(_, all)| all.contains(&program));
+        some(having.map(|(link, _)| link.to_string()), NAMED, ", ")
+    };
+    match (of(Program::Xdp), of(Program::Tc)) {
+        (xdp, tc) if tc.is_empty() => format!("XDP ({xdp})"),
+        (xdp, tc) if xdp.is_empty() => format!("Filters of tc ({tc})"),
+        (xdp, tc) => format!("XDP ({xdp}) and filters of tc ({tc})"),
+    }
 }

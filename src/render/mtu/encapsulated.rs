@@ -14,6 +14,7 @@ use netkeel_core::text::escape::printable;
 use netkeel_core::text::shell::Quoted;
 use netkeel_diagnose::decapsulation::{Explanation, Part, Reason, Unchecked};
 use netkeel_host::counters::counter::RuleKey;
+use netkeel_host::snapshot::forwarding::Program;
 use netkeel_mtu::probe::encapsulated::{Answer, Encapsulated, Encapsulation};
 
 /// The JSON output.
@@ -345,6 +346,13 @@ fn unchecked(unchecked: &Unchecked) -> String {
             "address translation: rules or IPVS may send the packet to another destination".to_owned()
         }
         Unchecked::EbpfPolicies { cni } => format!("network policies of {cni}, which are eBPF programs"),
+        Unchecked::Attached { what, links } => {
+            let what = match what {
+                Program::Xdp => "the program of XDP",
+                Program::Tc => "the filters of tc",
+            };
+            format!("{what} on {}", some_of(links))
+        }
         Unchecked::Ebpf => "eBPF programs (XDP, tc)".to_owned(),
     }
 }
