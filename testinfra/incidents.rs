@@ -3,6 +3,8 @@
 
 #[path = "doctor/incidents/golden.rs"]
 mod golden;
+#[path = "doctor/incidents/messages.rs"]
+mod messages;
 #[path = "support/namespace.rs"]
 mod namespace;
 #[path = "doctor/incidents/net.rs"]
@@ -15,3 +17,5 @@ mod rebuilt;
 mod secrets;
 #[path = "doctor/incidents/signs.rs"]
 mod signs;
+#[path = "doctor/incidents/versions.rs"]
+mod versions;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Value;
 use netkeel_core::finding::Finding;
-use netkeel_host::cni::configuration::Contents;
+use netkeel_host::cni::configuration::{Configuration, Contents};
+use netkeel_host::cni::program::{Program, is_version};
 use netkeel_host::counters::deltas::Deltas;
 use netkeel_host::counters::reading::Reading;
 use netkeel_host::snapshot::Snapshot;
@@ -37,6 +38,12 @@ pub struct Bundle {
     pub cni: Option<String>,
     /// The types of the CNI's plugins, by file.
     pub plugins: BTreeMap<String, Vec<Arc<str>>>,
+    /// The `cniVersion` of the CNI's configurations, by file.
+    #[serde(default)]
+    pub cni_versions: BTreeMap<String, Arc<str>>,
+    /// The programs of the CNI's plugins, by type. Older bundles have none.
+    #[serde(default)]
+    pub programs: BTreeMap<Arc<str>, Program>,
     /// The findings on the host.
     pub findings: Vec<Finding>,
     /// The last applies, newest first.
@@ -92,7 +99,7 @@ impl BundledApply {
 }
 
 /// The host and the time of a bundle.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The version of netkeel.
     pub netkeel: String,
@@ -100,6 +107,8 @@ pub struct Origin {
     pub host: String,
     /// Seconds since 1970.
     pub time: u64,
+    /// The programs of the CNI's plugins, by type.
+    pub programs: BTreeMap<Arc<str>, Program>,
 }
 
 impl Bundle {
@@ -120,18 +129,23 @@ impl Bundle {
             Contents::Unread(_) | Contents::Invalid(_) | Contents::Template(_) => Vec::new(),
         };
         let files = snapshot.cni.iter().flat_map(|cni| &cni.files);
+        let files: Vec<(String, &Configuration)> = files
+            .filter_map(|(path, file)| Some((path.display().to_string(), file.as_ref()?)))
+            .collect();
+        let version =
+            |(path, file): &(String, &Configuration)| Some((path.clone(), file.cni_version.clone()?));
         Bundle {
             bundle: FORMAT,
             netkeel: origin.netkeel,
             host: origin.host,
             time: origin.time,
             cni: detect(&snapshot).map(|detected| detected.cni.to_owned()),
+            cni_versions: files.iter().filter_map(version).collect(),
             plugins: files
-                .filter_map(|(path, file)| {
-                    let file = file.as_ref()?;
-                    Some((path.display().to_string(), plugins(&file.reading)))
-                })
+                .iter()
+                .map(|(path, file)| (path.clone(), plugins(&file.reading)))
                 .collect(),
+            programs: origin.programs,
             findings,
             applies: applies.into_iter().map(BundledApply::without_text).collect(),
             first,
@@ -185,6 +199,7 @@ fn without_text(mut snapshot: Snapshot) -> Snapshot {
     }
     let files = snapshot.cni.iter_mut().flat_map(|cni| cni.files.values_mut());
     for file in files.flatten() {
+        file.cni_version.take_if(|version| !is_version(version));
         if let Contents::Plugins(plugins) = &mut file.reading {
             for plugin in plugins {
                 if let Some(Value::Text(text)) = &mut plugin.mtu {

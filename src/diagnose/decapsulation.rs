@@ -16,7 +16,7 @@ use netkeel_core::rp_filter::{Decider, Verdict};
 use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::firewall::{ConnectionState, Hook};
-use netkeel_host::snapshot::forwarding::{Family, PathRoute, RouteTarget};
+use netkeel_host::snapshot::forwarding::{Family, PathRoute, Program, RouteTarget};
 use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::probe::encapsulated::{Encapsulated, Encapsulation};
 
@@ -24,7 +24,7 @@ use netkeel_mtu::probe::encapsulated::{Encapsulated, Encapsulation};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Reason {
-    /// No interface has the outer destination.
+    /// No interface has the outer destination, and no local route leads there.
     OuterNotLocal {
         /// The outer destination.
         address: IpAddr,
@@ -55,12 +55,12 @@ pub enum Reason {
         /// The source of the SYN.
         to: IpAddr,
     },
-    /// The service's address is on no interface, and the host does not forward what the device decapsulates.
+    /// The service's address is not this host's, and the host does not forward what the device decapsulates.
     ForwardingOff {
         /// The device.
         link: LinkName,
     },
-    /// The service's address is on no interface, and no route leads to it.
+    /// The service's address is not this host's, and no route leads to it.
     NoRoute {
         /// The service's address.
         to: IpAddr,
@@ -115,7 +115,7 @@ pub enum Unchecked {
         /// The device.
         link: LinkName,
     },
-    /// The service's address is on no interface: the packet is forwarded, or an address translation rewrites it.
+    /// The service's address is not this host's: the packet is forwarded, or an address translation rewrites it.
     Forwarded {
         /// The service's address.
         to: IpAddr,
@@ -138,12 +138,19 @@ pub enum Unchecked {
         /// The part.
         what: Arc<str>,
     },
-    /// Rules may send the packet outside or the SYN to another destination.
+    /// Rules, or services of IPVS, may send the packet outside or the SYN to another destination.
     Translation,
     /// Network policies of this CNI, which its eBPF programs enforce.
     EbpfPolicies {
         /// The CNI.
         cni: &'static str,
+    },
+    /// A program of XDP, or filters of tc, on interfaces by which the packets may come or leave.
+    Attached {
+        /// The program or filters.
+        what: Program,
+        /// The interfaces.
+        links: BTreeSet<Arc<str>>,
     },
     /// Programs of eBPF (XDP, tc): a snapshot holds none of them.
     Ebpf,
@@ -180,6 +187,7 @@ pub fn explain(snapshot: &Snapshot, packet: &Encapsulated) -> Explanation {
         let states = judge.delivery_rules(&arrives, states);
         judge.way_back();
         judge.answer_rules(&states);
+        judge.programs(&arrives);
     }
     judge.not_in_rules();
     judge.found
@@ -202,25 +210,29 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether an interface has an address; `None` where they were not read.
-    fn has(&self, address: IpAddr) -> Option<bool> {
+    /// Whether the host takes packets to an address for its own; the error is what was not read.
+    fn has(&self, address: IpAddr) -> Result<bool, Unchecked> {
         let families = self.host.snapshot.families;
         let read = match address {
             IpAddr::V4(_) => families.ipv4,
             IpAddr::V6(_) => families.ipv6,
         };
-        match self.host.holder(address) {
-            Some(_) => Some(true),
-            None => (read && !self.host.snapshot.links.is_empty()).then_some(false),
+        match (self.host.holder(address), self.host.is_any_ip(address)) {
+            (Some(_), _) | (None, Some(true)) => Ok(true),
+            (None, _) if !read || self.host.snapshot.links.is_empty() => Err(Unchecked::Addresses),
+            // A rule may lead to a table with a local route, as for a transparent proxy.
+            (None, _) if self.host.has_other_rules(Family::of(address)) => Err(Unchecked::Rules),
+            (None, None) => Err(Unchecked::Routes),
+            (None, Some(false)) => Ok(false),
         }
     }
 
     fn outer(&mut self) {
         let address = self.packet.outer_dst;
         match self.has(address) {
-            Some(true) => {}
-            Some(false) => self.reason(Reason::OuterNotLocal { address }),
-            None => self.unchecked(Unchecked::Addresses),
+            Ok(true) => {}
+            Ok(false) => self.reason(Reason::OuterNotLocal { address }),
+            Err(unread) => self.unchecked(unread),
         }
     }
 
@@ -304,12 +316,12 @@ impl Judge<'_> {
     fn service(&mut self, tunnel: Option<LinkName>) {
         let to = self.packet.inner_dst;
         match self.has(to) {
-            Some(true) => return,
-            None => {
-                self.unchecked(Unchecked::Addresses);
+            Ok(true) => return,
+            Err(unread) => {
+                self.unchecked(unread);
                 return;
             }
-            Some(false) => self.unchecked(Unchecked::Forwarded { to }),
+            Ok(false) => self.unchecked(Unchecked::Forwarded { to }),
         }
         let family = Family::of(to);
         if let Some(link) = tunnel {

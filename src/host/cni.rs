@@ -4,5 +4,6 @@ pub mod configuration;
 pub mod conflist;
 mod go;
 pub mod plugin_type;
+pub mod program;
 pub mod runtime;
 pub mod state;

@@ -2,7 +2,9 @@
 
 pub(crate) mod cni;
 pub(crate) mod file;
+mod go_build;
 pub mod openers;
+pub mod plugins;
 pub mod private;
 pub mod read;
 pub mod root;

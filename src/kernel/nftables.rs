@@ -7,6 +7,7 @@ pub(crate) mod drops;
 mod expression;
 pub(crate) mod filter;
 mod foreign;
+mod ipvs;
 mod legacy;
 mod matches;
 mod moment;

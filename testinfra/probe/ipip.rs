@@ -83,6 +83,39 @@ fn a_rule_that_drops_is_named_from_a_snapshot_of_the_host() {
 }
 
 #[test]
+fn each_failure_of_many_is_explained_from_the_snapshot_of_its_realserver() {
+    let chain = Chain::new(Family::V4, &[Wire(1500, 1500)]);
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    chain.rule(1, "input", "iifname w ip protocol 4 counter drop");
+    for (at, name) in [(0, "asker.json"), (1, "real.json")] {
+        let snapshot = chain.printed(&["observe", "--netns", &chain.nodes[at].name]);
+        std::fs::write(file(name), snapshot).unwrap();
+    }
+    let targets = "realserver 198.51.100.2\nrealserver 198.51.100.77\nservice 203.0.113.9 80\n";
+    std::fs::write(file("targets"), targets).unwrap();
+    let (asker, real, targets) = (file("asker.json"), file("real.json"), file("targets"));
+    let line = [
+        "probe",
+        "ipip",
+        "--targets",
+        &targets,
+        "--snapshot",
+        &asker,
+        "--snapshot",
+        &real,
+    ];
+    let (code, text) = chain.netkeel(&line);
+    assert_eq!(code, 1, "{text}");
+    let (_, explained) = text.split_once("0 of 2 answer as expected.\n").unwrap();
+    let reason =
+        "\n203.0.113.9:80 by 198.51.100.2\n  reason     rule 2 of inet input_rules c drops the outer packet";
+    assert!(explained.starts_with(reason), "{text}");
+    // There is no snapshot of the other one.
+    assert!(!explained.contains("198.51.100.77"), "{text}");
+}
+
+#[test]
 fn the_json_fits_the_published_schema() {
     let chain = Chain::new(Family::V4, &[Wire(1500, 1500)]);
     let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();

@@ -27,6 +27,7 @@ use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_kernel::counters::drop_reasons::DropReasons;
 use netkeel_kernel::counters::reading::reading;
+use netkeel_kernel::files::plugins::programs;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::enter::inside;
 use netkeel_render::diagnosis::{compare as compared, html, text};
@@ -46,8 +47,8 @@ pub(crate) struct BundleArguments {
     compare: Vec<PathBuf>,
     /// Write a bundle with the growth of the counters over this time, e.g. 5m
     ///
-    /// A bundle has the snapshot, the counters, the findings and the last applies. It has no keys, no text of
-    /// files and no environment.
+    /// A bundle has the snapshot, the counters, the findings, the last applies, and the versions of the kernel and of
+    /// the CNI's plugins. It has no keys, no text of files and no environment.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "out",
         conflicts_with_all = ["bundle", "compare", "window", "output"])]
     record: Option<Duration>,
@@ -186,6 +187,7 @@ pub(crate) fn record(
         netkeel: env!("CARGO_PKG_VERSION").to_owned(),
         host: name.nodename().to_string_lossy().into_owned(),
         time: now(),
+        programs: snapshot.cni.as_ref().map(programs).unwrap_or_default(),
     };
     let applies = history.iter().rev().take(APPLIES).map(bundled).collect();
     Ok((Bundle::new(origin, snapshot, (first, last), applies), problems))

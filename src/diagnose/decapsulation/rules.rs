@@ -9,7 +9,7 @@ use crate::decapsulation::{Judge, Part, Reason, Unchecked, takes_all};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::snapshot::firewall::{ConnectionState, Hook};
-use netkeel_host::snapshot::forwarding::{Family, PathRoute, RouteTarget};
+use netkeel_host::snapshot::forwarding::{Family, PathRoute, Program, RouteTarget};
 use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::detect::detect;
 use netkeel_mtu::probe::encapsulated::Encapsulation;
@@ -65,8 +65,8 @@ impl Judge<'_> {
         };
         // A packet for another host does not come to INPUT.
         let hooks: &[Hook] = match self.has(destination) {
-            Some(true) => &[Hook::Prerouting, Hook::Input],
-            Some(false) | None => &[Hook::Prerouting],
+            Ok(true) => &[Hook::Prerouting, Hook::Input],
+            Ok(false) | Err(_) => &[Hook::Prerouting],
         };
         let firewall = self.host.snapshot.firewall.as_deref();
         let translates =
@@ -140,7 +140,10 @@ impl Judge<'_> {
         let is_of_ipvs = self.host.snapshot.links.iter().any(|(name, link)| {
             name.as_bytes() == IPVS && link.addresses.iter().any(|own| own.addr() == service)
         });
-        is_of_ipvs || firewall.is_some_and(|firewall| firewall.translates.contains(&family))
+        is_of_ipvs
+            || firewall.is_some_and(|firewall| {
+                firewall.translates.contains(&family) || firewall.ipvs.contains(&service)
+            })
     }
 
     /// The SYN that a device decapsulated, at some hooks: the states of its connection after them.
@@ -180,15 +183,15 @@ impl Judge<'_> {
     /// The SYN on its way to the service: on this host, or to another one.
     pub(super) fn delivery_rules(&mut self, arrives: &BTreeSet<Arc<str>>, states: States) -> States {
         match self.has(self.packet.inner_dst) {
-            Some(true) => self.inner_rules(arrives, &[Hook::Input], states),
-            Some(false) => self.inner_rules(arrives, &[Hook::Forward, Hook::Postrouting], states),
-            None => states,
+            Ok(true) => self.inner_rules(arrives, &[Hook::Input], states),
+            Ok(false) => self.inner_rules(arrives, &[Hook::Forward, Hook::Postrouting], states),
+            Err(_) => states,
         }
     }
 
     /// The answer of a service of this host, to a SYN whose connection has some states.
     pub(super) fn answer_rules(&mut self, states: &States) {
-        if self.has(self.packet.inner_dst) != Some(true) {
+        if !matches!(self.has(self.packet.inner_dst), Ok(true)) {
             return;
         }
         let (source, destination) = (self.packet.inner_dst, self.packet.inner_src);
@@ -217,6 +220,26 @@ impl Judge<'_> {
             &[Hook::Output, Hook::Postrouting],
             translates,
         );
+    }
+
+    /// The programs on the interfaces by which the outer packet, the SYN and the answer go.
+    pub(super) fn programs(&mut self, arrives: &BTreeSet<Arc<str>>) {
+        let Some(programs) = self.host.forwarding.and_then(|found| found.programs.as_ref()) else {
+            return;
+        };
+        let mut ways = self.outside();
+        ways.extend(self.exits(self.packet.inner_src));
+        ways.extend(arrives.iter().cloned());
+        for what in [Program::Xdp, Program::Tc] {
+            let having = programs.iter().filter(|(_, all)| all.contains(&what));
+            let links: BTreeSet<Arc<str>> = having
+                .map(|(link, _)| link.to_string().into())
+                .filter(|link| ways.contains(link))
+                .collect();
+            if !links.is_empty() {
+                self.unchecked(Unchecked::Attached { what, links });
+            }
+        }
     }
 
     /// The parts of a firewall that were not judged.

@@ -1,6 +1,6 @@
 //! A cause of lost packets, its evidence and its place among others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
@@ -16,6 +16,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::{Counter, RuleKey};
 use netkeel_host::counters::reading::PathMtus;
 use netkeel_host::counters::unread::Source;
+use netkeel_host::snapshot::forwarding::Program;
 
 /// The causes of a host, the most likely first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -30,6 +31,8 @@ pub struct Diagnosis {
     pub window_ms: Option<u64>,
     /// Rules and policies that drop or reject without a count of their own: what they drop is unknown.
     pub uncounted: BTreeSet<RuleKey>,
+    /// Programs of XDP and filters of tc: what they drop is not counted.
+    pub programs: BTreeMap<LinkName, BTreeSet<Program>>,
     /// The number of interfaces that appeared, vanished or changed their name within the window: their growth is
     /// unknown.
     pub changed: usize,

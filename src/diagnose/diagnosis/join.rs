@@ -88,6 +88,11 @@ pub(crate) fn join(
             .filter(|unread| !unread.absent || (unread.source == Source::Conntrack && tracks(window)))
             .map(|unread| unread.source)
             .collect(),
+        programs: host
+            .forwarding
+            .as_deref()
+            .and_then(|forwarding| forwarding.programs.clone())
+            .unwrap_or_default(),
         problems: host.problems.len(),
         unknown: BTreeSet::new(),
         signs: Vec::new(),

@@ -301,7 +301,10 @@ impl<'a> Walk<'a> {
 
     /// Whether this host has the destination: packets to it are not forwarded.
     fn is_local(&self) -> bool {
-        matches!(self.destination, Destination::Address(to) if self.host.holder(to).is_some())
+        let Destination::Address(to) = self.destination else {
+            return false;
+        };
+        self.host.holder(to).is_some() || self.host.is_any_ip(to) == Some(true)
     }
 
     /// The host delivers packets to itself. Its own go by the loopback interface.

@@ -36,6 +36,12 @@ impl<'a> Host<'a> {
         found.map(|(name, _)| *name)
     }
 
+    /// Whether a local route leads an address to this host (AnyIP); `None` if it is not known.
+    pub(crate) fn is_any_ip(&self, address: IpAddr) -> Option<bool> {
+        let local = self.forwarding?.local.as_ref()?;
+        Some(local.iter().any(|net| net.contains(&address)))
+    }
+
     /// The route to an address; `None` if it is not known, `Some(None)` if no route leads there.
     pub(crate) fn route(&self, address: IpAddr) -> Option<Option<&'a PathRoute>> {
         self.forwarding?.routes.as_ref()?.to(address).ok()

@@ -20,6 +20,9 @@ pub struct Configuration {
     /// The `name` of the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// The `cniVersion`: the version of the specification that the plugins are called with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cni_version: Option<Arc<str>>,
     /// How a runtime reads the file.
     #[serde(flatten)]
     pub reading: Contents,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::cni::configuration::{Configuration, Contents, Plugin};
 use crate::cni::go;
 use crate::cni::plugin_type::reads_text;
+use crate::cni::program::is_version;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Value;
 use netkeel_source::diagnostic::Diagnostics;
@@ -59,26 +60,31 @@ pub fn read_file(path: &Path, text: &str) -> Configuration {
 }
 
 fn read_as(text: &str, form: Option<Form>) -> Configuration {
-    let (network, reading) = match parse(text) {
+    let ((network, cni_version), reading) = match parse(text) {
         Ok(root) => (
-            root.get("name").and_then(Node::text).map(str::to_owned),
+            (text_of(&root, "name"), text_of(&root, "cniVersion")),
             match form.map_or(Ok(()), |form| loads_under_its_name(&root, form)) {
                 Ok(()) => Contents::Plugins(places(&root).iter().map(|place| plugin(place, text)).collect()),
                 Err(refusal) => refusal,
             },
         ),
         Err(Contents::Invalid(why)) => match template(text) {
-            Some(placeholder) => (None, Contents::Template(placeholder.to_owned())),
-            None => (None, Contents::Invalid(why)),
+            Some(placeholder) => ((None, None), Contents::Template(placeholder.to_owned())),
+            None => ((None, None), Contents::Invalid(why)),
         },
-        Err(reading) => (None, reading),
+        Err(reading) => ((None, None), reading),
     };
     Configuration {
         sha256: canonical::digest(text),
         symlink: None,
         network,
+        cni_version: cni_version.filter(|text| is_version(text)).map(Into::into),
         reading,
     }
+}
+
+fn text_of(root: &Node, key: &str) -> Option<String> {
+    root.get(key).and_then(Node::text).map(str::to_owned)
 }
 
 /// Checks that a runtime loads the text under a file name of this form.

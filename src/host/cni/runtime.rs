@@ -17,6 +17,9 @@ use netkeel_source::toml::parse;
 /// The default directory of all runtimes.
 const DEFAULT_DIRECTORY: &str = "/etc/cni/net.d";
 
+/// The default directory of plugins of all runtimes.
+const PLUGINS: &str = "/opt/cni/bin";
+
 /// The tables of containerd's configuration that may hold `cni`, by its versions 1, 2 and 3
 /// (docs/cri/config.md of containerd).
 const CRI_TABLES: &[&str] = &["cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"];
@@ -35,6 +38,9 @@ pub struct Runtime {
     /// The network to take, by its `name`, instead of the first file (CRI-O).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// The directories with the programs of plugins; empty when the default applies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) plugins: Vec<PathBuf>,
 }
 
 /// The container runtimes that netkeel knows.
@@ -66,6 +72,8 @@ pub struct Settings {
     pub directory: Option<PathBuf>,
     /// The network's name (CRI-O).
     pub network: Option<String>,
+    /// The directories with the programs of plugins.
+    pub plugins: Vec<PathBuf>,
     /// Files to read after this one (containerd's `imports`); patterns.
     pub imports: Vec<String>,
     /// The file disables the CRI, as in Docker's containerd: Kubernetes does not use this runtime.
@@ -80,6 +88,15 @@ impl Runtime {
             said_by: None,
             directory: PathBuf::from(DEFAULT_DIRECTORY),
             network: None,
+            plugins: Vec::new(),
+        }
+    }
+
+    /// The directories in which it looks for the program of a plugin, in its order.
+    pub fn plugin_directories(&self) -> Vec<&Path> {
+        match self.plugins.as_slice() {
+            [] => vec![Path::new(PLUGINS)],
+            declared => declared.iter().map(PathBuf::as_path).collect(),
         }
     }
 
@@ -90,6 +107,9 @@ impl Runtime {
             self.said_by = Some(file.to_path_buf());
         }
         self.network = settings.network.or(self.network.take());
+        if !settings.plugins.is_empty() {
+            self.plugins = settings.plugins;
+        }
     }
 
     /// The file that is loaded, or would be loaded if the files before it were valid.
@@ -170,6 +190,9 @@ pub fn containerd(text: &str) -> Result<Settings, Error> {
     Ok(Settings {
         directory: directory(cni, "conf_dir"),
         network: None,
+        plugins: directories(cni, "bin_dir")
+            .or_else(|| directories(cni, "bin_dirs"))
+            .unwrap_or_default(),
         imports: imports.iter().filter_map(Node::text).map(str::to_owned).collect(),
         disables_cri: disabled
             .iter()
@@ -189,13 +212,24 @@ pub fn cri_o(text: &str) -> Result<Settings, Error> {
     Ok(Settings {
         directory: directory(network, "network_dir"),
         network: name.filter(|name| !name.is_empty()).map(str::to_owned),
+        plugins: directories(network, "plugin_dirs").unwrap_or_default(),
         imports: Vec::new(),
         disables_cri: false,
     })
 }
 
-pub(crate) fn directory(table: Option<&Node>, key: &str) -> Option<PathBuf> {
-    let text = table?.get(key)?.text()?;
+fn directory(table: Option<&Node>, key: &str) -> Option<PathBuf> {
+    absolute(table?.get(key)?.text()?)
+}
+
+/// One directory as text, or a list of them; none where there is none.
+fn directories(table: Option<&Node>, key: &str) -> Option<Vec<PathBuf>> {
+    let texts = table?.get(key)?.items().iter().filter_map(Node::text);
+    let found: Vec<PathBuf> = texts.filter_map(absolute).collect();
+    (!found.is_empty()).then_some(found)
+}
+
+fn absolute(text: &str) -> Option<PathBuf> {
     // Normalizes a trailing slash: `/etc/cni/net.d/` is not the parent of any path.
     let path: PathBuf = Path::new(text).components().collect();
     path.is_absolute().then_some(path)
@@ -235,6 +269,13 @@ mod tests {
         assert_eq!(of(v2), Some("/etc/cni/v2".into()));
         assert_eq!(of(v3), Some("/etc/cni/v3".into()));
         assert_eq!(of("version = 2"), None);
+        let plugins = |text: &str| containerd(text).unwrap().plugins;
+        assert_eq!(plugins(v2), [Path::new("/opt/cni/bin")]);
+        assert_eq!(plugins(v3), Vec::<PathBuf>::new());
+        assert_eq!(
+            plugins(&v3.replace("conf_dir = '/etc/cni/v3'", "bin_dirs = ['/a/', '/b']")),
+            [Path::new("/a"), Path::new("/b")]
+        );
         let disables = |text: &str| containerd(text).unwrap().disables_cri;
         assert!(disables("disabled_plugins = [\"cri\"]"));
         assert!(disables(
@@ -247,10 +288,16 @@ mod tests {
 
     #[test]
     fn cri_o_names_a_directory_and_a_network() {
-        let text = "[crio.network]\nnetwork_dir = \"/etc/cni/net.d/\"\ncni_default_network = \"pods\"\n";
+        let text = "[crio.network]\nnetwork_dir = \"/etc/cni/net.d/\"\ncni_default_network = \"pods\"\nplugin_dirs = [\"/opt/cni/bin/\", \"/usr/libexec/cni\"]\n";
         let settings = cri_o(text).unwrap();
         assert_eq!(settings.directory, Some("/etc/cni/net.d".into()));
         assert_eq!(settings.network.as_deref(), Some("pods"));
+        let mut runtime = Runtime::new(Some(Name::CriO));
+        assert_eq!(runtime.plugin_directories(), [Path::new(PLUGINS)]);
+        runtime.take(Path::new("/etc/crio/crio.conf"), settings);
+        runtime.take(Path::new("/etc/crio/crio.conf"), Settings::default());
+        let both = [Path::new(PLUGINS), Path::new("/usr/libexec/cni")];
+        assert_eq!(runtime.plugin_directories(), both);
         assert_eq!(
             cri_o("[crio.network]\ncni_default_network = ''").unwrap(),
             Settings::default()

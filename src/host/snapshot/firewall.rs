@@ -2,6 +2,7 @@
 //! packet. Comments of rules, sets and their elements are not kept.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -26,6 +27,9 @@ pub struct Firewall {
     /// Those of them for which the rules may change the destination of IP in IP too.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub translates_tunnels: BTreeSet<Family>,
+    /// The addresses of the services of IPVS, which takes their packets on INPUT and sends them elsewhere.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ipvs: BTreeSet<IpAddr>,
     /// Parts that were not read, each with the reason. Their rules are unknown.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unread: BTreeSet<Arc<str>>,

@@ -23,6 +23,11 @@ pub struct Forwarding {
     /// The routes of the main table; missing if they could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routes: Option<Routes>,
+    /// Destinations that local routes lead to this host, beside the addresses of its interfaces and 127.0.0.0/8
+    /// ("AnyIP", `ip route add local`); missing if they could not be read as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BTreeSet<String>>")]
+    pub local: Option<BTreeSet<IpNet>>,
     /// Whether `ip rule` has rules other than the kernel's three, for each family; missing if they could not
     /// be read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,6 +41,10 @@ pub struct Forwarding {
     /// Whether bridges hand frames to the firewall of IP, by bridge.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub bridges: BTreeMap<LinkName, BridgeFilter>,
+    /// What may drop or redirect packets on interfaces beside the firewall, by interface; missing if it could not be
+    /// read. Programs that are attached to tc by a link of eBPF (tcx) are not among it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub programs: Option<BTreeMap<LinkName, BTreeSet<Program>>>,
     /// IPv4 settings, by interface.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ipv4: BTreeMap<LinkName, Ipv4Conf>,
@@ -194,6 +203,17 @@ pub struct BridgeFilter {
     pub ipv4: bool,
     /// Frames with IPv6.
     pub ipv6: bool,
+}
+
+/// What may drop or redirect packets on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "InterfaceProgram")]
+pub enum Program {
+    /// A program of XDP.
+    Xdp,
+    /// A qdisc for filters of tc (`clsact`, `ingress`).
+    Tc,
 }
 
 /// IPv4 settings of one interface below `net.ipv4.conf`, as its own key has them.

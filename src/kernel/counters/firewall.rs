@@ -25,6 +25,9 @@ pub(super) fn nftables(reading: &mut Reading) -> Result<(), NotRead> {
         }
         found => found?,
     };
+    let Some(found) = found else {
+        return Err(NotRead::failed("the rules changed while they were read"));
+    };
     for (key, (rule, packets)) in found.counted {
         reading
             .counters

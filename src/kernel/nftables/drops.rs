@@ -27,9 +27,10 @@ pub(crate) struct Drops {
     pub(crate) uncounted: BTreeMap<RuleKey, Rule>,
 }
 
-/// Reads them in all tables that are switched on. Where the rules change all the time, the last attempt counts.
-pub(crate) fn read(socket: &mut Socket) -> Result<Drops, Refusal> {
-    Ok(moment::read(socket, attempt_to_read)?.read)
+/// Reads them in all tables that are switched on. None if the rules changed in each attempt: counts of several moments
+/// may be of two rules with one handle.
+pub(crate) fn read(socket: &mut Socket) -> Result<Option<Drops>, Refusal> {
+    Ok(moment::read(socket, attempt_to_read)?.one())
 }
 
 fn attempt_to_read(dumps: &mut Dumps<'_>) -> Result<Drops, Refusal> {

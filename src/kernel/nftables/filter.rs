@@ -12,6 +12,7 @@ use crate::netlink::refusal::{Refusal, error};
 use crate::netlink::socket::Socket;
 use crate::nftables::client::{MODULES, is_unknown};
 use crate::nftables::foreign::printable;
+use crate::nftables::ipvs;
 use crate::nftables::matches::{Reader, Translation};
 use crate::nftables::moment;
 use crate::nftables::moment::Dumps;
@@ -45,6 +46,7 @@ pub(crate) fn read(release: &str, name: &dyn Fn(u32) -> Option<LinkName>) -> Fir
         found.translates.extend(translates.then_some(family));
         found.translates_tunnels.extend(translates.then_some(family));
     }
+    ipvs::add(&mut found);
     found
 }
 
@@ -68,11 +70,8 @@ fn legacy(program: &str, names: Result<String, ReadError>) -> (Option<Arc<str>>,
 
 /// Reads the rules of one moment. Parts of several moments are no firewall.
 fn read_settled(socket: &mut Socket, name: &dyn Fn(u32) -> Option<LinkName>) -> Result<Firewall, Refusal> {
-    let moment = moment::read(socket, |dumps| Tables::read(dumps, name))?;
-    Ok(match moment.is_one {
-        true => moment.read.firewall(),
-        false => torn(),
-    })
+    let tables = moment::read(socket, |dumps| Tables::read(dumps, name))?.one();
+    Ok(tables.map_or_else(torn, Tables::firewall))
 }
 
 /// A firewall whose rules changed in each attempt to read them.

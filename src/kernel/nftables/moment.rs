@@ -22,6 +22,13 @@ pub(crate) struct Moment<T> {
     pub(crate) is_one: bool,
 }
 
+impl<T> Moment<T> {
+    /// The result, if it is of one moment.
+    pub(crate) fn one(self) -> Option<T> {
+        self.is_one.then_some(self.read)
+    }
+}
+
 /// The dumps of one attempt.
 pub(crate) struct Dumps<'a> {
     socket: &'a mut Socket,
@@ -96,5 +103,43 @@ impl Dumps<'_> {
             Ok(())
         })?;
         Ok(dormant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn nft(words: &str) {
+        let done = Command::new("nft").args(words.split(' ')).status().unwrap();
+        assert!(done.success(), "nft {words}");
+    }
+
+    #[test]
+    fn rules_that_change_in_each_attempt_are_of_no_moment() {
+        let reads = || {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            nft("add table inet t");
+            let mut socket = Socket::open_netfilter().unwrap();
+            let mut read_while = |changes: u32| {
+                let mut attempts = 0;
+                let moment = read(&mut socket, |dumps| {
+                    attempts += 1;
+                    let dormant = dumps.dormant()?;
+                    if attempts <= changes {
+                        nft(&format!("add chain inet t c{changes}{attempts}"));
+                    }
+                    Ok(dormant.len())
+                });
+                (moment.unwrap().one(), attempts)
+            };
+            assert_eq!(read_while(0), (Some(0), 1));
+            assert_eq!(read_while(ATTEMPTS - 1), (Some(0), ATTEMPTS));
+            assert_eq!(read_while(ATTEMPTS), (None, ATTEMPTS));
+        };
+        // A network namespace of this thread alone.
+        std::thread::spawn(reads).join().unwrap();
     }
 }

@@ -4,8 +4,13 @@ pub(crate) mod links;
 mod named;
 pub(crate) mod neighbours;
 mod pods;
+mod programs;
 mod routes;
 pub(crate) mod rules;
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
 
 use crate::netlink::interrupt::Interrupt;
 use crate::netlink::refusal::Refusal;
@@ -38,10 +43,18 @@ pub(crate) fn read(
     };
     let read = links::read(socket, &named, &mut found);
     part("the tunnels and ARP settings of the interfaces", read);
+    let read = programs::read(socket, &named);
+    part(
+        "the programs of XDP and the filters of tc",
+        read.map(|programs| found.programs = Some(programs)),
+    );
     let read = routes::read(socket, &named, MOST_HOST_ROUTES);
     part(
         "the main table of routes",
-        read.map(|routes| found.routes = Some(routes)),
+        read.map(|tables| {
+            found.routes = Some(tables.main);
+            found.local = tables.local.map(|local| any_ip(local, rows));
+        }),
     );
     let read = rules::families_with_other_rules(socket);
     part(
@@ -57,4 +70,12 @@ pub(crate) fn read(
     }
     pods::read(socket, rows, problems, interrupt, &mut found)?;
     Ok(found)
+}
+
+/// The destinations of local routes that are no address of an interface, without 127.0.0.0/8.
+fn any_ip(local: BTreeSet<IpNet>, rows: &[Row]) -> BTreeSet<IpNet> {
+    let addresses = rows.iter().flat_map(|(_, link)| &link.addresses);
+    let own: BTreeSet<IpNet> = addresses.map(|own| IpNet::from(own.addr())).collect();
+    let is_other = |net: &IpNet| !own.contains(net) && !net.addr().is_loopback();
+    local.into_iter().filter(is_other).collect()
 }

@@ -36,6 +36,10 @@ pub fn bundle(bundle: &Bundle) -> String {
             "CNI",
             bundle.cni.clone().unwrap_or_else(|| "not known".to_owned()),
         ),
+        (
+            "CNI plugins",
+            words::plugins(bundle).unwrap_or_else(|| "not known".to_owned()),
+        ),
         ("netkeel", bundle.netkeel.clone()),
     ];
     table(

@@ -99,6 +99,9 @@ pub fn bundle(bundle: &Bundle, paint: Paint) -> String {
         2,
         &mut head,
     );
+    if let Some(plugins) = words::plugins(bundle) {
+        wrapped(&format!("CNI plugins: {plugins}"), 0, 2, &mut head);
+    }
     format!("{head}\n{}", diagnosis(&bundle.diagnosis(), paint))
 }
 
@@ -135,6 +138,12 @@ fn last(diagnosis: &Diagnosis) -> String {
             " The firewall drops without a count at {} ({}).",
             count(number, "place"),
             some(keys.map(ToString::to_string), UNCOUNTED, ", ")
+        ));
+    }
+    if !diagnosis.programs.is_empty() {
+        text.push_str(&format!(
+            " {} may drop packets too, and nothing counts that.",
+            words::programs(diagnosis)
         ));
     }
     if diagnosis.changed > 0 {

@@ -1,14 +1,19 @@
 //! The words of a diagnosis that text and HTML share.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use netkeel_core::text::escape::printable;
 use netkeel_core::text::list::some;
-use netkeel_diagnose::diagnosis::cause::{Cause, Evidence, Grounds, Kind, Subject};
+use netkeel_diagnose::bundle::Bundle;
+use netkeel_diagnose::diagnosis::cause::{Cause, Diagnosis, Evidence, Grounds, Kind, Subject};
 use netkeel_diagnose::diagnosis::fix::Fix;
 use netkeel_diagnose::diagnosis::growth::Growth;
 use netkeel_diagnose::diagnosis::sign::SignKind;
 use netkeel_diagnose::path::hop::Cause as Hole;
 use netkeel_host::counters::counter::{Counter, CpuStat};
 use netkeel_host::counters::reading::PathMtus;
+use netkeel_host::snapshot::forwarding::Program;
 
 /// Subjects that a title names.
 const NAMED: usize = 3;
@@ -240,5 +245,48 @@ fn hole(why: Hole) -> &'static str {
 pub(super) fn fix(fix: &Fix) -> &str {
     match fix {
         Fix::Document(text) | Fix::Command(text) | Fix::Elsewhere(text) => text,
+    }
+}
+
+/// The plugins of the CNI with the versions of their programs, and the versions of the specification; none of a bundle
+/// without plugins.
+pub(super) fn plugins(bundle: &Bundle) -> Option<String> {
+    let kinds: BTreeSet<&Arc<str>> = bundle
+        .plugins
+        .values()
+        .flatten()
+        .chain(bundle.programs.keys())
+        .collect();
+    let each = |kind: &&Arc<str>| match bundle
+        .programs
+        .get(*kind)
+        .and_then(|program| program.version.as_ref())
+    {
+        Some(version) => format!("{kind} {version}"),
+        None => format!("{kind} (version not known)"),
+    };
+    let named: Vec<String> = kinds.iter().map(each).collect();
+    let versions: BTreeSet<&str> = bundle.cni_versions.values().map(|version| &**version).collect();
+    let versions: Vec<&str> = versions.into_iter().collect();
+    let specification = match versions.as_slice() {
+        [] => String::new(),
+        some => format!("; cniVersion {}", some.join(", ")),
+    };
+    (!named.is_empty()).then(|| format!("{}{specification}", named.join(", ")))
+}
+
+/// The programs on interfaces: `XDP (eth0) and filters of tc (cali1)`.
+pub(super) fn programs(diagnosis: &Diagnosis) -> String {
+    let of = |program: Program| {
+        let having = diagnosis
+            .programs
+            .iter()
+            .filter(move |(_, all)| all.contains(&program));
+        some(having.map(|(link, _)| link.to_string()), NAMED, ", ")
+    };
+    match (of(Program::Xdp), of(Program::Tc)) {
+        (xdp, tc) if tc.is_empty() => format!("XDP ({xdp})"),
+        (xdp, tc) if xdp.is_empty() => format!("Filters of tc ({tc})"),
+        (xdp, tc) => format!("XDP ({xdp}) and filters of tc ({tc})"),
     }
 }

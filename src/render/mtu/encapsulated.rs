@@ -14,6 +14,7 @@ use netkeel_core::text::escape::printable;
 use netkeel_core::text::shell::Quoted;
 use netkeel_diagnose::decapsulation::{Explanation, Part, Reason, Unchecked};
 use netkeel_host::counters::counter::RuleKey;
+use netkeel_host::snapshot::forwarding::Program;
 use netkeel_mtu::probe::encapsulated::{Answer, Encapsulated, Encapsulation};
 
 /// The JSON output.
@@ -101,44 +102,33 @@ pub fn answer(
     );
     row("means", meaning(packet, answer));
     if let Some(explanation) = explanation {
-        for reason in &explanation.reasons {
-            row("reason", self::reason(reason));
-        }
-        if explanation.reasons.is_empty() {
-            row("reason", "the snapshot shows none".to_owned());
-        }
-        for text in all_unchecked(&explanation.unchecked) {
-            row("unchecked", text);
-        }
+        explained(explanation, row);
     }
     out
 }
 
-/// The result for one service of one realserver.
-#[derive(Clone, Debug)]
-pub struct Probed {
-    /// The host that decapsulates.
-    pub realserver: IpAddr,
-    /// The service.
-    pub service: SocketAddr,
-    /// The packet and its answer, or the message of a probe that failed.
-    pub result: Result<(Encapsulated, Answer), String>,
+/// The labelled lines of an explanation.
+fn explained(explanation: &Explanation, mut row: impl FnMut(&str, String)) {
+    for reason in &explanation.reasons {
+        row("reason", self::reason(reason));
+    }
+    if explanation.reasons.is_empty() {
+        row("reason", "the snapshot shows none".to_owned());
+    }
+    for text in all_unchecked(&explanation.unchecked) {
+        row("unchecked", text);
+    }
 }
 
-/// The results of many, one a line.
-pub fn table(results: &[Probed], expected: Option<u16>) -> String {
+/// The results of many, one a line, then the explanations of failures.
+pub fn table(results: &[Row], expected: Option<u16>) -> String {
     let mut rows = vec![["REALSERVER", "SERVICE", "RESULT"].map(str::to_owned)];
-    for Probed {
-        realserver,
-        service,
-        result,
-    } in results
-    {
-        let text = match result {
-            Ok((packet, answer)) => verdict(packet, *answer, expected),
-            Err(message) => format!("error: {message}"),
+    for result in results {
+        let text = match (&result.sent, &result.error) {
+            (Some(sent), _) => verdict(&sent.packet, sent.answer, expected),
+            (None, error) => format!("error: {}", error.as_deref().unwrap_or("not sent")),
         };
-        rows.push([realserver.to_string(), service.to_string(), text]);
+        rows.push([result.realserver.to_string(), result.service.to_string(), text]);
     }
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -149,16 +139,17 @@ pub fn table(results: &[Probed], expected: Option<u16>) -> String {
     for [realserver, service, text] in &rows {
         let _ = writeln!(out, "{realserver:<first$}  {service:<second$}  {text}");
     }
-    let well = |probed: &&Probed| match &probed.result {
-        Ok((packet, answer)) => answer.is_well(packet, expected) == Some(true),
-        Err(_) => false,
-    };
-    let _ = writeln!(
-        out,
-        "{} of {} answer as expected.",
-        results.iter().filter(well).count(),
-        results.len()
-    );
+    let well = results.iter().filter(|row| row.as_expected == Some(true)).count();
+    let _ = writeln!(out, "{well} of {} answer as expected.", results.len());
+    for result in results {
+        let Some(explanation) = &result.explanation else {
+            continue;
+        };
+        let _ = writeln!(out, "\n{} by {}", result.service, result.realserver);
+        explained(explanation, |label, text| {
+            let _ = writeln!(out, "  {label:<10} {}", printable(&text));
+        });
+    }
     out
 }
 
@@ -342,9 +333,16 @@ fn unchecked(unchecked: &Unchecked) -> String {
         }
         Unchecked::FirewallPart { what } => what.to_string(),
         Unchecked::Translation => {
-            "address translation: rules may send the packet to another destination".to_owned()
+            "address translation: rules or IPVS may send the packet to another destination".to_owned()
         }
         Unchecked::EbpfPolicies { cni } => format!("network policies of {cni}, which are eBPF programs"),
+        Unchecked::Attached { what, links } => {
+            let what = match what {
+                Program::Xdp => "the program of XDP",
+                Program::Tc => "the filters of tc",
+            };
+            format!("{what} on {}", some_of(links))
+        }
         Unchecked::Ebpf => "eBPF programs (XDP, tc)".to_owned(),
     }
 }

@@ -1,5 +1,6 @@
 //! Counters that network namespaces can provoke, each with the cause that `netkeel doctor` names. A full connection
-//! table and full neighbour tables belong to the whole machine and have bundles only. Needs root, iproute2, nftables,
+//! table, a full queue of received packets and a full neighbour table belong to the whole machine: `testinfra/doctor/run`
+//! provokes them in the lab. Needs root, iproute2, nftables,
 //! iptables, util-linux and python3.
 
 use std::process::Command;
@@ -65,6 +66,43 @@ fn iptables_legacy_is_named_as_not_read_where_it_has_tables() {
     assert!(!unread());
     net.host.sh("iptables-legacy -A FORWARD -j DROP");
     assert!(unread());
+}
+
+/// Attaches a program of XDP to `up0` that lets every packet pass.
+const XDP: &str = r"
+import ctypes, os, socket, struct
+code = ctypes.create_string_buffer(struct.pack('=BBhiBBhi', 0xb7, 0, 0, 2, 0x95, 0, 0, 0))
+licence = ctypes.create_string_buffer(b'GPL')
+load = ctypes.create_string_buffer(
+    struct.pack('=IIQQ', 6, 2, ctypes.addressof(code), ctypes.addressof(licence)) + bytes(96))
+bpf = {'x86_64': 321, 'aarch64': 280}[os.uname().machine]
+program = ctypes.CDLL(None, use_errno=True).syscall(bpf, 5, load, len(load))
+assert program >= 0, os.strerror(ctypes.get_errno())
+def attribute(kind, value):
+    return struct.pack('=HH', 4 + len(value), kind) + value
+xdp = attribute(43 | 0x8000, attribute(1, struct.pack('=i', program)) + attribute(3, struct.pack('=I', 2)))
+body = struct.pack('=BxHiII', 0, 0, socket.if_nametoindex('up0'), 0, 0) + xdp
+n = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+n.bind((0, 0))
+n.send(struct.pack('=IHHII', 16 + len(body), 19, 5, 1, 0) + body)
+assert struct.unpack_from('=i', n.recv(4096), 16)[0] == 0
+";
+
+#[test]
+fn programs_on_interfaces_are_named_since_nothing_counts_what_they_drop() {
+    let net = Net::routed();
+    let programs = || net.report(None)["programs"].clone();
+    assert_eq!(programs(), serde_json::json!({}));
+    net.host.sh("tc qdisc add dev cali1 clsact");
+    assert!(python(&net.host, XDP).wait().unwrap().success());
+    assert_eq!(programs(), serde_json::json!({ "cali1": ["tc"], "up0": ["xdp"] }));
+    let shown = Command::new(env!("CARGO_BIN_EXE_netkeel"))
+        .args(["doctor", "--window", "1s", "--netns", &net.host.name])
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).replace("\n", " ");
+    let named = "XDP (up0) and filters of tc (cali1) may drop packets too, and nothing counts that.";
+    assert!(shown.contains(named), "{shown}");
 }
 
 #[test]

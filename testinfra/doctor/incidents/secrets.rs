@@ -67,6 +67,7 @@ fn planted(secret: &str) -> (Snapshot, Reading) {
         Arc::make_mut(link).alias = Some(secret.into());
     }
     for file in snapshot.cni.as_mut().unwrap().files.values_mut().flatten() {
+        file.cni_version = Some(secret.into());
         if let Contents::Plugins(plugins) = &mut file.reading {
             for plugin in plugins {
                 plugin.mtu = Some(Value::Text(secret.into()));
@@ -81,7 +82,7 @@ proptest! {
     #[test]
     fn no_planted_secret_is_in_a_bundle(secret in "[A-Za-z0-9+/]{24,43}=?") {
         let (snapshot, reading) = planted(&secret);
-        let origin = Origin { netkeel: "1".to_owned(), host: "h".to_owned(), time: 0 };
+        let origin = Origin { netkeel: "1".to_owned(), host: "h".to_owned(), ..Origin::default() };
         let change = ("link eth0 alias".to_owned(), "1500".to_owned(), secret.clone());
         let apply = BundledApply {
             id: "1".to_owned(),

@@ -7,7 +7,7 @@ use super::namespace::Namespace;
 use super::net::{Net, PEER, SEGMENTS, causes, first, python};
 
 /// The kinds of signs of a report. Martians and squeezes are counted over the machine, where other tests provoke them.
-fn signs(report: &Value) -> Vec<&str> {
+pub fn signs(report: &Value) -> Vec<&str> {
     let signs = report["signs"].as_array().unwrap().iter();
     let kinds = signs.filter_map(|sign| sign["kind"].as_str());
     kinds
@@ -17,7 +17,7 @@ fn signs(report: &Value) -> Vec<&str> {
 
 /// The only sign of a report, while a place runs a script. No cause is named.
 #[track_caller]
-fn only(net: &Net, kind: &str, place: &Namespace, script: &str) -> Value {
+pub fn only(net: &Net, kind: &str, place: &Namespace, script: &str) -> Value {
     let report = net.report(Some((place, script)));
     assert_eq!(
         (signs(&report), causes(&report)),
@@ -29,7 +29,7 @@ fn only(net: &Net, kind: &str, place: &Namespace, script: &str) -> Value {
 }
 
 /// Sends 40 datagrams from an address to another.
-fn datagrams(from: &str, to: &str) -> String {
+pub fn datagrams(from: &str, to: &str) -> String {
     format!(
         "import socket, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -46,7 +46,7 @@ for _ in range(40):
 }
 
 /// Sends 40 packets whose IP header is written by hand: source, protocol, bits of the fragment, payload.
-fn raw(source: &str, protocol: u8, fragment: &str, payload: &str) -> String {
+pub fn raw(source: &str, protocol: u8, fragment: &str, payload: &str) -> String {
     format!(
         "import socket, struct, time
 s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)

@@ -14,17 +14,19 @@ use crate::load::targets::{Target, targets};
 use crate::{exit, output};
 use netkeel_core::error::Error;
 use netkeel_core::name::netns::Netns;
-use netkeel_diagnose::decapsulation::explain;
+use netkeel_diagnose::decapsulation::{Explanation, explain};
+use netkeel_host::snapshot::Snapshot;
 use netkeel_kernel::namespace::enter::inside;
 use netkeel_kernel::probe::encapsulated;
 use netkeel_mtu::probe::encapsulated::Answer;
-use netkeel_render::mtu::encapsulated::{EncapsulatedSyn, Probed, Row, Sent, answer, table};
+use netkeel_render::mtu::encapsulated::{EncapsulatedSyn, Row, Sent, answer, table};
 use netkeel_render::paint::Paint;
 
 const EXAMPLES: &str = "Examples:
   netkeel probe ipip --outer-dst 10.2.0.9 --inner-dst 203.0.113.9 --port 443
   netkeel probe ipip --outer-dst 10.2.0.9 --inner-dst 203.0.113.9 --port 443 --snapshot realserver.json
   netkeel probe ipip --targets targets.txt --expect-mss 1400
+  netkeel probe ipip --targets targets.txt --snapshot a.json --snapshot b.json
 
 A file of targets has one per line; every service is asked on every realserver:
   realserver 10.2.0.9
@@ -78,9 +80,10 @@ pub(crate) struct Arguments {
     /// Explain a failure from a snapshot of the host that decapsulates
     ///
     /// `netkeel observe` prints one there. The rules of its firewall need CAP_NET_ADMIN. A rule that depends on
-    /// something that a snapshot does not hold, such as a set or a mark, is named as possible.
-    #[arg(long, value_name = "FILE", conflicts_with = "targets")]
-    snapshot: Option<PathBuf>,
+    /// something that a snapshot does not hold, such as a set or a mark, is named as possible. With --targets, give one
+    /// of each realserver: a failure is explained from the one whose interfaces have the realserver's address.
+    #[arg(long, value_name = "FILE")]
+    snapshot: Vec<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Format,
@@ -103,6 +106,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         let answer = encapsulated::ask(&packet)?;
         Ok(Sent { packet, answer })
     };
+    // A file that cannot be read is found before a packet is sent.
+    let snapshots = arguments.snapshot.iter().map(|path| read_snapshot(path));
+    let snapshots = snapshots.collect::<Result<Vec<Snapshot>, Error>>()?;
     let rows = match (
         &arguments.targets,
         &arguments.outer_dst,
@@ -110,16 +116,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         arguments.port,
     ) {
         (None, Some(host), Some(vip), Some(port)) => {
-            // A file that cannot be read is found before a packet is sent.
-            let snapshot = arguments.snapshot.as_deref().map(read_snapshot).transpose()?;
             let target = Target {
                 realserver: resolve(host, None)?,
                 service: SocketAddr::new(vip, port),
             };
             let sent = inside(&netns, || ask(target))??;
-            let explanation = snapshot
-                .filter(|_| needs_reasons(sent.answer))
-                .map(|snapshot| explain(&snapshot, &sent.packet));
+            let snapshot = match snapshots.as_slice() {
+                [only] => Some(only),
+                several => of_realserver(several, target.realserver),
+            };
+            let explanation = explanation(snapshot, &sent);
             if arguments.output == Format::Text {
                 let paint = Paint(output::stdout_colour());
                 output::print(&answer(
@@ -140,27 +146,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             let text = read_printed(path)?;
             let targets = targets(&text).map_err(|error| error.context(path.display()))?;
             let results = inside(&netns, || at_once(&targets, |target| ask(*target)))?;
+            let results = targets.iter().zip(results);
+            let rows: Vec<Row> = results
+                .map(|(target, result)| {
+                    let snapshot = of_realserver(&snapshots, target.realserver);
+                    let explanation = result.as_ref().ok().and_then(|sent| explanation(snapshot, sent));
+                    Row {
+                        explanation,
+                        ..row(*target, result, expected)
+                    }
+                })
+                .collect();
             if arguments.output == Format::Text {
-                let shown: Vec<_> = targets
-                    .iter()
-                    .zip(&results)
-                    .map(|(target, result)| {
-                        let result = match result {
-                            Ok(sent) => Ok((sent.packet, sent.answer)),
-                            Err(error) => Err(error.message.clone()),
-                        };
-                        Probed {
-                            realserver: target.realserver,
-                            service: target.service,
-                            result,
-                        }
-                    })
-                    .collect();
-                output::print(&table(&shown, expected))?;
+                output::print(&table(&rows, expected))?;
             }
-            let rows = targets.iter().zip(results);
-            rows.map(|(target, result)| row(*target, result, expected))
-                .collect()
+            rows
         }
     };
     let status = status(&rows);
@@ -173,6 +173,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         })?)?;
     }
     Ok(status)
+}
+
+/// The snapshot of a realserver: the only one whose interfaces have its address.
+fn of_realserver(snapshots: &[Snapshot], realserver: IpAddr) -> Option<&Snapshot> {
+    let has_it = |snapshot: &&Snapshot| {
+        let addresses = snapshot.links.values().flat_map(|link| &link.addresses);
+        addresses.into_iter().any(|own| own.addr() == realserver)
+    };
+    let mut found = snapshots.iter().filter(has_it);
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// Why there was no answer, or a bad one.
+fn explanation(snapshot: Option<&Snapshot>, sent: &Sent) -> Option<Explanation> {
+    snapshot
+        .filter(|_| needs_reasons(sent.answer))
+        .map(|snapshot| explain(snapshot, &sent.packet))
 }
 
 /// Whether settings of the host can be the reason of an answer.

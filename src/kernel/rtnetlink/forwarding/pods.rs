@@ -61,7 +61,7 @@ fn inside(sandbox: &Sandbox, ends: &[(LinkName, u32)]) -> Result<Vec<(LinkName, 
         let links = link::dump_at_most(&mut socket, MOST_INTERFACES)?
             .ok_or_else(|| Error::new(ErrorKind::Refused, "it has more than 1000 interfaces"))?;
         let named = |index: u32| link::by_index(&links, index).map(|(name, _)| *name);
-        let table = routes::read(&mut socket, &named, MOST_POD_ROUTES)?;
+        let table = routes::read(&mut socket, &named, MOST_POD_ROUTES)?.main;
         let other_rules = rules::families_with_other_rules(&mut socket)?;
         let neighbours = neighbours::gateways(&mut socket, &named, &table)?;
         let mut addresses = Vec::new();

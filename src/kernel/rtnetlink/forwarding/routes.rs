@@ -1,5 +1,6 @@
-//! The routes of the main table.
+//! The routes of the main table, and the local routes.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -15,13 +16,27 @@ use crate::rtnetlink::forwarding::named::Named;
 use crate::rtnetlink::route::{dump, ip, mtu_of, router_of};
 use netkeel_host::snapshot::forwarding::{NextHop, PathRoute, RouteTarget, Routes};
 
-/// Reads the main table of both families, at most `most` routes beside the default routes.
-pub(super) fn read(socket: &mut Socket, named: Named<'_>, most: usize) -> Result<Routes, Refusal> {
+/// The routes that decide without rules of `ip rule`.
+pub(super) struct Tables {
+    pub(super) main: Routes,
+    /// The destinations of the local routes; none if they are too many.
+    pub(super) local: Option<BTreeSet<IpNet>>,
+}
+
+/// Reads the main table of both families, at most `most` routes beside the default routes, and as many local routes.
+pub(super) fn read(socket: &mut Socket, named: Named<'_>, most: usize) -> Result<Tables, Refusal> {
     let mut found = Routes::default();
+    let mut local = BTreeSet::new();
     dump(socket, |message| {
         let Some(header) = header(message)? else {
             return Ok(());
         };
+        if header.kind == RouteType::Local && local.len() <= most {
+            local.insert(route(message, &header, named)?.destination);
+        }
+        if header.table != RouteHeader::RT_TABLE_MAIN {
+            return Ok(());
+        }
         // A host may have a million routes: those beyond the limit are not parsed.
         let is_default = header.destination_prefix_length == 0;
         if !is_default && found.routes.len() >= most {
@@ -34,21 +49,25 @@ pub(super) fn read(socket: &mut Socket, named: Named<'_>, most: usize) -> Result
     // A torn dump is taken again, so that a route may be there several times.
     found.routes.sort();
     found.routes.dedup();
-    Ok(found)
+    Ok(Tables {
+        main: found,
+        local: (local.len() <= most).then_some(local),
+    })
 }
 
-/// The fixed part of a route of the main table that is configured.
+/// The fixed part of a route that is configured: one of the main table, or a local one of the table for these.
 fn header(message: &Message<'_>) -> Result<Option<RouteHeader>, Malformed> {
     if message.kind != libc::RTM_NEWROUTE {
         return Ok(None);
     }
     let header = RouteHeader::parse(message.payload).map_err(|_| Malformed("route"))?;
-    let counts = header.table == RouteHeader::RT_TABLE_MAIN
-        && !header.flags.contains(RouteFlags::Cloned)
+    let is_of_main = header.table == RouteHeader::RT_TABLE_MAIN
         && !matches!(
             header.kind,
             RouteType::Multicast | RouteType::Broadcast | RouteType::Anycast
         );
+    let is_local = header.table == libc::RT_TABLE_LOCAL && header.kind == RouteType::Local;
+    let counts = (is_of_main || is_local) && !header.flags.contains(RouteFlags::Cloned);
     Ok(counts.then_some(header))
 }
 

@@ -1,0 +1,128 @@
+//! Programs of XDP and places of tc filters on interfaces. Which programs those filters are is not read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
+use netlink_packet_route::tc::TcMessage;
+
+use crate::netlink::message::{Attributes, Malformed, Message, u32_at};
+use crate::netlink::refusal::Refusal;
+use crate::netlink::socket::Socket;
+use crate::rtnetlink::forwarding::named::Named;
+use netkeel_core::name::link::LinkName;
+use netkeel_host::snapshot::forwarding::Program;
+
+/// Sizes of `struct ifinfomsg` and of `struct tcmsg` (include/uapi/linux/rtnetlink.h).
+const LINK: usize = 16;
+const QDISC: usize = 20;
+
+/// `IFLA_XDP_ATTACHED`, which is 0 without a program (include/uapi/linux/if_link.h).
+const ATTACHED: u16 = 2;
+
+/// `TCA_KIND`.
+const KIND: u16 = 1;
+
+/// Reads those of all interfaces.
+pub(super) fn read(
+    socket: &mut Socket,
+    named: Named<'_>,
+) -> Result<BTreeMap<LinkName, BTreeSet<Program>>, Refusal> {
+    let mut found: BTreeMap<LinkName, BTreeSet<Program>> = BTreeMap::new();
+    let mut add = |index: Option<u32>, program| {
+        // An interface that is newer than the list of interfaces is not known.
+        if let Some(name) = index.and_then(named) {
+            found.entry(name).or_default().insert(program);
+        }
+    };
+    let mut links = LinkMessage::default();
+    links.attributes = vec![LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])];
+    socket.dump(libc::RTM_GETLINK, &links, |message| {
+        if has_xdp(message)? {
+            add(u32_at(message.payload, 4), Program::Xdp);
+        }
+        Ok(())
+    })?;
+    socket.dump(libc::RTM_GETQDISC, &TcMessage::default(), |message| {
+        if takes_filters(message)? {
+            add(u32_at(message.payload, 4), Program::Tc);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn has_xdp(message: &Message<'_>) -> Result<bool, Malformed> {
+    if message.kind != libc::RTM_NEWLINK {
+        return Ok(false);
+    }
+    for attribute in Attributes::after(message.payload, LINK)? {
+        let attribute = attribute?;
+        if attribute.kind != libc::IFLA_XDP {
+            continue;
+        }
+        for inner in attribute.nested() {
+            let inner = inner?;
+            if inner.kind == ATTACHED && inner.value.first().is_some_and(|mode| *mode != 0) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a message is of a qdisc that only filters are attached to.
+fn takes_filters(message: &Message<'_>) -> Result<bool, Malformed> {
+    if message.kind != libc::RTM_NEWQDISC {
+        return Ok(false);
+    }
+    for attribute in Attributes::after(message.payload, QDISC)? {
+        let attribute = attribute?;
+        if attribute.kind == KIND {
+            return Ok(matches!(attribute.string(), b"clsact" | b"ingress"));
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::message::Request;
+    use proptest::prelude::*;
+
+    fn message(kind: u16, payload: &[u8]) -> Message<'_> {
+        Message {
+            kind,
+            flags: 0,
+            sequence: 1,
+            payload,
+        }
+    }
+
+    #[test]
+    fn a_program_is_attached_where_its_mode_is_not_0() {
+        let with = |mode: u8| {
+            let request = Request::new(0, 0, &[0; LINK]);
+            let request = request.nest(libc::IFLA_XDP, |xdp| xdp.attribute(ATTACHED, &[mode]));
+            has_xdp(&message(libc::RTM_NEWLINK, request.body())).unwrap()
+        };
+        assert_eq!((with(0), with(1), with(4)), (false, true, true));
+    }
+
+    #[test]
+    fn a_qdisc_for_filters_is_told_from_a_queue() {
+        let of = |kind: &str| {
+            let request = Request::new(0, 0, &[0; QDISC]).text(KIND, kind);
+            takes_filters(&message(libc::RTM_NEWQDISC, request.body())).unwrap()
+        };
+        assert!(of("clsact") && of("ingress") && !of("fq_codel"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let _ = has_xdp(&message(libc::RTM_NEWLINK, &bytes));
+            let _ = takes_filters(&message(libc::RTM_NEWQDISC, &bytes));
+        }
+    }
+}
