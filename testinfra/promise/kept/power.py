@@ -60,8 +60,9 @@ PLACES = (
 )
 STRACE = f"strace -qq -s 60 -o /dev/stderr -e trace={CALLS} {' '.join(f'-P {place}' for place in PLACES)}"
 STOPPED = "--- stopped by SIGSTOP ---"
-LONG, SHORT = "600s", "15s"
-CALL_LIMIT = 120
+# The long one is never waited out.
+LONG, SHORT = "3600s", "30s"
+CALL_LIMIT = 300
 
 
 class Kind(namedtuple("Kind", "words begin restore")):
