@@ -14,7 +14,8 @@ MANY = "version: 1\nsysctl:\n" + "".join(
     for key in ("log_martians", "arp_filter", "arp_notify", "drop_gratuitous_arp")
 )
 # Stopped in its middle. The journal has one line more for each of the twelve writes.
-STOPPED = "strace -f -qq -o /dev/null -P /run/netkeel/journal -e trace=write -e inject=write:signal=STOP:when=7"
+TRACE = "/run/interrupted"
+STOPPED = f"strace -f -qq -o {TRACE} -P /run/netkeel/journal -e trace=write -e inject=write:signal=STOP:when=7"
 # In the middle of the live writes, and where the drop-in is written under its first name only.
 # An apply that waits to be confirmed writes the drop-in when it is confirmed.
 KILLED = {
@@ -41,7 +42,7 @@ def interrupted(report, host, document):
     before = host.state()
 
     def midway():
-        stopped = "grep -qs '^State:.T' /proc/$(pidof netkeel)/status && grep -cs '^{\"begun\"' /run/netkeel/journal || true"
+        stopped = f"grep -qs 'stopped by SIGSTOP' {TRACE} && grep -cs '^{{\"begun\"' /run/netkeel/journal || true"
         wait_until(lambda: int(host.sh(stopped) or 0) >= 2, LIMIT, lambda: "the apply never stops in its middle", 0.1)
 
     def going_on():
