@@ -21,7 +21,7 @@ def run(report, host, _soak):
 
     host.sh(f"printf 'version: 1\\nnflog:\\n  packet-too-big: {{ remove_on_stop: no }}\\n' > {KEPT}")
     host.sh("systemctl reload netkeel")
-    host.until("the layer is in force", lambda now: any("40-kept" in file for file in now["document"]["files"]) or now["document"])
+    host.until("the layer is in force", lambda now: any("40-kept" in file for file in now["document"]["files"]))
     host.in_order()
     rules = host.rules()
     seen = stopped(host)
