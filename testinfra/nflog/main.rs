@@ -11,7 +11,7 @@ use namespace::Namespace;
 use traffic::{Message, Reader};
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netkeel_apply::engine::apply::{apply, undo};
 use netkeel_apply::engine::session::{Session, Unlogged, Unwatched};

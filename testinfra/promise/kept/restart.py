@@ -11,7 +11,7 @@ WITHIN = 75
 AFTER = 240
 # Of what is confirmed, or ended in another way: never waited out.
 LONG = 1200
-TRIAL = f"netkeel apply --retry-rejected -f {DOCUMENTS}/trial.yaml --confirm-within"
+TRIAL = f"netkeel apply --lock-timeout 60s --retry-rejected -f {DOCUMENTS}/trial.yaml --confirm-within"
 
 
 def run(report, host):
@@ -33,7 +33,7 @@ def run(report, host):
     report.check("apply exits 0 again", outcome.code == 0, outcome)
     restarted(report, host)
     confirmed(report, host, "trial.yaml")
-    outcome = host.call("netkeel release --owner trial")
+    outcome = host.call("netkeel release --lock-timeout 60s --owner trial")
     report.check("release exits 0", outcome.code == 0, outcome)
     report.check("the host is as before", not host.differs(before), host.differs(before) or "the same state")
 
@@ -41,7 +41,7 @@ def run(report, host):
     host.sh("netkeel pause 1h")
     host.write_document("after.yaml")
     begun = time.monotonic()
-    outcome = host.call(f"netkeel apply --retry-rejected --confirm-within {WITHIN}s")
+    outcome = host.call(f"netkeel apply --lock-timeout 60s --retry-rejected --confirm-within {WITHIN}s")
     report.check("apply exits 0", outcome.code == 0, outcome)
     difference = host.differs(before)
     report.check("it changes the host", difference, difference)
@@ -79,7 +79,7 @@ def undone(report, host, before, begun, within=WITHIN):
 
 def confirmed(report, host, document):
     """Somebody confirms; nobody is left who could undo it, and it stays. The case elsewhere waits until the time is over."""
-    outcome = host.call("netkeel confirm")
+    outcome = host.call("netkeel confirm --lock-timeout 60s")
     report.check("confirm exits 0", outcome.code == 0, outcome)
     host.unwatched()
     left = host.call("ls /run/netkeel").output

@@ -33,7 +33,7 @@ def run(report, host):
     report.check("apply exits 0 again", outcome.code == 0, outcome)
     upgraded(report, host, "1.2")
     confirmed(report, host, "trial.yaml")
-    host.sh("netkeel release --owner trial")
+    host.sh("netkeel release --lock-timeout 60s --owner trial")
     report.check("the host is as before", not host.differs(before), host.differs(before) or "the same state")
 
 

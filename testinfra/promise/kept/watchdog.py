@@ -29,7 +29,7 @@ def run(report, host):
     count = LINKS - FIRST + 1
     for attempt in range(1, ATTEMPTS + 1):
         begun = time.monotonic()
-        outcome = host.call(f"netkeel apply --retry-rejected -f {DOCUMENTS}/many.yaml --confirm-within {WITHIN}s")
+        outcome = host.call(f"netkeel apply --lock-timeout 60s --retry-rejected -f {DOCUMENTS}/many.yaml --confirm-within {WITHIN}s")
         report.check("apply exits 0", outcome.code == 0, outcome.output[-300:])
         report.check("it changes the host", links(host) != before, f"{time.monotonic() - begun:.1f} s")
         units = host.watchdogs()
