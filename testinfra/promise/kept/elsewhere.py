@@ -5,7 +5,7 @@ import time
 from .host import DOCUMENTS
 
 # Both are waited out. What must be seen before the end are an apply and two looks over ssh on an emulated processor.
-WITHIN = 25
+WITHIN = 20
 BLUE = "ip netns exec blue"
 
 

@@ -10,7 +10,7 @@ from realserver.host import GUEST, Outcome, fresh_host
 
 FILES = Path(__file__).resolve().parent.parent
 # It is waited out. The session must die before, after 4 to 6 s of silence, and the operator must see the apply.
-WITHIN = 18
+WITHIN = 15
 SESSION_LIMIT = 240
 # A session of its own, which notices soon that nobody answers.
 ALONE = ["-o", "ControlPath=none", "-o", "ConnectTimeout=5", "-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=2"]
