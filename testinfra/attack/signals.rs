@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
-use crate::confirmed::{Ended, kill, start, until, until_unwatched, watchdog};
+use crate::confirmed::{Ended, kill, sent, start, until, until_unwatched, watchdog};
 use crate::observed::Observed;
 use crate::random::Random;
 use crate::scene::{Size, brief, whole};
