@@ -446,7 +446,7 @@ cni:
         until grep -qs event=full-scan said; do sleep 0.1; done
         mkdir -p /etc/cni/net.d
         cp "$CONFLISTS/calico.conflist" /etc/cni/net.d/10-calico.conflist
-        for _ in $(seq 50); do
+        for _ in $(seq 600); do
             grep -q '"mtu": 1460' /etc/cni/net.d/10-calico.conflist && break
             sleep 0.1
         done

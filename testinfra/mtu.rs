@@ -240,7 +240,7 @@ link:
         ip address add 192.0.2.1/24 dev eth0; ip route add default via 192.0.2.2
         {} run -f d.yaml --mode enforce & service=$!
         has() {{
-            for attempt in $(seq 100); do
+            for attempt in $(seq 600); do
                 ip -o link show wg0 | grep -q \"mtu $1 \" && ip -o link show cali1 | grep -q \"mtu $2 \" && return
                 sleep 0.1
             done

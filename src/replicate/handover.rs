@@ -24,7 +24,7 @@ const FIRST: RawFd = 3;
 const PREFIX: &str = "nflog-";
 
 /// How long the service waits for the worker's helper.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 60_000 } else { 500 });
 
 /// Asks the helper for the socket of the current group.
 const ASK: &[u8] = b"?";

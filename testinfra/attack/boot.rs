@@ -135,13 +135,14 @@ fn a_file_that_somebody_wrote_meanwhile_is_not_written_over() {
     inside(Place::Host, DropIn::Theirs, |world| {
         let _ended = Ended;
         let before = world.look();
-        apply(world, "4s");
+        apply(world, "600s");
         fs::write(DROP_IN, "# somebody's\n").unwrap();
         let confirm = world.netkeel(&["confirm"]);
         assert!(
             confirm.code == 1 && confirm.stderr.contains("by another program since the apply"),
             "{confirm:?}"
         );
+        kill("TERM", watchdog().unwrap());
         until_unwatched();
         assert_eq!(fs::read_to_string(DROP_IN).unwrap(), "# somebody's\n");
         let file = |name: &str| name.starts_with("file ");

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::confirmed::{CHANGES, Ended, JOURNAL, apply, kill, start, until, until_unwatched};
+use crate::confirmed::{CHANGES, Ended, JOURNAL, apply, in_time, kill, start, until, until_unwatched, words};
 use crate::observed::Observed;
 use crate::random::Random;
 use crate::world::{DOCUMENT, DropIn, Place, Ran, World, inside};
@@ -111,14 +111,10 @@ const STEPS: &[Step] = &[
 /// Random moments of a confirmation that are tried for each way, where everything is.
 const MOMENTS: usize = 4;
 
-const APPLY: &[&str] = &[
-    "apply",
-    "-f",
-    DOCUMENT,
-    "--allow-management",
-    "--confirm-within",
-    "2s",
-];
+const APPLY: &[&str] = &["apply", "-f", DOCUMENT, "--allow-management", "--confirm-within"];
+
+/// The first promise. It is made again with twice the time where the apply takes longer.
+const WITHIN: Duration = Duration::from_secs(2);
 
 /// One try.
 struct Broken<'a> {
@@ -127,6 +123,8 @@ struct Broken<'a> {
     mend: &'a str,
     /// Of [`Step::WithinConfirm`]: the time since the confirmation began.
     moment: Duration,
+    /// The promise.
+    within: Duration,
 }
 
 /// The result of a confirmed apply.
@@ -135,23 +133,27 @@ enum Outcome {
     Undone,
     Kept,
     Refused,
+    /// The time was over before anything broke.
+    Slow,
 }
 
-/// An apply that stands still between two writes while its state breaks.
-fn between(world: &World, way: &str) -> Ran {
-    let mut child = start(APPLY);
+/// An apply that stands still between two writes while its state breaks, if it comes so far in time.
+fn between(world: &World, arguments: &[&str], broken: &Broken<'_>) -> Option<Ran> {
+    let begun = Instant::now();
+    let mut child = start(arguments);
     until("it has begun", || {
-        fs::read_to_string(JOURNAL).is_ok_and(|text| text.contains("\"begun\""))
+        let journal = fs::read_to_string(JOURNAL).unwrap_or_default();
+        journal.contains("\"begun\"") || begun.elapsed() >= broken.within
     });
     kill("STOP", child.id());
-    world.sh(way);
+    let in_time = begun.elapsed() < broken.within;
+    if in_time {
+        world.sh(broken.way);
+    }
     kill("CONT", child.id());
     let code = child.wait().unwrap().code().unwrap_or(-1);
-    Ran {
-        code,
-        stdout: String::new(),
-        stderr: String::new(),
-    }
+    let (stdout, stderr) = (String::new(), String::new());
+    in_time.then_some(Ran { code, stdout, stderr })
 }
 
 /// A confirmation that stands still at a moment while its state breaks; whether it says that it is confirmed.
@@ -170,15 +172,26 @@ fn one(world: &World, broken: &Broken<'_>, before: &Observed, wanted: &Observed)
         way,
         mend,
         moment,
+        within,
     } = *broken;
     if step == Step::Before {
         world.sh(way);
     }
+    let promise = words(within);
+    let arguments = [APPLY, &[&promise]].concat();
+    let begun = Instant::now();
+    let waits = matches!(step, Step::Waiting | Step::Confirming | Step::WithinConfirm);
     let ran = match step {
-        Step::Between => between(world, way),
-        Step::Before | Step::Waiting | Step::Confirming | Step::WithinConfirm => world.netkeel(APPLY),
+        Step::Between => between(world, &arguments, broken),
+        Step::Before | Step::Waiting | Step::Confirming | Step::WithinConfirm => {
+            let ran = world.netkeel(&arguments);
+            (!waits || begun.elapsed() < within).then_some(ran)
+        }
     };
-    if matches!(step, Step::Waiting | Step::Confirming | Step::WithinConfirm) {
+    let Some(ran) = ran else {
+        return Outcome::Slow;
+    };
+    if waits {
         assert_eq!(ran.code, 0, "{ran:?}");
     }
     if matches!(step, Step::Waiting | Step::Confirming) {
@@ -200,7 +213,7 @@ fn one(world: &World, broken: &Broken<'_>, before: &Observed, wanted: &Observed)
     let start = Instant::now();
     while start.elapsed() < crate::confirmed::SOON {
         difference = world.look().difference(state);
-        let waits = outcome == Outcome::Kept && start.elapsed().as_secs() < 3;
+        let waits = outcome == Outcome::Kept && start.elapsed() < within + Duration::from_secs(1);
         if difference.is_none() && !waits {
             break;
         }
@@ -263,20 +276,31 @@ fn a_state_directory_that_breaks_at_any_step_loses_no_promise() {
     for (number, step) in &tries {
         let (name, way, mend) = WAYS[*number];
         let moment = confirm.mul_f64(random.below(1000) as f64 / 1000.0);
-        let outcome = std::panic::catch_unwind(|| {
+        let attempt = |within: Duration| {
             inside(Place::Host, DropIn::Theirs, |world| {
                 let _ended = Ended;
                 world.document(CHANGES);
+                let step = *step;
                 let broken = Broken {
-                    step: *step,
+                    step,
                     way,
                     mend,
                     moment,
+                    within,
                 };
                 one(world, &broken, &before, &wanted)
             })
+        };
+        let outcome = std::panic::catch_unwind(|| {
+            let mut outcome = Outcome::Slow;
+            in_time(WITHIN, |within| {
+                outcome = attempt(within);
+                outcome != Outcome::Slow
+            });
+            outcome
         });
         match outcome {
+            Ok(Outcome::Slow) => unreachable!("it would have been tried again"),
             Ok(Outcome::Kept) => kept += 1,
             Ok(Outcome::Undone) => undone += 1,
             Ok(Outcome::Refused) => refused += 1,

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::world::{DOCUMENT, World, program};
+use crate::world::{DOCUMENT, Ran, World, program};
 
 /// Interfaces, sysctls with a drop-in, rules and a CNI configuration.
 pub const CHANGES: &str = "\
@@ -28,20 +28,34 @@ cni:
 pub const JOURNAL: &str = "/run/netkeel/journal";
 
 /// The longest wait, also on a busy machine.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(120);
 
 /// Applies [`CHANGES`] for so long.
 pub fn apply(world: &World, within: &str) {
-    world.document(CHANGES);
-    let ran = world.netkeel(&[
-        "apply",
-        "-f",
-        DOCUMENT,
-        "--allow-management",
-        "--confirm-within",
-        within,
-    ]);
+    let ran = applied(world, within);
     assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+/// Applies [`CHANGES`] for so long, if that is long enough.
+pub fn applied(world: &World, within: &str) -> Ran {
+    world.document(CHANGES);
+    let command = ["apply", "-f", DOCUMENT, "--allow-management"];
+    world.netkeel(&[&command[..], &["--confirm-within", within]].concat())
+}
+
+/// Makes an attempt with a promise of so long, in a world of its own. An attempt is made again with twice the time when
+/// it returns false: the time was over before all was done and seen that comes before its end.
+pub fn in_time(first: Duration, mut attempt: impl FnMut(Duration) -> bool) {
+    let mut within = first;
+    while !attempt(within) {
+        within *= 2;
+        assert!(within < SOON * 3 / 4, "this machine is too slow");
+    }
+}
+
+/// As `--confirm-within` takes it.
+pub fn words(within: Duration) -> String {
+    format!("{}ms", within.as_millis())
 }
 
 /// Starts a netkeel that nobody waits for yet, in a process group of its own.
@@ -88,10 +102,18 @@ pub fn watchdog() -> Option<u32> {
 }
 
 pub fn kill(signal: &str, number: u32) {
+    assert!(
+        sent(signal, number),
+        "process {number} has ended before SIG{signal}"
+    );
+}
+
+/// Sends a signal to a process that may have ended. Returns whether it had not.
+pub fn sent(signal: &str, number: u32) -> bool {
     let sent = Command::new("kill")
         .args(["-s", signal, &number.to_string()])
         .status();
-    assert!(sent.unwrap().success());
+    sent.unwrap().success()
 }
 
 /// Waits until something is so.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
-use crate::confirmed::{Ended, kill, start, until, until_unwatched, watchdog};
+use crate::confirmed::{Ended, kill, sent, start, until, until_unwatched, watchdog};
 use crate::observed::Observed;
 use crate::random::Random;
 use crate::scene::{Size, brief, whole};
@@ -283,8 +283,8 @@ impl<'a> Attack<'a> {
         let number = watchdog().expect("an apply that waits has a watchdog");
         kill("TERM", number);
         sleep(moment);
-        if watchdog() == Some(number) {
-            kill(signal, number);
+        // It is no child of this process: it may be gone since the look.
+        if watchdog() == Some(number) && sent(signal, number) {
             self.counts.met += 1;
         }
     }

@@ -129,7 +129,7 @@ fn an_apply_that_is_rolled_back_before_it_can_print_does_not_succeed() {
     // The capacity of a pipe, pipe(7).
     writer.write_all(&[b' '; 65536]).unwrap();
     let mut apply = Command::new(PROGRAM)
-        .args(["apply", "-f", "pods.yaml", "--confirm-within", "10s"])
+        .args(["apply", "-f", "pods.yaml", "--confirm-within", "20s"])
         .args(netns)
         .current_dir(scratch.path())
         .stdout(writer)

@@ -274,45 +274,69 @@ fn a_directory_that_somebody_else_can_write_is_refused() {
     }
 }
 
-/// Starts an apply that holds the lock for a while: before the second write to an interface.
-fn slow(delay: Duration) -> Child {
-    let Point { call, number, .. } = halfway();
-    let started = Command::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null", "-e"])
-        .arg(format!(
-            "inject={call}:delay_enter={}:when={number}",
-            delay.as_micros()
-        ))
-        .arg(program())
-        .args(APPLY)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let start = Instant::now();
-    while !fs::read_to_string(JOURNAL).is_ok_and(|text| text.contains("\n{\"begun\"")) {
-        assert!(
-            start.elapsed() < Duration::from_secs(10),
-            "the apply does not begin"
-        );
-        sleep(Duration::from_millis(5));
+/// What strace saw of the apply that is halted.
+const HALTED: &str = "/run/halted";
+
+/// An apply below strace that holds the lock: it is stopped at the second write to an interface.
+struct Halted {
+    strace: Child,
+    apply: u32,
+}
+
+impl Halted {
+    fn start() -> Self {
+        let Point { call, number, .. } = halfway();
+        let strace = Command::new("strace")
+            .args(["-f", "-qq", "-o", HALTED, "-e"])
+            .arg(format!("inject={call}:signal=STOP:when={number}"))
+            .arg(program())
+            .args(APPLY)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let children = format!("/proc/{0}/task/{0}/children", strace.id());
+        let mut halted = Halted { strace, apply: 0 };
+        let start = Instant::now();
+        loop {
+            let child = fs::read_to_string(&children).unwrap_or_default();
+            halted.apply = child.trim().parse().unwrap_or_default();
+            if fs::read_to_string(HALTED).is_ok_and(|text| text.contains("stopped by SIGSTOP")) {
+                return halted;
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(120),
+                "the apply does not begin"
+            );
+            sleep(Duration::from_millis(5));
+        }
     }
-    started
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args(["-s", signal, &self.apply.to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+}
+
+impl Drop for Halted {
+    fn drop(&mut self) {
+        if self.apply != 0 && matches!(self.strace.try_wait(), Ok(None)) {
+            self.signal("KILL");
+        }
+    }
 }
 
 #[test]
 fn a_second_apply_is_told_who_holds_the_lock_or_waits_for_it() {
     inside(Place::Host, DropIn::Theirs, |world| {
         world.document(RICH);
-        let mut first = slow(Duration::from_secs(2));
-        let start = Instant::now();
-        let refused = world.netkeel(APPLY);
-        assert_eq!(refused.code, 1, "{refused:?}");
-        assert!(
-            start.elapsed() < Duration::from_millis(1500),
-            "it waited without being told to"
-        );
+        let mut first = Halted::start();
+        let limited = ["120", program()];
+        let refused = world.run(Command::new("timeout").args(limited).args(APPLY));
+        assert_eq!(refused.code, 1, "it waited without being told to: {refused:?}");
         let pid = refused
             .stderr
             .split("pid ")
@@ -337,9 +361,15 @@ fn a_second_apply_is_told_who_holds_the_lock_or_waits_for_it() {
             short.code == 1 && short.stderr.contains("--lock-timeout"),
             "{short:?}"
         );
-        let waited = world.netkeel(&[APPLY, &["--lock-timeout", "30s", "--detailed-exitcode"]].concat());
+        let waited = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                sleep(Duration::from_secs(1));
+                first.signal("CONT");
+            });
+            world.netkeel(&[APPLY, &["--lock-timeout", "120s", "--detailed-exitcode"]].concat())
+        });
         assert_eq!(waited.code, 0, "{waited:?}");
-        assert!(first.wait().unwrap().success());
+        assert!(first.strace.wait().unwrap().success());
     });
 }
 
@@ -358,7 +388,7 @@ fn two_applies_at_once_never_interleave() {
                     let path = format!("/run/{mtu}.yaml");
                     fs::write(&path, text(mtu)).unwrap();
                     Command::new(program())
-                        .args(["apply", "--lock-timeout", "30s", "-f", &path])
+                        .args(["apply", "--lock-timeout", "120s", "-f", &path])
                         .stdout(Stdio::null())
                         .spawn()
                         .unwrap()

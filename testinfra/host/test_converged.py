@@ -3,8 +3,12 @@
 import fnmatch
 import json
 import re
+import time
 
 from declared import rp_filter, switch
+
+# Seconds.
+LIMIT = 120
 
 
 def interfaces(host, *only):
@@ -145,10 +149,17 @@ def test_unit(host, unit):
 def test_metrics(host, metrics_address, document):
     """The service is well, nothing differs, and it sees the MTUs that are there."""
     fetch = f"import urllib.request as u; print(u.urlopen('http://{metrics_address}/metrics', timeout=20).read().decode())"
-    lines = host.check_output(f'python3 -c "{fetch}"').splitlines()
-    metrics = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line and not line.startswith("#")}
-    assert metrics["netkeel_healthy"] == 1
-    assert not {name: drift for name, drift in metrics.items() if name.startswith("netkeel_drift_facts") and drift}
+    # A service that was started just now has not looked at everything yet.
+    end = time.monotonic() + LIMIT
+    while True:
+        lines = host.run(f'python3 -c "{fetch}"').stdout.splitlines()
+        metrics = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line and not line.startswith("#")}
+        drift = {name: drift for name, drift in metrics.items() if name.startswith("netkeel_drift_facts") and drift}
+        if metrics.get("netkeel_healthy") == 1 and not drift or time.monotonic() > end:
+            break
+        time.sleep(1)
+    assert metrics.get("netkeel_healthy") == 1, metrics
+    assert not drift
     for name, settings in (document.get("link") or {}).items():
         # Interfaces that a match finds have no series of their own.
         if "mtu" in settings and "match" not in settings:

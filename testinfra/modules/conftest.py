@@ -11,7 +11,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 COLLECTIONS = REPOSITORY / "modules"
-LIMIT = 300
+LIMIT = 1200
 
 # What Facter says where it may not look at other processes has nothing to do with a run.
 NOISE = "Facter: "

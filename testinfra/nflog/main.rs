@@ -11,7 +11,7 @@ use namespace::Namespace;
 use traffic::{Message, Reader};
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netkeel_apply::engine::apply::{apply, undo};
 use netkeel_apply::engine::session::{Session, Unlogged, Unwatched};
@@ -167,7 +167,9 @@ fn packets_come_to_the_group_but_not_those_of_ignored_sources() {
     let (node, router) = pair();
     let whole = document(WHOLE, &node);
     applied(&whole, &node);
-    let patience = Duration::from_secs(5);
+    let patience = Duration::from_secs(60);
+    let start = Instant::now();
+    let mut took = Duration::ZERO;
     let seen = inside(&node.netns(), || {
         let reader = Reader::bind(33);
         let filtered = Reader::bind(34);
@@ -206,6 +208,7 @@ fn packets_come_to_the_group_but_not_those_of_ignored_sources() {
             }
         })
         .unwrap();
+        took = start.elapsed();
         (
             reader.read(27, patience),
             filtered.read(usize::MAX, Duration::from_millis(500)),
@@ -237,10 +240,11 @@ fn packets_come_to_the_group_but_not_those_of_ignored_sources() {
         filtered.iter().all(|(_, mtu)| (576..1500).contains(mtu)),
         "{filtered:?}"
     );
-    // The burst, and at most what the time it took let through beyond that.
+    // The burst, and at most what the time it took let through beyond that: two a second.
+    let most = 3 + 2 * (took.as_secs() as usize + 1);
     for from in ["198.51.100.3", "2001:db8:2::3"] {
         let passed = count(&filtered, from, 1300);
-        assert!((3..=5).contains(&passed), "{passed} of {from}: {filtered:?}");
+        assert!((3..=most).contains(&passed), "{passed} of {from}: {filtered:?}");
     }
 }
 

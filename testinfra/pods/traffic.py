@@ -2,8 +2,8 @@
 
 usage: traffic.py SECONDS PORT SERVER HOST POD...   (HOST and POD are network namespaces)
 
-Each connection sends 4 KiB both ways every 50 ms. Prints `ready` when all of them flow, and at the end a line of JSON.
-The MSS is read at both moments.
+Each connection sends 4 KiB both ways every 50 ms. Prints `ready` when all of them flow. Goes on for SECONDS at least and
+until its input has ended for two seconds, and prints a line of JSON then. The MSS is read at both moments.
 """
 
 import ctypes
@@ -16,6 +16,10 @@ import time
 
 CHUNK = b"x" * 4096
 PAUSE = 0.05
+# After the end of the input.
+AFTER = 2
+# On failure.
+LIMIT = 300
 
 
 def enter(name):
@@ -66,16 +70,22 @@ def main():
     flows = []
     for pod in pods:
         enter(pod)
-        client = socket.create_connection((server, int(port)), timeout=5)
+        client = socket.create_connection((server, int(port)), timeout=LIMIT)
         flows.append(Flow(client))
         flows.append(Flow(listener.accept()[0]))
     poll = select.epoll()
     by_descriptor = {flow.sock.fileno(): flow for flow in flows}
     for descriptor in by_descriptor:
         poll.register(descriptor, select.EPOLLIN)
+    poll.register(sys.stdin.fileno(), select.EPOLLIN)
     start, ready, before = time.monotonic(), False, []
-    while (now := time.monotonic()) < start + float(seconds):
+    least, last = start + float(seconds), start + LIMIT
+    while (now := time.monotonic()) < max(least, last):
         for descriptor, _ in poll.poll(PAUSE / 4):
+            if descriptor == sys.stdin.fileno():
+                poll.unregister(descriptor)
+                last = time.monotonic() + AFTER
+                continue
             flow = by_descriptor[descriptor]
             flow.read(time.monotonic())
             if flow.broken:

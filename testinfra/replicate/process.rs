@@ -86,10 +86,7 @@ fn its_helper_ends_with_it_and_the_worker_with_its_helper() {
         state.is_err() || state.is_ok_and(|state| state.contains(") Z "))
     };
     while !gone(helper) {
-        assert!(
-            begin.elapsed() < Duration::from_secs(2),
-            "the helper is still there"
-        );
+        assert!(begin.elapsed() < super::SOON, "the helper is still there");
         std::thread::sleep(Duration::from_millis(10));
     }
     let again = |worker: &mut Worker, before: u32| {
@@ -163,7 +160,11 @@ fn it_ends_with_its_supervisor() {
     let mut worker = Worker::start(node, world.settings());
     let pid = worker.supervisor.status().pid.unwrap();
     worker.supervisor.stop();
-    assert!(!fs::exists(format!("/proc/{pid}")).unwrap());
+    let begin = Instant::now();
+    while fs::exists(format!("/proc/{pid}")).unwrap() {
+        assert!(begin.elapsed() < super::SOON, "the worker is still there");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     assert_eq!(worker.supervisor.health(), WorkerHealth::Off);
 }
 
@@ -268,7 +269,9 @@ fn new_settings_and_a_flapping_interface_lose_nothing_that_is_due() {
         "ip address add 10.0.0.1/24 dev eth0; ip link set eth0 up; ip route replace default via 10.0.0.254",
     );
     let (capture, too_big) = peers[0].capture();
+    // It may not have heard yet that the interface went.
     std::thread::sleep(Duration::from_secs(3));
+    worker.until("its peers are served again", |status| served(status) == 2);
     router.send(&sample(9).bytes(), sample(9).vip);
     assert_eq!(
         capture.wait(1, &too_big).len(),
@@ -310,6 +313,12 @@ fn a_file_of_peers_is_read_again_when_it_changes() {
     served(&mut worker, 2);
 }
 
+/// How many peers can be reached.
+fn served(status: &WorkerStatus) -> usize {
+    let peers = status.statistics.iter().flat_map(|one| &one.peers);
+    peers.filter(|peer| peer.state.is_reachable()).count()
+}
+
 /// Sends so many packets, 200 a second.
 fn steadily(router: &Sender, worker: &mut Worker, numbers: std::ops::Range<u16>) {
     for number in numbers {
@@ -341,28 +350,40 @@ fn peers_that_do_not_answer_cost_no_packets() {
         (100, 200, 0),
         "{statistics:#?}"
     );
-    // Another one later: the others are served at once.
-    worker
-        .supervisor
-        .want(Some(wanted(with(&["10.0.0.77", "10.0.0.78"]))));
-    let begin = Instant::now();
-    steadily(&router, &mut worker, 100..200);
-    let statistics = worker.received(200);
-    assert!(begin.elapsed() < Duration::from_millis(1_900), "{statistics:#?}");
-    assert_eq!(
-        (statistics.replicated, statistics.sent, statistics.refused.len()),
-        (200, 400, 0),
-        "{statistics:#?}"
-    );
+    // Another one later: the others are served at once, while it is not known yet whether that one answers. On a busy
+    // machine it may be.
+    let mut sent = 100;
+    for last in 78.. {
+        let more = ["10.0.0.77".to_owned(), format!("10.0.0.{last}")];
+        let more: Vec<&str> = more.iter().map(String::as_str).collect();
+        worker.supervisor.want(Some(wanted(with(&more))));
+        let begin = Instant::now();
+        steadily(&router, &mut worker, sent..sent + 100);
+        sent += 100;
+        let statistics = worker.received(sent.into());
+        let took = begin.elapsed();
+        assert_eq!(
+            (statistics.replicated, statistics.sent, statistics.refused.len()),
+            (sent.into(), 2 * u64::from(sent), 0),
+            "{statistics:#?}"
+        );
+        if took < Duration::from_millis(1_900) {
+            break;
+        }
+        assert!(last < 98, "the others wait for it: {took:?}, {statistics:#?}");
+    }
     // Others than all before.
     let mut settings = world.settings();
     settings.peers = vec![world.nodes[2].address6.parse().unwrap()];
     worker.supervisor.want(Some(wanted(settings)));
-    steadily(&router, &mut worker, 200..250);
-    let statistics = worker.received(250);
+    steadily(&router, &mut worker, sent..sent + 50);
+    let all = u64::from(sent) + 50;
+    let statistics = worker.received(all);
     // What came before it heard of that went to two.
     assert!(
-        statistics.replicated == 250 && statistics.sent >= 450 && statistics.refused.is_empty(),
+        statistics.replicated == all
+            && statistics.sent >= 2 * u64::from(sent) + 50
+            && statistics.refused.is_empty(),
         "{statistics:#?}"
     );
 }
@@ -375,22 +396,19 @@ fn peers_are_back_soon_after_their_interface() {
     node.host
         .sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1");
     let mut worker = Worker::start(node, world.settings());
-    let served = |status: &WorkerStatus| {
-        let peers = status.statistics.iter().flat_map(|one| &one.peers);
-        peers.filter(|peer| peer.state.is_reachable()).count()
-    };
     for away in [100, 2_500] {
-        node.host.sh("ip link set eth0 down");
-        std::thread::sleep(Duration::from_millis(away));
-        worker.until("none is served", |status| served(status) == 0);
-        node.host.sh("ip link set eth0 up");
-        let begin = Instant::now();
-        worker.until("all are served", |status| served(status) == 2);
-        assert!(
-            begin.elapsed() < Duration::from_secs(3),
-            "{:?} after {away} ms",
-            begin.elapsed()
-        );
+        // Without a word of the interface it would take up to ten seconds. So may the machine, but not each time.
+        let mut took = Vec::new();
+        while took.iter().filter(|took| **took < Duration::from_secs(3)).count() < 2 {
+            assert!(took.len() < 4, "{took:?} after {away} ms");
+            node.host.sh("ip link set eth0 down");
+            std::thread::sleep(Duration::from_millis(away));
+            worker.until("none is served", |status| served(status) == 0);
+            node.host.sh("ip link set eth0 up");
+            let begin = Instant::now();
+            worker.until("all are served", |status| served(status) == 2);
+            took.push(begin.elapsed());
+        }
     }
 }
 

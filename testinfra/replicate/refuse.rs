@@ -129,7 +129,7 @@ fn hostile_packets_are_refused_and_counted() {
         (2, 2),
         "{statistics:#?}"
     );
-    // The same again within three seconds is not.
+    // The same again is not.
     router.send(&sound().bytes(), sound().vip);
     let statistics = worker.received(packets.len() as u64 + 3);
     assert_eq!(statistics.refused.get(&Refusal::Duplicate), Some(&1));

@@ -91,11 +91,11 @@ impl Capture {
         frames
     }
 
-    /// What comes until enough does, or nothing more for three seconds.
+    /// What comes until enough does, or nothing more for so long that nothing will.
     pub fn wait(&self, enough: usize, wanted: impl Fn(&Frame) -> bool) -> Vec<Frame> {
         let mut frames: Vec<Frame> = Vec::new();
         let mut last = Instant::now();
-        while frames.len() < enough && last.elapsed() < Duration::from_secs(3) {
+        while frames.len() < enough && last.elapsed() < super::SOON {
             let more: Vec<Frame> = self.take().into_iter().filter(&wanted).collect();
             if more.is_empty() {
                 std::thread::sleep(Duration::from_millis(2));

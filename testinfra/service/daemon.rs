@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use serde_json::Value;
+
 use super::namespace::Namespace;
 
 /// The program under test: the one of this build, unless `NETKEEL_BIN` names another.
@@ -172,6 +174,33 @@ pub fn netkeel_inside(namespace: &Namespace, arguments: &[&str]) -> (i32, String
 /// Runs another verb: its exit code and what it prints.
 pub fn netkeel(arguments: &[&str]) -> (i32, String) {
     said(Command::new(program()).args(arguments))
+}
+
+/// The status of a service that runs. On a busy machine it does not answer in time at once.
+pub fn status(namespace: &Namespace) -> Value {
+    let start = Instant::now();
+    loop {
+        let (code, text) = netkeel(&["status", "--output", "json", "--netns", &namespace.name]);
+        if code == 0 {
+            return serde_json::from_str(&text).unwrap();
+        }
+        assert!(start.elapsed() < super::SOON, "{text}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A count that has not grown for so long.
+pub fn settled(quiet: Duration, count: impl Fn() -> u64) -> u64 {
+    let (start, mut since, mut last) = (Instant::now(), Instant::now(), count());
+    while since.elapsed() < quiet {
+        thread::sleep(Duration::from_millis(50));
+        let now = count();
+        if now != last {
+            (since, last) = (Instant::now(), now);
+        }
+        assert!(start.elapsed() < super::SOON, "it goes on: {last}");
+    }
+    last
 }
 
 fn said(command: &mut Command) -> (i32, String) {

@@ -2,13 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
-use super::daemon::{Daemon, PODS, netkeel, netkeel_inside};
+use super::daemon::{Daemon, PODS, netkeel, netkeel_inside, status};
 use super::namespace::Namespace;
-use super::{facts, until};
+use super::{SOON, facts, until};
 
 const OTHER: &str = "version: 1\npersist: no\nlink:\n  pods: { match: { name: \"cali*\" }, mtu: 1400 }\n";
 
@@ -22,10 +20,18 @@ fn kept(more: &[&str]) -> (Namespace, Daemon) {
 }
 
 fn pid(namespace: &Namespace) -> u64 {
-    let (code, text) = netkeel(&["status", "--output", "json", "--netns", &namespace.name]);
-    assert_eq!(code, 0, "{text}");
-    let status: Value = serde_json::from_str(&text).unwrap();
-    status["pid"].as_u64().unwrap()
+    status(namespace)["pid"].as_u64().unwrap()
+}
+
+/// Waits until the service has looked at an interface that was not there before, and so at all that came before it.
+fn looked(namespace: &Namespace) {
+    namespace.sh("ip link add cali9 type veth peer name eth9");
+    until("the service has looked at the new one", || {
+        let status = status(namespace);
+        let drift = status["drift"].as_array().unwrap();
+        drift.iter().any(|drift| drift["fact"] == "link cali9 mtu")
+    });
+    namespace.sh("ip link del cali9");
 }
 
 fn apply(namespace: &Namespace, document: &Path, more: &[&str]) -> (i32, String) {
@@ -35,7 +41,7 @@ fn apply(namespace: &Namespace, document: &Path, more: &[&str]) -> (i32, String)
             &[
                 "apply",
                 "--lock-timeout",
-                "30s",
+                "60s",
                 "--netns",
                 &namespace.name,
                 "-f",
@@ -48,7 +54,13 @@ fn apply(namespace: &Namespace, document: &Path, more: &[&str]) -> (i32, String)
 }
 
 fn release(namespace: &Namespace, more: &[&str]) -> (i32, String) {
-    netkeel(&[&["release", "--netns", &namespace.name], more].concat())
+    netkeel(
+        &[
+            &["release", "--lock-timeout", "60s", "--netns", &namespace.name],
+            more,
+        ]
+        .concat(),
+    )
 }
 
 #[test]
@@ -88,8 +100,15 @@ fn the_document_of_the_service_is_applied_also_when_it_was_written_just_now() {
     assert_eq!(code, 0, "{said}");
     for mtu in [1400, 1300] {
         service.write(&PODS.replace("1460", &mtu.to_string()));
-        let (code, said) = apply(&namespace, &service.document, &[]);
-        assert_eq!(code, 0, "{said}");
+        let start = Instant::now();
+        until("the service has read it", || {
+            let begun = Instant::now();
+            let (code, said) = apply(&namespace, &service.document, &[]);
+            // An apply waits for two seconds until the service has read it, which a busy machine may not do by then.
+            let waited = begun.elapsed() >= Duration::from_secs(2) && start.elapsed() < SOON;
+            assert!(code == 0 || waited, "{said}");
+            code == 0
+        });
         assert_eq!(facts(&namespace, "cali1"), format!("{mtu}\n1\n"));
     }
     assert_eq!(service.stop().0, 0);
@@ -111,7 +130,7 @@ fn a_pause_lets_a_change_last_and_ends_with_one_that_fails() {
     let (code, said) = apply(&namespace, &other, &["--pause", "1h"]);
     assert_eq!((code, paused()), (0, true), "{said}");
     assert!(said.contains("then it enforces its document again"), "{said}");
-    std::thread::sleep(Duration::from_secs(1));
+    looked(&namespace);
     assert_eq!(facts(&namespace, "cali1"), "1400\n1\n");
     let (code, said) = release(&namespace, &[]);
     assert_eq!(code, 0, "a service that is paused reverts nothing yet: {said}");
@@ -135,7 +154,15 @@ fn an_undo_beside_a_service_of_the_same_owner_is_refused_or_pauses_it() {
         let (code, said) = apply(&namespace, &by_hand, &[]);
         assert_eq!(code, 0, "{said}");
     };
-    let undo = |more: &[&str]| netkeel(&[&["undo", "--netns", &namespace.name], more].concat());
+    let undo = |more: &[&str]| {
+        netkeel(
+            &[
+                &["undo", "--lock-timeout", "60s", "--netns", &namespace.name],
+                more,
+            ]
+            .concat(),
+        )
+    };
     let before = facts(&namespace, "cali1");
     apply_by_hand(PODS);
     let mut service = Daemon::start(&namespace, PODS, &[]);
@@ -158,7 +185,7 @@ fn an_undo_beside_a_service_of_the_same_owner_is_refused_or_pauses_it() {
     assert!(code == 0 && said.contains("owner other"), "{said}");
     let (code, said) = undo(&["--pause", "1h"]);
     assert!(code == 0 && said.contains("is paused until"), "{said}");
-    std::thread::sleep(Duration::from_secs(1));
+    looked(&namespace);
     assert_eq!(facts(&namespace, "cali1"), before);
     assert_eq!(service.stop().0, 0);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::daemon::{Daemon, netkeel};
+use super::daemon::{Daemon, netkeel, status};
 use super::namespace::Namespace;
 use super::until;
 
@@ -15,10 +15,7 @@ replicate:
 ";
 
 fn worker(namespace: &Namespace) -> Value {
-    let (code, text) = netkeel(&["status", "--output", "json", "--netns", &namespace.name]);
-    assert_eq!(code, 0, "{text}");
-    let status: Value = serde_json::from_str(&text).unwrap();
-    status["worker"].clone()
+    status(namespace)["worker"].clone()
 }
 
 /// A plan with each finding on one line instead of lines of 80 characters.
@@ -108,10 +105,9 @@ fn the_worker_is_started_told_started_again_and_stopped() {
     let text = plan(&other);
     assert!(text.contains("the netkeel service is not running"), "{text}");
     for pid in [first, second] {
-        assert!(
-            !std::path::Path::new(&format!("/proc/{pid}")).exists(),
-            "the worker outlives the service"
-        );
+        until("the worker has ended with the service", || {
+            !std::path::Path::new(&format!("/proc/{pid}")).exists()
+        });
     }
 }
 

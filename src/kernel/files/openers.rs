@@ -91,11 +91,11 @@ mod tests {
         assert_eq!(own(openers(&file)), 0);
         for opened in [file.as_path(), scratch.path()] {
             let input = Stdio::from(fs::OpenOptions::new().read(true).open(opened).unwrap());
-            let mut other = Command::new("sleep").arg("60").stdin(input).spawn().unwrap();
+            let mut other = Command::new("sleep").arg("600").stdin(input).spawn().unwrap();
             let named = format!("sleep (process {}, which has it open)", other.id());
             // A child may run before the kernel has given it the name of its program.
             let mut found = openers(&file);
-            for _ in 0..100 {
+            for _ in 0..6000 {
                 if found.contains(&named) {
                     break;
                 }

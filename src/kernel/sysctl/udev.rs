@@ -63,7 +63,7 @@ mod tests {
             looks += 1;
             looks == 3
         };
-        assert!(until(Duration::from_secs(5), &mut third));
+        assert!(until(Duration::from_secs(60), &mut third));
         assert!(!until(Duration::from_millis(1), || false));
     }
 }

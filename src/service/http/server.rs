@@ -29,7 +29,7 @@ use netkeel_core::error::{Error, ErrorKind};
 const AT_ONCE: usize = 16;
 
 /// Deadline of a connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 5 });
 
 /// Pause after a client could not be accepted, mostly because no file descriptor is free. The client
 /// stays in the queue of the socket, so without a pause the next attempt would follow at once.

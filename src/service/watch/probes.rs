@@ -149,7 +149,7 @@ mod tests {
         while results.len() < number {
             let came = probes.poll().into_iter();
             results.extend(came.map(|(name, result)| (name.to_string(), result.as_expected)));
-            assert!(start.elapsed() < Duration::from_secs(10), "{results:?}");
+            assert!(start.elapsed() < Duration::from_secs(60), "{results:?}");
             thread::sleep(Duration::from_millis(5));
         }
         results
@@ -181,7 +181,7 @@ mod tests {
         let start = Instant::now();
         while probes.due().is_some() {
             assert!(probes.poll().is_empty());
-            assert!(start.elapsed() < Duration::from_secs(10));
+            assert!(start.elapsed() < Duration::from_secs(60));
             thread::sleep(Duration::from_millis(5));
         }
     }

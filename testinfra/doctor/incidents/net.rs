@@ -1,6 +1,7 @@
 //! A pod, its host and a peer in network namespaces, and what `netkeel doctor` says of the host.
 
 use std::fs;
+use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -95,26 +96,67 @@ for _ in range(40):
         causes(&self.report(traffic.as_ref().map(|(place, script)| (*place, script.as_str()))))
     }
 
-    /// The diagnosis of a window of three seconds, in which a place runs a script of Python.
+    /// The diagnosis of a window in which a place runs a script of Python from its beginning to its end.
     pub fn report(&self, traffic: Option<(&Namespace, &str)>) -> Value {
+        let mut seconds = 3;
+        loop {
+            if let Some(report) = self.report_within(seconds, traffic) {
+                return report;
+            }
+            seconds *= 2;
+            assert!(seconds < 100, "this machine is too slow");
+        }
+    }
+
+    /// The diagnosis of a window of so many seconds, unless the script ends after it.
+    fn report_within(&self, seconds: u32, traffic: Option<(&Namespace, &str)>) -> Option<Value> {
+        let traffic = traffic.map(|(place, script)| Halted::start(place, script));
         let doctor = Command::new(env!("CARGO_BIN_EXE_netkeel"))
-            .args(["doctor", "--window", "3s", "--output", "json"])
+            .args(["doctor", "--output", "json", "--window"])
+            .arg(format!("{seconds}s"))
             .args(["--netns", &self.host.name])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let traffic = traffic.map(|(place, script)| {
+        let mut in_time = true;
+        if let Some(traffic) = traffic {
             wait_for_window(doctor.id());
-            python(place, script)
-        });
+            traffic.run();
+            in_time = sleeps(doctor.id());
+        }
         let done = doctor.wait_with_output().unwrap();
-        if let Some(mut traffic) = traffic {
-            assert!(traffic.wait().unwrap().success());
+        if !in_time {
+            return None;
         }
         let text = String::from_utf8_lossy(&done.stdout);
-        serde_json::from_str(&text)
-            .unwrap_or_else(|error| panic!("{error}: {text}{}", String::from_utf8_lossy(&done.stderr)))
+        let report = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{error}: {text}{}", String::from_utf8_lossy(&done.stderr)));
+        Some(report)
+    }
+}
+
+/// A script of Python in a namespace that waits for the word to begin: Python takes long to start on a busy machine.
+struct Halted(Child);
+
+impl Halted {
+    fn start(place: &Namespace, script: &str) -> Self {
+        let halted = format!(
+            "import socket, struct, sys, time\nprint('ready', flush=True)\nsys.stdin.readline()\n{script}"
+        );
+        let mut child = command(place, &halted)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = [0];
+        child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+        Halted(child)
+    }
+
+    fn run(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success());
     }
 }
 
@@ -133,10 +175,8 @@ def segment(source, target, port, acknowledges, flags):
 
 /// Waits until `netkeel doctor` has read the counters and sleeps, however busy this machine is.
 fn wait_for_window(doctor: u32) {
-    let sleeps = format!("{} ", libc::SYS_clock_nanosleep);
-    for _ in 0..1000 {
-        let call = fs::read_to_string(format!("/proc/{doctor}/syscall")).unwrap_or_default();
-        if call.starts_with(&sleeps) {
+    for _ in 0..6000 {
+        if sleeps(doctor) {
             return;
         }
         sleep(Duration::from_millis(10));
@@ -144,12 +184,20 @@ fn wait_for_window(doctor: u32) {
     panic!("netkeel doctor did not begin its window");
 }
 
+fn sleeps(doctor: u32) -> bool {
+    let call = fs::read_to_string(format!("/proc/{doctor}/syscall")).unwrap_or_default();
+    call.starts_with(&format!("{} ", libc::SYS_clock_nanosleep))
+}
+
 /// Runs a script of Python in a namespace.
 pub fn python(place: &Namespace, script: &str) -> Child {
-    Command::new("ip")
-        .args(["netns", "exec", &place.name, "python3", "-c", script])
-        .spawn()
-        .unwrap()
+    command(place, script).spawn().unwrap()
+}
+
+fn command(place: &Namespace, script: &str) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &place.name, "python3", "-c", script]);
+    command
 }
 
 /// The kinds and the grounds of the causes of a diagnosis.

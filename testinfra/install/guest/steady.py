@@ -32,6 +32,9 @@ def main():
             rest = begin + sent / rate - time.monotonic()
             if rest > 0:
                 time.sleep(rest)
+            else:
+                # No burst after a pause of the machine: it would not fit into the socket.
+                begin -= rest
     except Ended:
         print(sent)
 

@@ -18,6 +18,8 @@ HERE = Path(__file__).resolve().parent.parent
 DESIRED = "/etc/netkeel/desired.d/10-host.yaml"
 # Messages a second, steadily.
 RATE = 200
+# So many seconds without a copy are the end of them.
+QUIET = 8
 
 
 @contextlib.contextmanager
@@ -88,11 +90,13 @@ class InstallingHost(ServingHost):
         last = []
 
         def settled():
-            last.append(self.arrived() - before)
-            return last[-1] == sent or last[-4:] == [last[-1]] * 4
+            came, now = self.arrived() - before, time.monotonic()
+            if not last or last[0] != came:
+                last[:] = [came, now]
+            return came == sent or now - last[1] > QUIET
 
-        wait_until(settled, 30, lambda: f"copies keep coming: {last}", 0.5)
-        counted.update(sent=sent, came=last[-1])
+        wait_until(settled, 300, lambda: f"copies keep coming: {last}", 0.5)
+        counted.update(sent=sent, came=last[0])
 
     def kept(self):
         """What must survive an upgrade: the values from before, what was applied, who paused, who holds what."""

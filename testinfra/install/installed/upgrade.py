@@ -10,7 +10,7 @@ from .host import RATE, VERSIONS
 WINDOW = 50
 # dpkg takes minutes on an emulated processor of a busy machine.
 WITHIN = 900
-TRIAL = f"netkeel apply --retry-rejected -f {GUEST}/documents/trial.yaml --confirm-within {WITHIN}s"
+TRIAL = f"netkeel apply --lock-timeout 60s --retry-rejected -f {GUEST}/documents/trial.yaml --confirm-within {WITHIN}s"
 
 
 def run(report, host):
@@ -49,9 +49,9 @@ def run(report, host):
         after = host.kept()
         for what in before:
             report.check(f"{name}: kept: {what}", after[what] == before[what], f"{before[what]}\n{after[what]}")
-        code, text = host.call("netkeel confirm")
+        code, text = host.call("netkeel confirm --lock-timeout 60s")
         report.check("the other version confirms the apply", code == 0, text)
         report.check("the change stays", host.sh("cat /proc/sys/net/ipv4/tcp_mtu_probing") == "1", "tcp_mtu_probing 1")
-        host.sh("netkeel release --owner trial && netkeel pause --end")
+        host.sh("netkeel release --lock-timeout 60s --owner trial && netkeel pause --end")
         host.in_order()
         host.replicates(report, f"after the {name}")

@@ -196,9 +196,12 @@ class Machine:
         interrupts off. Emulated ones, seldom, do so as the kernel starts."""
         monitor = Qmp(self.run / "qmp.sock")
         seen = set()
-        for _ in range(5):
+        # One that gets no processor of the host stands still too, but not for long.
+        for _ in range(40):
             registers = monitor.ask("human-monitor-command", **{"command-line": "info registers"})
             seen.update(re.findall(r"CPU#0\s.*?RIP=(\w+) RFL=(\w+)", registers, re.DOTALL))
+            if len(seen) > 1:
+                break
             time.sleep(0.5)
         is_stuck = len(seen) == 1 and not any(int(flags, 16) & INTERRUPTS for _, flags in seen)
         if is_stuck or self.last_words().rstrip().endswith("reboot: Restarting system"):

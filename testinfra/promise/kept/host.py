@@ -15,7 +15,7 @@ RENDERED = (*UNITS, "netkeel-recover.service")
 DESIRED = "/etc/netkeel/desired.d/10-host.yaml"
 DOCUMENTS = f"{GUEST}/documents"
 # An emulated processor is slow.
-PATIENCE = 90
+PATIENCE = 300
 
 
 @contextlib.contextmanager

@@ -60,8 +60,9 @@ PLACES = (
 )
 STRACE = f"strace -qq -s 60 -o /dev/stderr -e trace={CALLS} {' '.join(f'-P {place}' for place in PLACES)}"
 STOPPED = "--- stopped by SIGSTOP ---"
-LONG, SHORT = "600s", "15s"
-CALL_LIMIT = 120
+# The long one is never waited out.
+LONG, SHORT = "3600s", "30s"
+CALL_LIMIT = 300
 
 
 class Kind(namedtuple("Kind", "words begin restore")):
@@ -73,14 +74,14 @@ KINDS = {
     "the host's document": Kind(
         "--retry-rejected",
         f"systemctl stop netkeel && cp {DOCUMENTS}/after.yaml /etc/netkeel/desired.d/10-host.yaml",
-        f"systemctl stop netkeel && cp {DOCUMENTS}/before.yaml /etc/netkeel/desired.d/10-host.yaml && netkeel apply --prune",
+        f"systemctl stop netkeel && cp {DOCUMENTS}/before.yaml /etc/netkeel/desired.d/10-host.yaml && netkeel apply --lock-timeout 60s --prune",
     ),
     # Beside a service that runs and enforces another one.
     "another document": Kind(
         f"--retry-rejected -f {DOCUMENTS}/trial.yaml",
         "true",
         # After a rollback the owner holds nothing, and there is nothing to release.
-        "if netkeel owners trial >/dev/null; then netkeel release --owner trial; fi",
+        "if netkeel owners trial >/dev/null; then netkeel release --lock-timeout 60s --owner trial; fi",
     ),
 }
 OWN, OTHER = KINDS
@@ -169,7 +170,9 @@ class Lane:
             self._cycle(name, machine, host, calls, states)
 
     def _verb(self, verb, within=LONG):
-        return f"netkeel apply {self._kind.words} --confirm-within {within}" if verb == "apply" else "netkeel confirm"
+        # The service may be at work.
+        options = f"{self._kind.words} --confirm-within {within}" if verb == "apply" else ""
+        return f"netkeel {verb} --lock-timeout 60s {options}"
 
     def _restore(self, host):
         host.sh(f"{self._kind.restore} && systemctl restart netkeel")
@@ -206,7 +209,7 @@ class Lane:
 
     def _refused(self, name, host):
         """The document that nobody confirmed is not applied again without being told to."""
-        outcome = host.call(f"netkeel apply {self._kind.words.replace('--retry-rejected', '')}")
+        outcome = host.call(f"netkeel apply --lock-timeout 60s {self._kind.words.replace('--retry-rejected', '')}")
         self.report.check(f"{name}: the document is rejected", outcome.code == 1 and any(words in outcome.output for words in REFUSALS), outcome)
 
     def _observe(self, machine, words):

@@ -5,10 +5,10 @@ import time
 from realserver.host import GUEST
 
 from .host import DOCUMENTS
-from .restart import TRIAL, confirmed, undone
+from .restart import LONG, TRIAL, confirmed, undone
 
-# dpkg takes long on an emulated processor of a busy machine.
-WITHIN = 55
+# dpkg takes long on an emulated processor of a busy machine. It is waited out.
+WITHIN = 100
 
 
 def run(report, host):
@@ -25,15 +25,15 @@ def run(report, host):
     report.check("apply exits 0", outcome.code == 0, outcome)
     old = watcher(host)
     upgraded(report, host, "1.1")
-    host.sh(f"kill -KILL {old}")
+    # It may have ended by itself; then the check that it is still watched has failed.
+    host.sh(f"kill -KILL {old} || :")
     undone(report, host, before, begun, WITHIN)
 
-    begun = time.monotonic()
-    outcome = host.call(f"{TRIAL} {WITHIN}s")
+    outcome = host.call(f"{TRIAL} {LONG}s")
     report.check("apply exits 0 again", outcome.code == 0, outcome)
     upgraded(report, host, "1.2")
-    confirmed(report, host, begun, "trial.yaml", WITHIN)
-    host.sh("netkeel release --owner trial")
+    confirmed(report, host, "trial.yaml")
+    host.sh("netkeel release --lock-timeout 60s --owner trial")
     report.check("the host is as before", not host.differs(before), host.differs(before) or "the same state")
 
 

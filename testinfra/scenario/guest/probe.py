@@ -87,14 +87,25 @@ def big(family, size, outer=None, limit=5):
             send("lb", encapsulated(outer, family, datagram))
         else:
             send("client", datagram)
-        arrived = bool(select.select([receiving], [], [], 0.3)[0])
-        packet = None if arrived else see(sniffing, too_big, limit)
+        arrived, packet = arrival(receiving, sniffing, limit)
     seen = {"arrived": arrived, "icmp": None}
     if packet and family == 4:
         seen["icmp"] = {"from": packet[IP].src, "mtu": packet[ICMP].nexthopmtu}
     elif packet:
         seen["icmp"] = {"from": packet[IPv6].src, "mtu": packet[ICMPv6PacketTooBig].mtu}
     return seen
+
+
+def arrival(receiving, sniffing, limit):
+    """Whether the datagram arrives, or else the first "packet too big", or neither after `limit` seconds."""
+    deadline = time.monotonic() + limit
+    while (rest := deadline - time.monotonic()) > 0:
+        ready = select.select([receiving, sniffing], [], [], rest)[0]
+        if receiving in ready:
+            return True, None
+        if sniffing in ready and (packet := see(sniffing, too_big, 0.001)):
+            return False, packet
+    return False, None
 
 
 def too_big(packet):

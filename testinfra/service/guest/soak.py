@@ -14,7 +14,7 @@ from pathlib import Path
 EVERY = 5
 BURST = 5
 MTU = 1460
-PATIENCE = 10
+PATIENCE = 60
 HERE = Path(__file__).resolve().parent
 
 

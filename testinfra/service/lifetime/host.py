@@ -16,7 +16,7 @@ RENDERED = (*UNITS, "netkeel-recover.service")
 PODS = "/etc/systemd/system/netkeel.service.d/pods.conf"
 DOCUMENTS = "/etc/netkeel/desired.d"
 # An emulated processor is slow, and a worker waits two seconds for its peers.
-PATIENCE = 90
+PATIENCE = 300
 
 
 @contextlib.contextmanager
@@ -111,7 +111,7 @@ class ServingHost:
     def until_mtu(self, interface, mtu):
         """Waits until an interface has an MTU; returns what it has."""
         try:
-            wait_until(lambda: self.mtu(interface) == str(mtu), 30, lambda: "", 0.1)
+            wait_until(lambda: self.mtu(interface) == str(mtu), PATIENCE, lambda: "", 0.1)
         except LabError:
             pass
         return self.mtu(interface)
@@ -153,7 +153,7 @@ class ServingHost:
             return {name: after[name] - before[name] for name in after if after[name] != before[name]}
 
         try:
-            wait_until(lambda: came() == wanted, 15, lambda: "", 0.2)
+            wait_until(lambda: came() == wanted, 60, lambda: "", 0.2)
         except LabError:
             pass
         # One too many would come late.

@@ -4,6 +4,9 @@ from netkeel_lab.error import wait_until
 
 from .host import health, worker
 
+# Until the next boot at most.
+LATER = "/run/systemd/system/netkeel.service.d/later.conf"
+
 
 def run(report, host, _soak):
     """Both."""
@@ -36,7 +39,7 @@ def the_worker(report, host, status):
         return host.logged(again)[already:]
 
     # The journal may be a moment behind.
-    wait_until(lambda: len(starts()) >= 3, 20, lambda: f"the log does not have each start: {starts()}")
+    wait_until(lambda: len(starts()) >= 3, 120, lambda: f"the log does not have each start: {starts()}")
     lines = starts()
     pauses = [float(line.split("restarts in ")[1].split()[0]) for line in lines]
     report.check("after a longer pause each time", len(pauses) == 3 and pauses == sorted(set(pauses)), pauses)
@@ -50,17 +53,20 @@ def the_service(report, host, rules):
     report.heading("SIGKILL of the service")
     status = host.in_order()
     before, old, restarts = status["pid"], worker(status), int(host.property("netkeel", "NRestarts"))
-    # All in the second before systemd starts it again.
+    # All before systemd starts it again, which an emulated processor does not do within the unit's one second.
+    host.sh(f"mkdir -p {LATER.rpartition('/')[0]} && printf '[Service]\\nRestartSec=10\\n' > {LATER} && systemctl daemon-reload")
     seen = host.sh(
-        f"kill -KILL {before}; sleep 0.3; ip link set cali0 mtu 1500; nft -s list table inet netkeel; systemctl is-active netkeel || true"
+        f"kill -KILL {before}; for n in $(seq 600); do [ $(systemctl is-active netkeel) = active ] || break; sleep 0.1; done"
+        "; ip link set cali0 mtu 1500; nft -s list table inet netkeel; systemctl is-active netkeel || true"
     )
+    host.sh(f"rm {LATER} && systemctl daemon-reload")
     report.check("the rules stay while it is gone", rules in seen and "activating" in seen, seen)
     status = host.until("another service is in order", lambda now: now["pid"] != before and health(now) == "ok" and now["looked"])
     count = int(host.property("netkeel", "NRestarts")) - restarts
     report.check("systemd has started it again, once", count == 1, f"{count} restarts")
     mtu = host.until_mtu("cali0", 1460)
     report.check("what was changed meanwhile is mended", mtu == "1460", mtu)
-    wait_until(lambda: host.call(f"test -e /proc/{old}")[0], 10, lambda: f"the old worker {old} lives on")
+    wait_until(lambda: host.call(f"test -e /proc/{old}")[0], 120, lambda: f"the old worker {old} lives on")
     # The worker and its helper.
     processes = host.sh("pgrep -c -u nobody netkeel || true")
     report.check("there is one worker, not the old one", (processes, worker(status) != old) == ("2", True), f"{processes} processes")

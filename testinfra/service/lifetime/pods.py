@@ -1,5 +1,9 @@
 """The other ends of veths, in pods: the unit may not enter them until a drop-in says so."""
 
+import contextlib
+
+from netkeel_lab.error import LabError, wait_until
+
 from .host import PATIENCE, PODS
 
 
@@ -14,7 +18,8 @@ def run(report, host, _soak):
     report.check("status counts the pod", status["unreachable_pods"] == 1, status["unreachable_pods"])
     counted = host.metric("netkeel_unreachable_pods")
     report.check("and so do the metrics", counted == 1, counted)
-    host.sh("ip link add calinew type veth peer name ethnew netns pod && sleep 4")
+    host.sh("ip link add calinew type veth peer name ethnew netns pod")
+    host.until("the new one is looked at", lambda now: now["unreachable_pods"] == 2)
     ends = host.sh("cat /sys/class/net/calinew/mtu; ip netns exec pod cat /sys/class/net/ethnew/mtu").split()
     report.check("neither end of a new pod's veth is set alone", ends == ["1500", "1500"], ends)
     host.sh("ip link delete calinew")
@@ -25,8 +30,11 @@ def run(report, host, _soak):
     report.check("with the drop-in the pod's end gets its MTU", mtu(host) == "1460", mtu(host))
     report.check("and nothing is left unread", not status["problems"], status["problems"] or "no problems")
     host.sh("ip -n pod link set eth0 mtu 1500 && systemctl reload netkeel")
-    host.in_order("it is in order again")
+    # The status from before says that all is in order.
+    with contextlib.suppress(LabError):
+        wait_until(lambda: mtu(host) == "1460", PATIENCE, lambda: "", 0.2)
     report.check("and is kept", mtu(host) == "1460", mtu(host))
+    host.in_order("it is in order again")
 
 
 def mtu(host):

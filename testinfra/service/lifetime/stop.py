@@ -19,9 +19,10 @@ def run(report, host, _soak):
     host.in_order()
     host.replicates(report, "started again")
 
+    before = host.in_order()["document"]["hash"]
     host.sh(f"printf 'version: 1\\nnflog:\\n  packet-too-big: {{ remove_on_stop: no }}\\n' > {KEPT}")
     host.sh("systemctl reload netkeel")
-    host.until("the layer is in force", lambda now: any("40-kept" in file for file in now["document"]["files"]) or now["document"])
+    host.until("the layer is in force", lambda now: now["document"]["hash"] != before)
     host.in_order()
     rules = host.rules()
     seen = stopped(host)

@@ -9,7 +9,7 @@ from .host import WITHIN
 RESTORED = ["killed session", "process killed session", "", "process", "process session"]
 CONFIRMED = ["", "process session", "session", "process", ""]
 BY_DEFAULT = 2
-BACK_LIMIT = 90
+BACK_LIMIT = 300
 RESULTS = "/root/operator"
 
 
@@ -54,7 +54,10 @@ def confirmed(report, host, name, way):
     document = host.document()
     before = host.state()
     words = f"{GUEST}/guest/operator {document} {WITHIN + 3} {RESULTS}"
-    host.sh(f"systemctl reset-failed 'operator*'; systemd-run --quiet --collect --unit=operator {words}")
+    host.sh(
+        f"systemctl reset-failed 'operator*'; rm -rf {RESULTS}; systemd-run --quiet --collect --unit=operator {words}"
+        f" && timeout 120 sh -c 'until [ -e {RESULTS}/ready ]; do sleep 0.1; done'"
+    )
     report.check(f"{name}: the connection dies", *dies(host, document, way))
     seconds = host.comes_back(BACK_LIMIT)
     if not report.check(f"{name}: the operator gives ssh its way back", seconds is not None, spent(seconds)):

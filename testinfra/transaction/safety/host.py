@@ -9,8 +9,9 @@ from netkeel_lab.error import LabError
 from realserver.host import GUEST, Outcome, fresh_host
 
 FILES = Path(__file__).resolve().parent.parent
-WITHIN = 8
-SESSION_LIMIT = 60
+# It is waited out. The session must die before, after 4 to 6 s of silence, and the operator must see the apply.
+WITHIN = 15
+SESSION_LIMIT = 240
 # A session of its own, which notices soon that nobody answers.
 ALONE = ["-o", "ControlPath=none", "-o", "ConnectTimeout=5", "-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=2"]
 
@@ -64,8 +65,8 @@ class CutOffHost:
         """Runs netkeel in the shared session; `before` are words to run it by."""
         return Outcome(self._host.machine.call(f"NO_COLOR=1 {before} timeout 120 netkeel {arguments}", limit=180))
 
-    def session(self, command, typed=None, after=None):
-        """Runs a command in a session of its own; with `typed` on a terminal, where that is typed when `after()` is true."""
+    def session(self, command, typed=None, after=None, then=None):
+        """Runs a command in a session of its own; with `typed` on a terminal, where that is typed between `after()` and `then()`."""
         machine = self._host.machine
         words = ["ssh", "-F", str(machine.ssh_config), *ALONE, *(["-tt"] if typed else []), machine.name, command]
         with subprocess.Popen(
@@ -76,6 +77,7 @@ class CutOffHost:
                     after()
                     ssh.stdin.write(typed)
                     ssh.stdin.flush()
+                    then()
                 output, _ = ssh.communicate(timeout=SESSION_LIMIT)
             except subprocess.TimeoutExpired as error:
                 raise LabError(f"{command!r} neither ends nor dies in {SESSION_LIMIT} s") from error
@@ -83,12 +85,13 @@ class CutOffHost:
                 ssh.kill()
         return Outcome(subprocess.CompletedProcess(words, ssh.returncode, output, ""))
 
-    def answers(self):
-        """Whether a new ssh connection gets through."""
+    def answers(self, patience):
+        """Whether a new ssh connection gets through. It may take as many seconds to be made, and three times that in all."""
         machine = self._host.machine
-        words = ["ssh", "-F", str(machine.ssh_config), *ALONE, "-o", "ConnectTimeout=2", machine.name, "true"]
+        # ssh takes the first of two options.
+        words = ["ssh", "-F", str(machine.ssh_config), "-o", f"ConnectTimeout={patience}", *ALONE, machine.name, "true"]
         try:
-            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=6, check=False)
+            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=3 * patience, check=False)
         except subprocess.TimeoutExpired:
             return False
         return done.returncode == 0
@@ -98,7 +101,8 @@ class CutOffHost:
         self._host.machine.forget_connection()
         begin = time.monotonic()
         while time.monotonic() - begin < limit:
-            if self.answers():
+            # Short tries see soon that the network is back. A starved sshd needs long ones.
+            if self.answers(2 if time.monotonic() - begin < 2 * WITHIN else 15):
                 return time.monotonic() - begin
             time.sleep(0.3)
         return None

@@ -3,6 +3,9 @@
 from netkeel_lab.error import wait_until
 from realserver.host import GUEST
 
+LIMIT = 120
+# SIGINT among the signals that a process has not taken yet.
+INTERRUPT = 1 << 1
 # strace sees only the first path of rename(2).
 UNFINISHED = "/etc/sysctl.d/.90-netkeel.conf.netkeel.tmp"
 MANY = "version: 1\nsysctl:\n" + "".join(
@@ -10,8 +13,9 @@ MANY = "version: 1\nsysctl:\n" + "".join(
     for scope in ("default", "other0", "lo")
     for key in ("log_martians", "arp_filter", "arp_notify", "drop_gratuitous_arp")
 )
-# Slowed down, so that there is a middle.
-SLOWLY = "strace -f -qq -o /dev/null -P /run/netkeel/journal -e trace=write -e inject=write:delay_exit=400000"
+# Stopped in its middle. The journal has one line more for each of the twelve writes.
+TRACE = "/run/interrupted"
+STOPPED = f"strace -f -qq -o {TRACE} -P /run/netkeel/journal -e trace=write -e inject=write:signal=STOP:when=7"
 # In the middle of the live writes, and where the drop-in is written under its first name only.
 # An apply that waits to be confirmed writes the drop-in when it is confirmed.
 KILLED = {
@@ -38,10 +42,15 @@ def interrupted(report, host, document):
     before = host.state()
 
     def midway():
-        marks = "grep -cs '^{\"begun\"' /run/netkeel/journal || true"
-        wait_until(lambda: int(host.sh(marks) or 0) >= 3, 60, lambda: "the apply never gets to its middle", 0.1)
+        stopped = f"grep -qs 'stopped by SIGSTOP' {TRACE} && grep -cs '^{{\"begun\"' /run/netkeel/journal || true"
+        wait_until(lambda: int(host.sh(stopped) or 0) >= 2, LIMIT, lambda: "the apply never stops in its middle", 0.1)
 
-    outcome = host.session(f"NO_COLOR=1 {SLOWLY} netkeel apply --yes -f {document}", typed="\x03", after=midway)
+    def going_on():
+        pending = "grep -s ^ShdPnd: /proc/$(pidof netkeel)/status | cut -f2"
+        wait_until(lambda: int(host.sh(pending) or "0", 16) & INTERRUPT, LIMIT, lambda: "Ctrl-C does not arrive", 0.1)
+        host.sh("kill -CONT $(pidof netkeel)")
+
+    outcome = host.session(f"NO_COLOR=1 {STOPPED} netkeel apply --yes -f {document}", typed="\x03", after=midway, then=going_on)
     report.check("it exits 3", outcome.code == 3, outcome)
     middle = any(f"rolled back: {count} writes undone" in outcome.output for count in range(2, 13))
     report.check("it was in the middle", middle, outcome.line_with("rolled back"))
@@ -74,7 +83,7 @@ def stuck(report, host, document):
     """Its output goes nowhere, as to a dead terminal. It is undone all the same."""
     report.heading("an apply that cannot get its output out")
     before = host.state()
-    host.sh(f"{GUEST}/guest/stuck 14 netkeel apply --confirm-within 4s -f {document}")
+    host.sh(f"{GUEST}/guest/stuck netkeel apply --confirm-within 15s -f {document}")
     same(report, host, before, "it is undone when its time is over")
     last = host.last_done()
     report.check("history says why", "nobody confirmed it in time" in last, last)

@@ -37,7 +37,7 @@ SLOWLY = (
 )
 LANES = 2
 CUTS_A_LANE = 10
-APPLY_LIMIT = 120
+APPLY_LIMIT = 600
 
 
 @contextlib.contextmanager

@@ -162,8 +162,8 @@ describe Puppet::Type.type(:netkeel_host) do
     end
 
     it 'fails where netkeel takes too long' do
-      host(binary: program('echo "reading"', 'exec sleep 30'), timeout: 1)
-      expect { provider.settings }.to raise_error(Puppet::Error, /took longer than 1 s:\nreading/)
+      host(binary: program('echo "reading"', 'exec sleep 30'), timeout: 5)
+      expect { provider.settings }.to raise_error(Puppet::Error, /took longer than 5 s:\nreading/)
     end
 
     it 'fails where netkeel is missing, also under noop' do
@@ -291,9 +291,9 @@ describe Puppet::Type.type(:netkeel_host) do
     end
 
     it 'fails where netkeel takes too long, and lets it undo' do
-      host(binary: program('[ "$1" != plan ] || exit 2', "trap 'echo undone; exit 3' TERM", 'sleep 30 & wait'), timeout: 1)
+      host(binary: program('[ "$1" != plan ] || exit 2', "trap 'echo undone; exit 3' TERM", 'sleep 30 & wait'), timeout: 5)
       provider.settings
-      expect { provider.settings = :as_declared }.to raise_error(Puppet::Error, /took longer than 1 s:.*undone/m)
+      expect { provider.settings = :as_declared }.to raise_error(Puppet::Error, /took longer than 5 s:.*undone/m)
     end
   end
 end
