@@ -25,7 +25,8 @@ pub(super) type Levels = Vec<Vec<String>>;
 pub(super) struct Side<'a> {
     pub(super) place: &'a Place,
     texts: BTreeMap<String, Option<Text>>,
-    names: BTreeMap<String, Vec<(String, bool)>>,
+    /// By directory, the names in it, each with whether it is a directory.
+    names: BTreeMap<String, BTreeMap<String, bool>>,
 }
 
 impl<'a> Side<'a> {
@@ -47,13 +48,13 @@ impl<'a> Side<'a> {
         Ok(text)
     }
 
-    fn names(&mut self, directory: &str) -> Result<Vec<(String, bool)>, Error> {
-        if let Some(names) = self.names.get(directory) {
-            return Ok(names.clone());
+    /// The names in a directory. An inventory of ten thousand hosts asks ten thousand times for one in host_vars.
+    fn names(&mut self, directory: &str) -> Result<&BTreeMap<String, bool>, Error> {
+        if !self.names.contains_key(directory) {
+            let names = self.place.names(directory)?.into_iter().collect();
+            self.names.insert(directory.to_owned(), names);
         }
-        let names = self.place.names(directory)?;
-        self.names.insert(directory.to_owned(), names.clone());
-        Ok(names)
+        Ok(self.names.entry(directory.to_owned()).or_default())
     }
 
     /// The files of variables of a host of an Ansible inventory.
@@ -69,22 +70,23 @@ impl<'a> Side<'a> {
     /// The files of a group or a host: a file, or all files of a directory. The first extension that exists counts.
     fn variables(&mut self, directory: &str, name: &str, files: &mut Vec<String>) -> Result<(), Error> {
         let known = self.names(directory)?;
-        for extension in EXTENSIONS {
+        let found = EXTENSIONS.iter().find_map(|extension| {
             let file = format!("{name}{extension}");
-            match known.iter().find(|(known, _)| *known == file) {
-                Some((_, true)) => return self.all_below(&format!("{directory}/{file}"), files),
-                Some((_, false)) => {
-                    files.push(format!("{directory}/{file}"));
-                    return Ok(());
-                }
-                None => {}
+            let is_directory = *known.get(&file)?;
+            Some((format!("{directory}/{file}"), is_directory))
+        });
+        match found {
+            Some((path, true)) => self.all_below(&path, files),
+            Some((path, false)) => {
+                files.push(path);
+                Ok(())
             }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn all_below(&mut self, directory: &str, files: &mut Vec<String>) -> Result<(), Error> {
-        for (name, is_directory) in self.names(directory)? {
+        for (name, is_directory) in self.names(directory)?.clone() {
             let extension = Path::new(&name)
                 .extension()
                 .and_then(|extension| extension.to_str());
@@ -159,8 +161,8 @@ impl<'a> Side<'a> {
             for directory in found {
                 for (name, is_directory) in self.names(&directory)? {
                     let is_hidden = name.starts_with('.') && !part.starts_with('.');
-                    if glob.matches(name.as_bytes()) && !is_hidden && is_directory != is_last {
-                        deeper.push(below(&directory, &name));
+                    if glob.matches(name.as_bytes()) && !is_hidden && *is_directory != is_last {
+                        deeper.push(below(&directory, name));
                     }
                 }
             }
