@@ -12,6 +12,8 @@ mod edit;
 mod explain;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/inventories.rs"]
+mod inventories;
 #[path = "support/namespace.rs"]
 mod namespace;
 #[path = "cli/output.rs"]

@@ -6,7 +6,7 @@ use crate::talos::{configuration, desired, keys};
 use crate::{ansible, variables};
 use netkeel_core::name::sysctl::{SECRETS, SysctlKey};
 use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::node::Node;
+use netkeel_source::node::{Data, Node};
 use netkeel_source::sources::Sources;
 use netkeel_source::text::format;
 
@@ -66,6 +66,19 @@ impl Reading<'_> {
         diagnostics.lost |= said.lost;
         diagnostics.extend(said);
         nodes
+    }
+
+    /// Whether files have anything for netkeel. A file that could not be parsed may have.
+    pub fn has_any(&self, files: &[Node]) -> bool {
+        let is_ours = |key: &str| match self.dialect {
+            Dialect::Native | Dialect::Talos | Dialect::Hiera => self.concerns(key),
+            Dialect::Ansible => ansible::is_of_a_document(key, self.keys),
+        };
+        files.iter().any(|file| match &file.data {
+            Data::Map(entries) => entries.iter().any(|entry| is_ours(&entry.key)),
+            Data::Null => false,
+            _ => true,
+        })
     }
 
     /// Whether a top-level entry of a file belongs to netkeel.

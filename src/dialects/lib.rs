@@ -7,6 +7,7 @@ mod dispatch;
 pub mod go_pmtud;
 pub mod hiera;
 pub mod import;
+pub mod inventory;
 pub mod kubernetes;
 pub mod talos;
 mod variables;

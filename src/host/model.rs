@@ -53,6 +53,8 @@ pub struct Model {
     compared: BTreeSet<String>,
     /// The interfaces that had an IPv4 address in the snapshot, or got one since.
     addressed: BTreeSet<LinkName>,
+    /// The interfaces that had routes in the snapshot. No op adds a route.
+    routed: BTreeSet<LinkName>,
     /// The snapshot holds `net.ipv6.conf.LINK.mtu` of at least one interface.
     mtu_as_sysctl: bool,
 }
@@ -62,8 +64,10 @@ impl Model {
     pub fn new(host: Snapshot) -> Self {
         let stack = Stack::new(&host);
         let addressed = host.links.iter().filter(|(_, link)| link.has_ipv4());
+        let routed = host.links.iter().filter(|(_, link)| !link.routes.is_empty());
         Model {
             addressed: addressed.map(|(name, _)| *name).collect(),
+            routed: routed.map(|(name, _)| *name).collect(),
             mtu_as_sysctl: host.sysctls.keys().any(|key| key.path().ends_with("/mtu")),
             host,
             stack,

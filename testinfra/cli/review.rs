@@ -32,7 +32,7 @@ fn host(links: &[(String, u32)]) -> String {
 }
 
 /// 40 workers with 1 to 8 pods each, 12 load balancers without pods, and 2 with eth1.
-fn fleet() -> Scratch {
+pub fn fleet() -> Scratch {
     let scratch = Scratch::new(&[("old.yaml", OLD), ("new.yaml", NEW)]);
     fs::create_dir(scratch.path().join("snapshots")).unwrap();
     let add = |name: String, links: &[(String, u32)]| {

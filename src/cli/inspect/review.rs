@@ -1,7 +1,13 @@
 //! `netkeel review`: shows what a change of documents does to a fleet.
 
+mod cluster;
 mod documents;
 mod fleet;
+mod hosts;
+mod nodes;
+mod pair;
+mod read;
+mod side;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -12,14 +18,13 @@ use clap::{Args, ValueEnum};
 use crate::arguments::Origin;
 use crate::inspect::review::documents::Documents;
 use crate::inspect::review::fleet::Fleet;
-use crate::load::hierarchy::read_as;
+use crate::inspect::review::hosts::Hosts;
 use crate::load::revision::Place;
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::finding::Severity;
 use netkeel_diagnose::review::fleet::Review;
 use netkeel_diagnose::review::group::{Group, Risk};
-use netkeel_diagnose::review::inventory::Inventory;
 use netkeel_render::paint::Paint;
 use netkeel_render::path::compared::Compared;
 use netkeel_render::review::title::Title;
@@ -46,12 +51,24 @@ pub(crate) struct Arguments {
     /// Directory of snapshots (`netkeel observe`), one file HOST.json for each host
     #[arg(long, value_name = "DIR")]
     snapshots: PathBuf,
-    /// File that gives hosts their layers and stages
+    /// Inventory that gives hosts their layers and stages
     ///
     /// `hosts` maps names or patterns to `layers`, files below OLD and NEW, and to a `stage`. The first entry that
     /// matches a host decides. A host that it names without a pattern must have a snapshot.
-    #[arg(long, value_name = "FILE")]
+    ///
+    /// An Ansible inventory in YAML or INI works too: the layers of a host are the files of its groups in group_vars, and
+    /// its own in host_vars. The variable `netkeel_stage` names its stage.
+    ///
+    /// With --from hiera it is a directory of facts, HOST.json or HOST.yaml: the layers are the files of the hierarchy
+    /// in hiera.yaml of OLD and NEW.
+    #[arg(long, value_name = "FILE|DIR")]
     hosts: Option<PathBuf>,
+    /// Nodes of a Kubernetes cluster, as `kubectl get nodes,netkeelnodes -o json` prints them
+    ///
+    /// OLD and NEW are then a NetkeelPolicy each. The nodes that they are for are the hosts, and their stages are the
+    /// steps of the rollout. A document that is no policy is for every node.
+    #[arg(long, value_name = "FILE", conflicts_with = "hosts")]
+    cluster: Option<PathBuf>,
     #[command(flatten)]
     origin: Origin,
     /// Number of threads; the default is the number of processors
@@ -120,13 +137,13 @@ impl FailOn {
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let inventory = match &arguments.hosts {
-        None => None,
-        Some(file) => Some(read_as(file, "cannot read the inventory", &mut Inventory::read)?),
+    let hosts = match (arguments.hosts.as_deref(), arguments.cluster.as_deref()) {
+        (None, None) => None,
+        (Some(path), _) => Some(Hosts::read(path, &arguments.origin)?),
+        (None, Some(path)) => Some(Hosts::cluster(path, &arguments.origin)?),
     };
     let (old, new) = (arguments.old.to_string(), arguments.new.to_string());
-    let Some(documents) = Documents::read(&arguments.old, &arguments.new, &arguments.origin, inventory)?
-    else {
+    let Some(documents) = read::read(&arguments.old, &arguments.new, &arguments.origin, hosts)? else {
         return Ok(exit::ERROR);
     };
     let fleet = Fleet::in_directory(&arguments.snapshots)?;

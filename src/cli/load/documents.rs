@@ -82,21 +82,34 @@ pub(crate) fn read(documents: &Documents, netns: Netns, host: Host) -> Result<Re
 
 /// Checks netkeel documents that are not in files.
 pub(crate) fn check_texts(files: Vec<(String, Vec<u8>)>, netns: Netns) -> Read {
-    parse_texts(files, Dialect::Native, &Facts::new(), netns)
-}
-
-/// Reads documents that are not files on this host, for another host.
-pub(crate) fn parse_texts(
-    files: Vec<(String, Vec<u8>)>,
-    dialect: Dialect,
-    facts: &Facts,
-    netns: Netns,
-) -> Read {
     let texts = Texts {
         files,
         ..Texts::default()
     };
-    parse(texts, dialect, facts, netns, Host::Saved)
+    parse(texts, Dialect::Native, &Facts::new(), netns, Host::Saved)
+}
+
+/// Reads documents that are not files on this host, for another host. Each level has one file or several.
+pub(crate) fn parse_levels(levels: Vec<Vec<(String, Vec<u8>)>>, dialect: Dialect, facts: &Facts) -> Read {
+    let texts = Texts {
+        levels: levels.iter().map(Vec::len).collect(),
+        files: levels.into_iter().flatten().collect(),
+    };
+    parse(texts, dialect, facts, Netns::CURRENT, Host::Saved)
+}
+
+/// Whether files of another program have anything for netkeel. A file with an error may have.
+pub(crate) fn has_any(files: &[(String, Vec<u8>)], dialect: Dialect) -> bool {
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let keys = document::keys();
+    let reading = Reading {
+        dialect,
+        keys: &keys,
+        facts: &Facts::new(),
+        levels: &[],
+    };
+    let files = nodes(files.to_vec(), &reading, &mut sources, &mut diagnostics);
+    !diagnostics.is_empty() || reading.has_any(&files)
 }
 
 /// The result of [`load_if_any`].

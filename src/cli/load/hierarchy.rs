@@ -17,7 +17,12 @@ use netkeel_source::sources::Sources;
 
 /// The facts of `--facts` and `--fact`; `--fact` overrides.
 pub(crate) fn facts(origin: &Origin) -> Result<Facts, Error> {
-    let mut facts = match origin.facts_file() {
+    facts_of(origin.facts_file(), origin)
+}
+
+/// The facts of a file, and of `--fact`, which overrides.
+pub(crate) fn facts_of(file: Option<&Path>, origin: &Origin) -> Result<Facts, Error> {
+    let mut facts = match file {
         Some(file) => read_as(file, "cannot read the facts", &mut |node, _| facts::named(node))?,
         None => Facts::new(),
     };

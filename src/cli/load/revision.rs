@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::str::FromStr;
 
 use crate::load::directory::{documents_in, is_a_documents};
-use crate::load::file::read_file;
+use crate::load::file::{io_error, read_file};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::text::escape::one_line;
 
@@ -69,6 +69,46 @@ impl Place {
             Place::Path(path) => Ok(vec![file(path)?]),
             Place::Git { revision, path } => git_documents(revision, path),
         }
+    }
+
+    /// The names in a directory below this one, sorted, each with whether it is a directory; none if there is no such
+    /// directory.
+    ///
+    /// # Errors
+    /// When the place is not a directory, or a directory cannot be read.
+    pub(crate) fn names(&self, directory: &str) -> Result<Vec<(String, bool)>, Error> {
+        let mut names: Vec<(String, bool)> = match self {
+            Place::Path(path) if !path.is_dir() => return Err(not_a_directory(self)),
+            Place::Path(path) => {
+                let path = path.join(directory);
+                if !path.is_dir() {
+                    return Ok(Vec::new());
+                }
+                let failed = |error: std::io::Error| io_error(&error).context(path.display());
+                let mut names = Vec::new();
+                for entry in std::fs::read_dir(&path).map_err(failed)? {
+                    let entry = entry.map_err(failed)?;
+                    let name = entry.file_name().to_string_lossy().into_owned();
+                    names.push((name, entry.path().is_dir()));
+                }
+                names
+            }
+            Place::Git { revision, path } => {
+                let top = Object::at(revision, path)?.filter(|object| object.kind == Kind::Tree);
+                let top = top.ok_or_else(|| not_a_directory(self))?;
+                match top.below(directory)?.filter(|object| object.kind == Kind::Tree) {
+                    Some(tree) => {
+                        let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+                        let list = tree.list()?.into_iter();
+                        list.map(|(bytes, object)| (name(&bytes), object.kind == Kind::Tree))
+                            .collect()
+                    }
+                    None => Vec::new(),
+                }
+            }
+        };
+        names.sort();
+        Ok(names)
     }
 
     /// A file below the directory; `None` if it does not exist.

@@ -6,6 +6,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::lint;
 use crate::lint::plan::planned;
 use crate::path::drawing::Path;
 use crate::path::select;
@@ -19,6 +20,7 @@ use netkeel_document::document::part::Part;
 use netkeel_document::want::{Origin, Want};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::lookup::Lookup;
+use netkeel_plan::goal::Goal;
 use netkeel_plan::goal::planned::Planned;
 use netkeel_plan::loss::{Loss, LossKind};
 use netkeel_plan::plan::Drift;
@@ -70,14 +72,15 @@ pub enum Refused {
 /// # Errors
 /// When a document cannot be planned on the host, such as for an MTU that a device rejects.
 pub fn change(old: Version<'_>, new: Version<'_>, host: &Snapshot) -> Result<HostChange, Refused> {
-    let mut before = planned(old.document, host).map_err(Refused::Old)?;
-    let settled = before.after.take();
-    let settled = settled.as_ref().unwrap_or(host);
+    let mut before = Goal::plan(old.document, host).map_err(Refused::Old)?;
+    let settled = before.after.as_ref().unwrap_or(host);
     let mut after = planned(new.document, settled).map_err(Refused::New)?;
-    let known: BTreeSet<&Finding> = before.plan.findings.iter().collect();
-    let findings = std::mem::take(&mut after.plan.findings);
-    let findings = findings.into_iter().filter(|finding| !known.contains(finding));
-    let findings = findings.collect();
+    let mut findings: BTreeSet<Finding> = std::mem::take(&mut after.plan.findings).into_iter().collect();
+    if !findings.is_empty() {
+        lint::plan::add(Some(old.document), &mut before, host);
+        findings.retain(|finding| !before.plan.findings.contains(finding));
+    }
+    let settled = before.after.as_ref().unwrap_or(host);
     let mut collected = Collected {
         effects: Effects::new(),
         risks: risks(&after),

@@ -34,6 +34,19 @@ const KEYS: [&str; 2] = ["stages", "hosts"];
 const ENTRY_KEYS: [&str; 2] = ["layers", "stage"];
 
 impl Inventory {
+    /// Whether a file is an inventory of netkeel's own, not one of Ansible, whose keys are groups.
+    pub fn is_one(file: &Node) -> bool {
+        let Data::Map(entries) = &file.data else {
+            return true;
+        };
+        entries.iter().all(|entry| KEYS.contains(&entry.key.as_str()))
+    }
+
+    /// Whether messages show the value with this path of keys.
+    pub fn reads(path: &[&str]) -> bool {
+        matches!(path, ["stages"]) || path.last().is_some_and(|key| ENTRY_KEYS.contains(key))
+    }
+
     /// Reads an inventory. Errors go to the diagnostics.
     pub fn read(file: &Node, diagnostics: &mut Diagnostics) -> Self {
         let mut inventory = Inventory::default();

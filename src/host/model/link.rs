@@ -207,20 +207,29 @@ impl Model {
     }
 
     /// Whether an op changes only its own fact, in every state of the plan: an MTU that no other
-    /// device follows and that enables or disables neither IPv4 nor IPv6.
+    /// device and no route follows, and that enables or disables neither IPv4 nor IPv6.
     pub fn changes_one_fact(&self, op: &Op) -> bool {
-        let Op::SetMtu { target, mtu } = op else {
+        match op {
+            Op::SetMtu { target, mtu } => self.is_alone(target.name, *mtu),
+            Op::SetPodMtu { target, mtu, .. } => {
+                let link = self.host.link(target.name);
+                link.and_then(|link| link.pod.as_ref())
+                    .is_some_and(|pod| pod.routes.is_empty() && (pod.ipv6.is_empty() || *mtu >= IPV6_MIN_MTU))
+            }
+            _ => false,
+        }
+    }
+
+    fn is_alone(&self, name: LinkName, mtu: u32) -> bool {
+        let Some(link) = self.host.link(name) else {
             return false;
         };
-        let Some(link) = self.host.links.get(&target.name) else {
-            return false;
-        };
-        let between = |limit| crosses(link.mtu, *mtu, limit) || crosses(*mtu, link.mtu, limit);
+        let between = |limit| crosses(link.mtu, mtu, limit) || crosses(mtu, link.mtu, limit);
         let own_mtu6 = self.mtu_as_sysctl
             && self
                 .host
                 .sysctls
-                .contains_key(&SysctlKey::conf("ipv6", target.name, "mtu"));
+                .contains_key(&SysctlKey::conf("ipv6", name, "mtu"));
         !own_mtu6
             && link.master.is_none()
             && link.routes.is_empty()
@@ -233,4 +242,61 @@ impl Model {
 /// Whether the MTU falls below a limit.
 fn crosses(from: u32, to: u32, limit: u32) -> bool {
     from >= limit && to < limit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Snapshot;
+    use netkeel_core::name::netns::Netns;
+    use netkeel_core::name::sandbox::Sandbox;
+    use netkeel_core::op::PodTarget;
+
+    /// The op that gives the pod of a host this MTU, and the model of the host.
+    fn pod_mtu(routes: &[&str], ipv6: &[&str], mtu: u32) -> (Model, Op) {
+        let route = |destination: &&str| ((*destination).to_owned(), serde_json::json!({ "mtu": 1460 }));
+        let routes: serde_json::Map<String, serde_json::Value> = routes.iter().map(route).collect();
+        let pod =
+            serde_json::json!({ "index": 3, "name": "eth0", "mtu": 1460, "routes": routes, "ipv6": ipv6 });
+        let link = Link {
+            index: 9,
+            mtu: 1460,
+            kind: Some("veth".into()),
+            peer_netns: Some(0),
+            pod: serde_json::from_value(pod).unwrap(),
+            ..Link::default()
+        };
+        let name = "cali1".parse().unwrap();
+        let mut host = Snapshot::empty(Netns::CURRENT);
+        host.links.insert(name, link.into());
+        let op = Op::SetPodMtu {
+            target: Target {
+                netns: Netns::CURRENT,
+                index: 9,
+                name,
+            },
+            pod: Box::new(PodTarget {
+                sandbox: Sandbox::new("/run/netns/pod1".into(), 7),
+                index: 3,
+                name: "eth0".parse().unwrap(),
+            }),
+            mtu,
+        };
+        (Model::new(host), op)
+    }
+
+    #[test]
+    fn the_mtu_of_a_pod_changes_one_fact_unless_routes_or_ipv6_addresses_follow() {
+        for (routes, ipv6, mtu, alone) in [
+            (&[][..], &[][..], 1400, true),
+            (&[], &[], 1000, true),
+            (&[], &["2001:db8::1/64"], 1400, true),
+            (&[], &["2001:db8::1/64"], 1000, false),
+            (&["2001:db8::/64"], &[], 1400, false),
+        ] {
+            let (mut model, op) = pod_mtu(routes, ipv6, mtu);
+            assert_eq!(model.changes_one_fact(&op), alone, "{routes:?} {ipv6:?} {mtu}");
+            assert_eq!(model.apply(&op).len() == 1, alone, "{routes:?} {ipv6:?} {mtu}");
+        }
+    }
 }

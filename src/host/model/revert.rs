@@ -24,13 +24,16 @@ pub struct Trial {
 impl Model {
     /// Starts a trial of ops that do not delete devices.
     pub fn trial(&self) -> Trial {
-        let with_routes = self.host.links.iter().filter(|(_, link)| !link.routes.is_empty());
+        let with_routes = self
+            .routed
+            .iter()
+            .filter_map(|name| Some((*name, self.host.link(*name)?)));
         Trial {
             changes: Vec::new(),
             pinned: self.stack.pinned(),
             announced_routes: self.host.announced_routes.clone(),
             routes: with_routes
-                .map(|(name, link)| (*name, link.routes.clone()))
+                .map(|(name, link)| (name, link.routes.clone()))
                 .collect(),
             default_routes: self.host.default_routes.clone(),
         }

@@ -149,7 +149,7 @@ impl Fleet {
     /// The paths of packets on a host before and after; `None` if the host cannot be planned.
     pub(super) fn paths(&self, host: &str, documents: &Documents) -> Option<Compared> {
         let snapshot = read_snapshot(&self.find(host)?.file).ok()?;
-        let pair = documents.of(host)?.pair;
+        let pair = documents.of(host)?.pair.ok()??;
         let (before, after) = host::paths(pair.old_version(), pair.new_version(), &snapshot)?;
         Some(Compared { before, after })
     }
@@ -167,10 +167,19 @@ impl Fleet {
 /// Plans a host and adds the result.
 fn plan(host: &Host, documents: &Documents, fleet: &mut fleet::Fleet) {
     let Some(of_host) = documents.of(&host.name) else {
-        fleet.fail(&host.name, None, Unplanned::Document, "no entry matches it");
+        fleet.fail(&host.name, None, Unplanned::Document, "no entry is for it");
         return;
     };
-    let (stage, pair) = (of_host.stage, of_host.pair);
+    let stage = of_host.stage;
+    let pair = match of_host.pair {
+        Ok(Some(pair)) => pair,
+        // A note counts it.
+        Ok(None) => return,
+        Err(why) => {
+            fleet.fail(&host.name, stage, Unplanned::Document, why);
+            return;
+        }
+    };
     let snapshot = match read_snapshot(&host.file).and_then(of_a_host) {
         Ok(snapshot) => snapshot,
         Err(error) => {
