@@ -1,6 +1,7 @@
 //! The event sources and the outputs of the service: everything that reads or changes the world.
 
 pub(crate) mod cluster;
+mod line_queue;
 pub(crate) mod log;
 pub(crate) mod notify;
 pub(crate) mod page;
