@@ -10,11 +10,18 @@ pub(crate) mod rules;
 use crate::netlink::interrupt::Interrupt;
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
+use crate::rtnetlink::forwarding::routes::Most;
 use crate::rtnetlink::link;
 use crate::rtnetlink::link::Row;
 use netkeel_core::error::Error;
 use netkeel_host::snapshot::forwarding::{Forwarding, MOST_HOST_ROUTES};
 use netkeel_host::snapshot::problem::{Problem, Subject};
+
+/// What is kept of the host's main table.
+const HOST: Most = Most {
+    routes: MOST_HOST_ROUTES,
+    bytes: 4 << 20,
+};
 
 /// Reads it. A part that cannot be read stays missing, and is a problem.
 ///
@@ -38,10 +45,10 @@ pub(crate) fn read(
     };
     let read = links::read(socket, &named, &mut found);
     part("the tunnels and ARP settings of the interfaces", read);
-    let read = routes::read(socket, &named, MOST_HOST_ROUTES);
+    let read = routes::read(socket, &named, HOST);
     part(
         "the main table of routes",
-        read.map(|routes| found.routes = Some(routes)),
+        read.map(|(routes, _)| found.routes = Some(routes)),
     );
     let read = rules::families_with_other_rules(socket);
     part(
