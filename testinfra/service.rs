@@ -392,6 +392,45 @@ fn rules_that_a_restart_left_go_where_the_next_run_does_not_have_them() {
     assert_eq!(service.stop().0, 0);
 }
 
+/// An apply that waits to be confirmed holds up all other writes: the rules go once it is confirmed.
+#[test]
+fn rules_that_a_restart_left_go_once_no_apply_waits() {
+    const LOGGING: &str = "version: 1\nnflog: { first: { interfaces: [eth0] } }\n";
+    let namespace = Namespace::new();
+    let listed = || namespace.sh("nft -s list ruleset");
+    let mut service = Daemon::start(&namespace, LOGGING, &[]);
+    until("the rule is there", || listed().contains("group 33"));
+    service.wait_for("event=full-scan");
+    service.signal("KILL");
+    drop(service);
+    let netns = Netns::named(&namespace.name);
+    let left = LeftRules {
+        owner: "default".to_owned(),
+        facts: [Fact::nflog(&netns, &"first".parse().unwrap())].into(),
+    };
+    Store::open(&netns).unwrap().keep_left_rules(&left).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let other = scratch.path().join("other.yaml");
+    fs::write(
+        &other,
+        "version: 1\nowner: other\nsysctl: { net.ipv4.ip_forward: 1 }\n",
+    )
+    .unwrap();
+    let other = other.to_str().unwrap();
+    let netkeel = |arguments: &[&str]| {
+        let (code, said) = daemon::netkeel(&[arguments, &["--netns", &namespace.name]].concat());
+        assert_eq!(code, 0, "{said}");
+    };
+    netkeel(&["apply", "-f", other, "--confirm-within", "600s"]);
+    let mut service = Daemon::start(&namespace, LOGGING, &["--mode", "observe"]);
+    service.wait_for("event=not-given-back");
+    assert!(listed().contains("group 33"));
+    netkeel(&["confirm"]);
+    service.wait_for("event=left-rules-removed");
+    assert!(!listed().contains("group 33"), "{}", listed());
+    assert_eq!(service.stop().0, 0);
+}
+
 /// A restart of nftables flushes netkeel's rules too, and the kernel reports it.
 #[test]
 fn rules_that_are_flushed_are_made_again_at_once_and_its_own_writes_wake_nobody() {

@@ -5,4 +5,5 @@ pub mod engine;
 pub mod journal;
 pub mod recover;
 pub mod store;
+mod unique;
 pub mod watchdog;

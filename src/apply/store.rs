@@ -88,11 +88,6 @@ impl Store {
         })
     }
 
-    /// It is kept in the same place.
-    pub(crate) fn is_same(&self, other: &Store) -> bool {
-        self.run == other.run
-    }
-
     /// The ledger: the owner of each fact.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind as Usage};
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -182,19 +183,32 @@ pub(crate) fn full_command() -> Command {
     command
 }
 
+/// How long the message of a panic may take to be written.
+const LONGEST_MESSAGE: Duration = Duration::from_secs(2);
+
 /// Makes a panic on any thread end the process with status 101, after the message is printed. A service
 /// that lost a thread is worse than a restarted one, and the journal holds any unfinished apply.
 fn exit_on_panic() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        // A reader of standard error that does not read must not keep the process.
+        let _ = std::thread::Builder::new().spawn(end_later);
         print(panic);
         std::process::exit(exit::BUG.into());
     }));
 }
 
+fn end_later() {
+    std::thread::sleep(LONGEST_MESSAGE);
+    std::process::exit(exit::BUG.into());
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::process::Command;
+
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
     #[test]
     fn help_without_a_verb_lists_all_verbs() {
@@ -236,16 +250,22 @@ mod tests {
             return;
         }
         let test = std::env::current_exe().expect("the path of this test");
-        let child = Command::new(test)
-            .args([
-                "--exact",
-                "--nocapture",
-                "command_line::tests::a_panic_of_any_thread_ends_the_process_with_101",
-            ])
-            .env(CHILD, "1")
-            .output()
-            .expect("this test starts");
+        let mut command = Command::new(test);
+        command.env(CHILD, "1").args([
+            "--exact",
+            "--nocapture",
+            "command_line::tests::a_panic_of_any_thread_ends_the_process_with_101",
+        ]);
+        let child = command.output().expect("this test starts");
         assert_eq!(child.status.code(), Some(101));
         assert!(String::from_utf8_lossy(&child.stderr).contains("a bug"));
+        // Nobody reads the message.
+        let (_reader, writer) = std::io::pipe().expect("a pipe");
+        let set = |flags| fcntl(&writer, FcntlArg::F_SETFL(flags)).expect("flags of a pipe");
+        set(OFlag::O_NONBLOCK);
+        while (&writer).write(&[b'x'; 4096]).is_ok() {}
+        set(OFlag::empty());
+        let status = command.stderr(writer).status().expect("this test starts");
+        assert_eq!(status.code(), Some(101));
     }
 }

@@ -71,15 +71,21 @@ impl OwnershipRecord {
 }
 
 /// The first line of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// The version of the format.
     pub format: u32,
+    /// Tells this log from those before it: a compacted one has another. An inode does not, since the file system uses
+    /// it again. Empty in a log of a netkeel that wrote none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
 }
 
 impl Head {
-    /// The first line of a new log.
-    pub const NEW: Self = Head { format: FORMAT };
+    /// The first line of a new log. No other log has the id.
+    pub fn new(id: String) -> Self {
+        Head { format: FORMAT, id }
+    }
 }
 
 /// A line of the log after the [`Head`].
@@ -167,7 +173,7 @@ impl Ledger {
         let Some((first, rest)) = text.split_once('\n') else {
             return Ok(ledger);
         };
-        let Head { format } = serde_json::from_str(first).map_err(|error| damaged(&error))?;
+        let Head { format, id: _ } = serde_json::from_str(first).map_err(|error| damaged(&error))?;
         if format != FORMAT {
             return Err(Error::new(
                 ErrorKind::Unreadable,
@@ -298,11 +304,12 @@ impl Ledger {
         stale > FEW && stale > self.claims.len()
     }
 
-    /// The shortest log with the same records, for a file that only root can read: it has the text of secrets.
+    /// The shortest log with the same records, and with an id that no other log has. It is for a file that only root can
+    /// read: it has the text of secrets.
     ///
     /// # Errors
     /// Never in practice: every record can be written as JSON.
-    pub fn compact(&self) -> Result<String, Error> {
+    pub fn compact(&self, id: String) -> Result<String, Error> {
         // One commit for each time, so that the times are kept.
         let mut by_time: BTreeMap<Option<u64>, Vec<OwnershipRecord>> = BTreeMap::new();
         for held in self.claims.values() {
@@ -312,7 +319,7 @@ impl Ledger {
             .into_iter()
             .map(|(at, records)| commit(None, at, records, []));
         let lines: Vec<Line> = commits.flatten().collect();
-        let head = [serde_json::to_string(&Head::NEW)].into_iter();
+        let head = [serde_json::to_string(&Head::new(id))].into_iter();
         let lines = head.chain(lines.iter().map(|line| reveal(|| serde_json::to_string(line))));
         lines
             .map(|line| line.map(|line| line + "\n"))

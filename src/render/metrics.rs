@@ -205,6 +205,11 @@ fn passes(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
         "Netlink receive buffer overruns (ENOBUFS).",
         counters.events_lost,
     )?;
+    page.counter(
+        "log_lines_dropped",
+        "Lines of the log that were dropped because standard error did not take them.",
+        counters.log_lines_dropped,
+    )?;
     page.histogram(
         "pass_duration_seconds",
         "Duration of a pass in seconds: scan, plan, apply and verification.",

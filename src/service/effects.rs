@@ -1,6 +1,7 @@
 //! The event sources and the outputs of the service: everything that reads or changes the world.
 
 pub(crate) mod cluster;
+mod line_queue;
 pub(crate) mod log;
 pub(crate) mod notify;
 pub(crate) mod page;
@@ -70,6 +71,8 @@ pub(crate) struct Effects<'a> {
     pub supervisor: Supervisor,
     /// An apply that waits to be confirmed.
     pub(crate) promise: Promise,
+    /// When the rules that the run before left are tried to be removed again; `None` if none are left.
+    pub(crate) left_rules_due: Option<Now>,
     /// Reads parts of the page.
     pub(crate) page: PageReader,
 }
@@ -128,6 +131,7 @@ impl<'a> Effects<'a> {
             policies,
             supervisor,
             promise: Promise::new(),
+            left_rules_due: None,
             page: PageReader::default(),
         }
     }

@@ -312,13 +312,12 @@ impl PassRunner {
         netns: &Netns,
         facts: &BTreeSet<Fact>,
         kernel: &mut dyn Kernel,
+        patience: Duration,
     ) -> Result<usize, Error> {
-        /// How long to wait for a running `netkeel apply`.
-        const PATIENCE: Duration = Duration::from_secs(5);
         if facts.is_empty() {
             return Ok(0);
         }
-        let settled = self.begin(netns, PATIENCE)?;
+        let settled = self.begin(netns, patience)?;
         let ledger = self.ledger.now(&self.store)?;
         let goal = ReleaseFacts {
             ledger,

@@ -118,6 +118,8 @@ impl Service<'_> {
                 .say(Level::Warning, "unhealthy", &[("why", &why)]),
             None => {}
         }
+        self.effects.log.report_dropped();
+        self.state.status.counters.log_lines_dropped = self.effects.log.dropped();
         if let Some((line, first)) = self.state.publish(now) {
             let status = NotifyState::Status(&line);
             let sent = match first {

@@ -8,16 +8,15 @@ use sd_notify::NotifyState;
 use crate::document::{accepted, last_good, none, read_document, short};
 use crate::effects::Effects;
 use crate::effects::log::Level;
-use crate::effects::restart;
 use crate::http::answer::Question;
 use crate::inbox::Message;
+use crate::load::left_rules::WAIT_FOR_OTHERS;
 use crate::options::Options;
 use crate::state::State;
 use crate::state::change_end::{ChangeEnd, covered};
 use crate::state::policies::Policies;
 use crate::watch::view::KernelView;
 use netkeel_apply::clock;
-use netkeel_apply::store::kept::left_rules::LeftRules;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_kernel::live::snapshot::Live;
@@ -106,7 +105,7 @@ impl<'a> Service<'a> {
 
     /// Runs until a signal stops it. Errors are logged and retried.
     pub(crate) async fn run(&mut self, live: &mut Live) {
-        self.remove_left_rules(live);
+        self.remove_left_rules(live, WAIT_FOR_OTHERS);
         loop {
             // Clients and signals get turns, however many passes are due: to connect, to ask and to be answered.
             for _ in 0..TURNS {
@@ -120,6 +119,7 @@ impl<'a> Service<'a> {
                 break;
             }
             self.keep_promise();
+            self.poll_left_rules(live);
             self.poll_worker();
             self.poll_document();
             self.report_unwatched();
@@ -209,76 +209,6 @@ impl<'a> Service<'a> {
                 &[("why", &errno.desc()), ("then", &then)],
             );
         }
-    }
-
-    /// Leaves the rules and the worker's group to the next run, if systemd restarts the service.
-    fn hand_over(&mut self) -> bool {
-        // Named descriptors are of the service's own namespace.
-        let may = self.effects.notify.has_manager() && self.state.document.netns.name().is_none();
-        if !may || !restart::is_under_way() {
-            return false;
-        }
-        let document = &self.state.document;
-        let left = LeftRules {
-            owner: document.owner.clone(),
-            facts: document.removed_on_stop(),
-        };
-        // A list that cannot be kept would leave rules for good.
-        if self.state.enforces && self.effects.runner.store.keep_left_rules(&left).is_err() {
-            return false;
-        }
-        let kept = self.effects.supervisor.keep();
-        let kept = kept.filter(|group| self.effects.notify.keep(group));
-        let socket = kept.map_or_else(|| "none".to_owned(), |group| group.name());
-        self.effects
-            .log
-            .say(Level::Info, "handover", &[("socket", &socket)]);
-        true
-    }
-
-    /// Removes what the run before left for this one, and this one does not have: other options, or another document.
-    fn remove_left_rules(&mut self, live: &mut Live) {
-        let store = &self.effects.runner.store;
-        let removed = store.left_rules().and_then(|left| {
-            let Some(LeftRules { owner, mut facts }) = left else {
-                return Ok(0);
-            };
-            let document = &self.state.document;
-            if self.state.enforces && document.owner == owner {
-                facts = &facts - &document.removed_on_stop();
-            }
-            let netns = document.netns.clone();
-            let removed = self.effects.runner.stop(&owner, &netns, &facts, live)?;
-            self.effects.runner.store.forget_left_rules()?;
-            Ok(removed)
-        });
-        if let Err(error) = removed {
-            self.report_not_removed(&error);
-        }
-    }
-
-    /// Removes what exists only while the service runs, if the service writes.
-    fn remove_on_stop(&mut self, live: &mut Live) {
-        if !self.state.enforces {
-            return;
-        }
-        // The signal that stops the service must not stop this.
-        self.effects.interrupt.hold(true);
-        let document = &self.state.document;
-        let facts = document.removed_on_stop();
-        let removed = self
-            .effects
-            .runner
-            .stop(&document.owner, &document.netns, &facts, live);
-        if let Err(error) = removed {
-            self.report_not_removed(&error);
-        }
-    }
-
-    fn report_not_removed(&mut self, error: &Error) {
-        self.effects
-            .log
-            .say(Level::Warning, "not-given-back", &[("why", &error.message)]);
     }
 
     /// Undoes an apply that nobody confirmed if its watchdog does not. A pause of the service does not pause a

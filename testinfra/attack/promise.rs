@@ -69,6 +69,46 @@ fn a_service_that_stops_after_an_apply_was_killed_undoes_it_first() {
     });
 }
 
+/// `ip netns delete` removes the name. The namespace stays as long as a process lives in it.
+#[test]
+fn an_apply_in_a_namespace_that_lost_its_name_is_undone() {
+    world(|world| {
+        world.sh("ip netns add blue; ip -n blue link add v0 type veth peer name v1");
+        let mut dweller = Command::new("ip")
+            .args(["netns", "exec", "blue", "sleep", "600"])
+            .spawn()
+            .unwrap();
+        let number = dweller.id().to_string();
+        until("a process lives there", || {
+            world.sh("ip netns pids blue").lines().any(|line| line == number)
+        });
+        let mtu = || world.sh(&format!("nsenter --net=/proc/{number}/ns/net ip -o link show v0"));
+        world.document("version: 1\nlink: { v0: { mtu: 1400 } }\n");
+        let arguments = [
+            "apply",
+            "--netns",
+            "blue",
+            "-f",
+            DOCUMENT,
+            "--confirm-within",
+            "2s",
+        ];
+        let ran = world.netkeel(&arguments);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(mtu().contains("mtu 1400"), "{}", mtu());
+        // Another one of the same name is not touched.
+        world.sh(
+            "ip netns del blue; ip netns add blue; ip -n blue link add v0 mtu 1400 type veth peer name v1",
+        );
+        until_unwatched();
+        let undone = mtu();
+        let _ = dweller.kill();
+        let _ = dweller.wait();
+        assert!(undone.contains("mtu 1500"), "{undone}");
+        assert!(world.sh("ip -n blue -o link show v0").contains("mtu 1400"));
+    });
+}
+
 #[test]
 fn a_signal_to_the_watchdog_undoes_at_once() {
     for signal in ["TERM", "INT", "HUP"] {

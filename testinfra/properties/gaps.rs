@@ -5,17 +5,23 @@ use std::collections::BTreeMap;
 
 use proptest::prop_assert;
 use proptest::test_runner::TestCaseError;
+use serde_json::json;
 
-use super::{APPLIED, Reached, hold, planned, reached};
+use super::{APPLIED, NOTHING, Reached, hold, planned, reached};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::Op;
 use netkeel_host::model::Model;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::reading::SysctlReading;
 use netkeel_plan::plan::Step;
 
 /// The strictness of each interface by setting; a higher number lets less pass.
 type Strictness = BTreeMap<(LinkName, &'static str), i64>;
+
+const FORWARDING: &str = "forwarding";
+
+const SPOOFED: &str = "forwarding of spoofed packets";
 
 fn number(host: &Snapshot, key: &str) -> i64 {
     host.sysctl_number(key).unwrap_or(0)
@@ -30,7 +36,7 @@ fn of_rp_filter(effective: i64) -> i64 {
     }
 }
 
-fn strictness(host: &Snapshot, switches: bool) -> Strictness {
+fn strictness(host: &Snapshot) -> Strictness {
     let mut found = Strictness::new();
     for (name, link) in &host.links {
         let all_and_own = |leaf: &str| {
@@ -42,13 +48,9 @@ fn strictness(host: &Snapshot, switches: bool) -> Strictness {
             let all = number(host, "net/ipv4/conf/all/rp_filter");
             let filter = of_rp_filter(all.max(own.into()));
             found.insert((*name, "rp_filter"), filter);
-            // A switch of all interfaces rewrites `forwarding` of each at once: nothing can precede it.
-            if let (Some(forwards), false) = (link.forwarding, switches) {
-                found.insert((*name, "forwarding"), i64::from(forwards == 0));
-                found.insert(
-                    (*name, "forwarding of spoofed packets"),
-                    if forwards == 0 { 2 } else { filter },
-                );
+            if let Some(forwards) = link.forwarding {
+                found.insert((*name, FORWARDING), i64::from(forwards == 0));
+                found.insert((*name, SPOOFED), if forwards == 0 { 2 } else { filter });
             }
             let (all, own) = all_and_own("log_martians");
             found.insert((*name, "log_martians"), i64::from(all != 0 || own != 0));
@@ -65,10 +67,13 @@ fn judge<'a>(
 ) -> Result<(), TestCaseError> {
     let mut model = before.clone();
     ops.clone().for_each(|op| drop(model.apply(op)));
-    let (first, last) = (
-        strictness(&before.host, switches),
-        strictness(&model.host, switches),
-    );
+    let (first, last) = (strictness(&before.host), strictness(&model.host));
+    // A switch of all interfaces rewrites `forwarding` of each at once. Nothing can precede it for an interface that forwards
+    // neither before nor after.
+    let unavoidable = |what: &(LinkName, &'static str)| {
+        let stays = |ends: &Strictness| ends.get(&(what.0, FORWARDING)) == Some(&1);
+        switches && matches!(what.1, FORWARDING | SPOOFED) && stays(&first) && stays(&last)
+    };
     // A device that is created again is down, and passes nothing, until all its settings are written.
     let created: Vec<LinkName> = ops
         .clone()
@@ -80,8 +85,8 @@ fn judge<'a>(
     let mut model = before.clone();
     for op in ops {
         model.apply(op);
-        for (what, now) in strictness(&model.host, switches) {
-            if created.contains(&what.0) {
+        for (what, now) in strictness(&model.host) {
+            if created.contains(&what.0) || unavoidable(&what) {
                 continue;
             }
             if let (Some(first), Some(last)) = (first.get(&what), last.get(&what)) {
@@ -122,5 +127,77 @@ fn no_state_between_two_writes_lets_more_pass_than_both_ends() {
             judge(&model, back, switches)?;
         }
         Ok(reached(&plan, Reached::Applied))
+    });
+}
+
+/// Whether an interface that forwards or does not, with these values of `all` and of its own, lets packets pass.
+type Combine = fn(bool, bool, bool) -> bool;
+
+/// As the kernel combines them (include/linux/inetdevice.h).
+const LAX: [(&str, Combine); 3] = [
+    ("accept_source_route", |_, all, own| all && own),
+    ("accept_redirects", |forwards, all, own| match forwards {
+        true => all && own,
+        false => all || own,
+    }),
+    ("send_redirects", |_, all, own| all || own),
+];
+
+#[test]
+fn no_state_between_two_writes_takes_source_routes_or_redirects_that_neither_end_takes() {
+    hold(30, NOTHING, |_, host| {
+        let Some(name) = host
+            .links
+            .iter()
+            .find_map(|(name, link)| link.rp_filter.map(|_| *name))
+        else {
+            return Ok(Reached::Refused);
+        };
+        for (leaf, combine) in LAX {
+            let all: SysctlKey = format!("net/ipv4/conf/all/{leaf}").parse().unwrap();
+            let own = SysctlKey::conf("ipv4", name, leaf);
+            let takes = |host: &Snapshot| {
+                let forwards = host.links[&name].forwarding != Some(0);
+                combine(
+                    forwards,
+                    number(host, all.path()) != 0,
+                    number(host, own.path()) != 0,
+                )
+            };
+            for bits in 0..16 {
+                let [all_was, own_was, all_is, own_is] = [0, 1, 2, 3].map(|bit| bits >> bit & 1);
+                let mut host = host.clone();
+                for (key, value) in [(&all, all_was), (&own, own_was)] {
+                    let value = value.to_string().as_str().into();
+                    let reading = SysctlReading::Value {
+                        value,
+                        writable: true,
+                    };
+                    host.sysctls.insert(key.clone(), reading);
+                }
+                let document = json!({
+                    "version": 1, "persist": false, "sysctl": { all.path(): all_is, own.path(): own_is }
+                });
+                let Some((_, plan)) = planned(&document, &host)? else {
+                    return Err(TestCaseError::fail("there is no plan"));
+                };
+                let mut model = Model::new(host.clone());
+                let mut seen = vec![takes(&host)];
+                for step in &plan.steps {
+                    model.apply(&step.op);
+                    seen.push(takes(&model.host));
+                }
+                for op in plan.steps.iter().rev().flat_map(|step| &step.undo.ops) {
+                    model.apply(op);
+                    seen.push(takes(&model.host));
+                }
+                let ends = [seen[0], seen[plan.steps.len()]];
+                prop_assert!(
+                    ends.contains(&true) || !seen.contains(&true),
+                    "{leaf} of {name}: {document}, {seen:?}"
+                );
+            }
+        }
+        Ok(Reached::Applied)
     });
 }

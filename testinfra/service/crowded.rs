@@ -26,13 +26,13 @@ struct Crowd {
 /// So many pods come in each situation.
 const POD_COUNT: usize = 5;
 
-fn full() -> bool {
+fn is_full() -> bool {
     std::env::var_os("NETKEEL_FULL").is_some_and(|value| value == "1")
 }
 
 /// The most that something may take that takes so long without the hostile pod.
 fn most(alone: Duration) -> Duration {
-    match full() {
+    match is_full() {
         true => alone + DELAY,
         // Beside other tests only what hangs is told from what is slow.
         false => alone * 10 + DELAY * 20,
@@ -40,7 +40,7 @@ fn most(alone: Duration) -> Duration {
 }
 
 fn crowd() -> Crowd {
-    match full() {
+    match is_full() {
         true => Crowd {
             routes: 500_000,
             addresses: 10_000,
@@ -74,14 +74,19 @@ impl Crowd {
                 _ => writeln!(script, "route add 11.{high}.{middle}.{low}/32 dev lo{mtu}"),
             };
         }
-        let mut child = Command::new("ip")
-            .args(["-n", pod, "-batch", "-"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success());
+        batch(pod, &script);
     }
+}
+
+/// Runs `ip` commands in a pod.
+fn batch(pod: &str, script: &str) {
+    let mut child = Command::new("ip")
+        .args(["-n", pod, "-batch", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 /// A command that runs until this ends.
@@ -214,5 +219,72 @@ fn a_pod_with_very_much_delays_no_other_pod() {
             restless <= most(by_hand + alone),
             "{restless:?}, without a service {by_hand:?}"
         );
+    });
+}
+
+/// What takes memory, not time: next hops and default routes, of which each pod has as many as it likes, and further names
+/// of interfaces.
+#[test]
+fn next_hops_default_routes_and_further_names_of_pods_take_no_memory() {
+    /// As many as `ip` puts into a message.
+    const HOPS: usize = 480;
+    let (pods, defaults, interfaces) = match is_full() {
+        true => (12, 20_000, 950),
+        false => (6, 5_000, 250),
+    };
+    inside(Place::Host, DropIn::None, |world| {
+        let mut script = "link set lo up\nlink set eth0 up\n".to_owned();
+        let hops = " nexthop dev lo".repeat(HOPS);
+        for number in 0..300 {
+            let _ = writeln!(
+                script,
+                "route add 10.{}.{}.0/24{hops}",
+                number / 256,
+                number % 256
+            );
+        }
+        for metric in 1..=defaults {
+            let _ = writeln!(script, "route add default dev lo metric {metric}");
+        }
+        for number in 0..pods {
+            let pod = format!("crowd{number}");
+            world.sh(&format!(
+                "ip netns add {pod}; ip link add cali{pod} type veth peer name eth0 netns {pod}; ip link set cali{pod} up"
+            ));
+            batch(&pod, &script);
+        }
+        let mut names = String::new();
+        for interface in 0..interfaces {
+            let _ = writeln!(names, "link add d{interface} type dummy");
+            for seven in 0..450 / 7 {
+                let _ = write!(names, "link property add dev d{interface}");
+                for number in 0..7 {
+                    let _ = write!(names, " altname {:x<100}-{interface}-{seven}-{number}", "");
+                }
+                names.push('\n');
+            }
+        }
+        batch("crowd0", &names);
+        let mut command = Command::new(program());
+        command.args(["run", "--interval", "1s"]);
+        let mut service = Daemon::spawn(command, PODS, &[]);
+        service.wait_for("event=full-scan");
+        // The routes of all pods are read at the end of a window, after 10 seconds at least.
+        let start = Instant::now();
+        let has_window = || {
+            let status = world.netkeel(&["status", "--output", "json"]).stdout;
+            let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+            status["doctor"]["window_ms"].as_u64().unwrap() > 0
+        };
+        while !has_window() {
+            assert!(start.elapsed() < Duration::from_secs(120), "no window ends");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let memory = peak(service.pid());
+        super::tell(&format!(
+            "{pods} pods with 300 routes of {HOPS} next hops and {defaults} default routes, one with {interfaces} interfaces of 448 further names: peak memory {memory} KiB"
+        ));
+        assert!(memory < MEMORY, "{memory} KiB");
+        assert_eq!(service.stop().0, 0);
     });
 }

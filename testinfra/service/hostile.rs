@@ -7,6 +7,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
 use super::asked::{free_port, get};
 use super::daemon::{Daemon, PODS, netkeel, program};
 use super::namespace::Namespace;
@@ -89,6 +91,46 @@ fn a_service_manager_that_does_not_read_holds_nothing_up() {
     namespace.sh("ip link set cali1 mtu 1400");
     until("the loop goes on", || facts(&namespace, "cali1") == "1460\n1\n");
     assert_eq!(service.stop().0, 0);
+}
+
+/// As a journald that is stopped, or a log pipe of a container that nobody reads.
+#[test]
+fn a_log_that_nobody_reads_holds_nothing_up() {
+    let namespace = Namespace::new();
+    namespace.sh("ip link add cali1 type veth peer name eth1");
+    let place = tempfile::tempdir().unwrap();
+    let document = place.path().join("document.yaml");
+    fs::write(&document, PODS).unwrap();
+    let (_reader, writer) = std::io::pipe().unwrap();
+    let set = |flags| fcntl(&writer, FcntlArg::F_SETFL(flags)).unwrap();
+    set(OFlag::O_NONBLOCK);
+    while (&writer).write(&[b'x'; 4096]).is_ok() {}
+    set(OFlag::empty());
+    let address = free_port();
+    let mut service = Command::new(program())
+        .args([
+            "run",
+            "--netns",
+            &namespace.name,
+            "--listen",
+            &address.to_string(),
+            "-f",
+        ])
+        .arg(&document)
+        .stderr(writer.try_clone().unwrap())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    until("the loop goes on", || facts(&namespace, "cali1") == "1460\n1\n");
+    assert!(get(address, "/healthz").starts_with("HTTP/1.1 200 OK"));
+    let (code, status) = netkeel(&["status", "--netns", &namespace.name]);
+    assert_eq!(code, 0, "{status}");
+    assert!(start.elapsed() < Duration::from_secs(10));
+    let id = service.id().to_string();
+    let stopped = Instant::now();
+    assert!(Command::new("kill").arg(&id).status().unwrap().success());
+    assert!(service.wait().unwrap().success());
+    assert!(stopped.elapsed() < Duration::from_secs(5));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A service that may not enter pods sets neither end of their veths: one end alone would drop packets.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::daemon::{Daemon, PODS, netkeel_inside, program};
 use super::namespace::Namespace;
@@ -72,5 +73,38 @@ fn neither_end_is_set_without_permission_to_enter_the_pod() {
             .iter()
             .all(|(namespace, link)| mtu(namespace, link) == "1460\n")
     });
+    assert_eq!(service.stop().0, 0);
+}
+
+/// The longest time for which the ends of a new veth differ: until the veth has not changed for a while.
+const APART: Duration = Duration::from_secs(3);
+
+/// The host's end is set first. A service that is killed then leaves one end alone until the next one starts.
+#[test]
+fn the_ends_of_a_new_veth_differ_for_seconds_at_most_also_where_a_kill_falls_between_them() {
+    let (host, pod) = host_and_pod();
+    let add = |name: &str, peer: &str| {
+        host.sh(&format!(
+            "ip link add {name} type veth peer name {peer} netns {}",
+            pod.name
+        ));
+        until("the host's end is set", || mtu(&host, name) == "1460\n");
+        Instant::now()
+    };
+    let until_both = |peer: &str, since: Instant| {
+        until("the pod's end is set", || mtu(&pod, peer) == "1460\n");
+        let apart = since.elapsed();
+        assert!(apart < APART, "{peer}: {apart:?}");
+    };
+    let mut service = Daemon::start_inside(&host, PODS, &[]);
+    service.wait_for("event=full-scan");
+    until_both("eth1", add("cali2", "eth1"));
+    add("cali3", "eth2");
+    service.signal("KILL");
+    drop(service);
+    let started = Instant::now();
+    let service = Daemon::start_inside(&host, PODS, &[]);
+    until_both("eth2", started);
+    assert_eq!(mtu(&host, "cali3"), "1460\n");
     assert_eq!(service.stop().0, 0);
 }

@@ -1,8 +1,5 @@
 //! The log of a real apply: journal, ledger and history in the store.
 
-use std::fs::File;
-use std::io::Read;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::engine::session::Log;
@@ -11,7 +8,7 @@ use crate::store::history::{Executed, HistoryEvent};
 use crate::store::settled::Settled;
 use crate::store::transaction::Transaction;
 use crate::watchdog::arm;
-use crate::{clock, journal};
+use crate::{clock, journal, unique};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_plan::goal::undo::AppliedValues;
@@ -39,7 +36,7 @@ impl<'a> Recorder<'a> {
     pub fn new(settled: &'a Settled, netns: Netns, owner: &str, document: &str, actor: &str) -> Self {
         let header = Header {
             format: journal::FORMAT,
-            transaction: name(),
+            transaction: unique::name(),
             boot: settled.store().boot.clone(),
             netns,
             owner: owner.to_owned(),
@@ -167,23 +164,4 @@ impl Log for Recorder<'_> {
         // The caller reports it in any case.
         let _ = self.note(HistoryEvent::NotRolledBack, Some(&why));
     }
-}
-
-/// A name that no other apply has: the moment and 64 random bits.
-fn name() -> String {
-    let mut bytes = [0; 8];
-    // Kept open: a service names an apply for each interface that comes.
-    static RANDOM: OnceLock<Option<File>> = OnceLock::new();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a device of the kernel, which neither waits nor ends here"
-    )]
-    let random = RANDOM.get_or_init(|| File::open("/dev/urandom").ok());
-    let read = random.as_ref().map(|mut file| file.read_exact(&mut bytes));
-    let random = if matches!(read, Some(Ok(()))) {
-        u64::from_ne_bytes(bytes)
-    } else {
-        u64::from(std::process::id())
-    };
-    format!("{}-{random:016x}", clock::now())
 }

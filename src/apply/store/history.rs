@@ -195,7 +195,7 @@ impl Store {
     /// When the history cannot be read.
     pub fn history(&self) -> Result<Vec<HistoryEntry>, Error> {
         // The new one first: when it is set aside meanwhile, it is both, and counts once.
-        let [new, old] = ["history", "history.old"].map(|name| log::read_from(&self.state.join(name), 0));
+        let [new, old] = ["history", "history.old"].map(|name| log::read_with_inode(&self.state.join(name)));
         let (new, old) = (new?, old?);
         let same = new
             .as_ref()

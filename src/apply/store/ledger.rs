@@ -5,14 +5,14 @@ use crate::store::{Store, log};
 use netkeel_core::error::Error;
 use netkeel_core::fact::Fact;
 use netkeel_plan::ledger;
-use netkeel_plan::ledger::Ledger;
+use netkeel_plan::ledger::{Head, Ledger};
 
 /// A ledger that is read on.
 #[derive(Debug, Default)]
 pub struct LedgerFile {
     ledger: Ledger,
-    /// Which file, and how much of it was read.
-    at: Option<(u64, u64)>,
+    /// The first line of the log, and how many bytes of the log were read.
+    at: Option<(String, u64)>,
 }
 
 impl LedgerFile {
@@ -22,34 +22,40 @@ impl LedgerFile {
     /// When the ledger is there and cannot be read.
     pub fn now(&mut self, store: &Store) -> Result<&Ledger, Error> {
         let path = store.ledger_path();
-        if self.at.is_some() && log::extent(&path)? == self.at {
-            return Ok(&self.ledger);
-        }
-        let offset = self.at.map_or(0, |(_, offset)| offset);
-        let more = log::read_from(&path, offset)?;
-        let read_on = match (&more, self.at) {
-            // Where nothing was there to read, the first line is not read yet.
-            (Some((inode, text)), Some((known, _))) if *inode == known && offset > 0 => {
-                // A log only grows by whole lines; one that was torn was cut off since.
-                text.is_empty() || (text.ends_with('\n') && self.ledger.append(text)?)
-            }
-            (None, None) => true,
-            _ => false,
+        let more = match &self.at {
+            Some((first, offset)) => log::read_on(&path, first, *offset)?,
+            None => None,
         };
+        // Where this fails, the whole log tells whether it is damaged.
+        let read_on = more.is_some_and(|more| {
+            // A log only grows by whole lines; one that was torn was cut off since.
+            let grown =
+                more.is_empty() || (more.ends_with('\n') && self.ledger.append(&more).unwrap_or(false));
+            if let Some((_, offset)) = &mut self.at {
+                *offset += more.len() as u64;
+            }
+            grown
+        });
         if read_on {
-            let grown = more.map_or(0, |(_, text)| text.len() as u64);
-            self.at = self.at.map(|(inode, offset)| (inode, offset + grown));
             return Ok(&self.ledger);
         }
         self.at = None;
         self.ledger = Ledger::default();
-        if let Some((inode, text)) = log::read_from(&path, 0)? {
+        if let Some(text) = log::read(&path)? {
             self.ledger = Ledger::read(&text).map_err(|error| error.context(path.display()))?;
             let whole = text.rfind('\n').map_or(0, |end| end as u64 + 1);
-            self.at = Some((inode, whole));
+            let first = text.split_inclusive('\n').next().filter(|_| whole > 0);
+            // Without an id it is not known whether it is still the same log.
+            self.at = first
+                .filter(|first| has_id(first))
+                .map(|first| (first.to_owned(), whole));
         }
         Ok(&self.ledger)
     }
+}
+
+fn has_id(first: &str) -> bool {
+    serde_json::from_str(first).is_ok_and(|head: Head| !head.id.is_empty())
 }
 
 impl Settled {
@@ -131,9 +137,22 @@ mod tests {
         assert_eq!(same("torn"), 0);
         add(&store, "3", "eth2");
         assert_eq!(same("after what was torn"), 1);
-        let other = Ledger::from_iter([claim("eth3"), claim("eth4")]);
-        log::replace(&path, &other.compact().unwrap()).unwrap();
-        assert_eq!(same("compacted"), 2);
+        // The same file each time, as the inode of a file that was replaced twice: longer, then shorter than what was read.
+        let links = |count: u32| Ledger::from_iter((0..count).map(|number| claim(&format!("veth{number}"))));
+        for (count, id) in [(9, "a"), (3, "b"), (9, "c"), (9, "d"), (0, "e")] {
+            fs::write(&path, links(count).compact(id.into()).unwrap()).unwrap();
+            assert_eq!(same(id), count as usize);
+        }
+        add(&store, "4", "eth5");
+        assert_eq!(same("after the last"), 1);
+        let without_id = |name: &str| {
+            let whole = Ledger::from_iter([claim(name)]).compact(String::new()).unwrap();
+            fs::write(&path, whole).unwrap();
+        };
+        for name in ["eth6", "eth7"] {
+            without_id(name);
+            assert_eq!(same("no id"), 1);
+        }
     }
 
     #[test]

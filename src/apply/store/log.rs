@@ -37,13 +37,12 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
     }
 }
 
-/// The text after `offset` bytes of a log, and the inode of the log, which tells whether it is the same file
-/// as before. `None` if the log does not exist.
-pub(crate) fn read_from(path: &Path, offset: u64) -> Result<Option<(u64, String)>, Error> {
+/// The text of a log, and its inode, which tells it from another log that is there now. It does not tell it from one that
+/// was there before: file systems reuse inodes. `None` if the log does not exist.
+pub(crate) fn read_with_inode(path: &Path) -> Result<Option<(u64, String)>, Error> {
     let read = || -> Result<(u64, String), ReadError> {
         let mut file = read::open(path, Symlinks::Refuse)?;
         let inode = file.metadata()?.ino();
-        file.seek(SeekFrom::Start(offset))?;
         let bytes = read::rest(&mut file, LONGEST)?;
         let text = String::from_utf8(bytes).map_err(|_| ReadError::NotText)?;
         Ok((inode, text))
@@ -55,12 +54,29 @@ pub(crate) fn read_from(path: &Path, offset: u64) -> Result<Option<(u64, String)
     }
 }
 
-/// The inode and the length of a log, bytes. `None` if it does not exist.
-pub(crate) fn extent(path: &Path) -> Result<Option<(u64, u64)>, Error> {
-    match path.symlink_metadata() {
-        Ok(found) => Ok(Some((found.ino(), found.len()))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed(&error, path)),
+/// The text after `offset` bytes of a log that begins with this line; `None` if it does not, or is shorter.
+pub(crate) fn read_on(path: &Path, first: &str, offset: u64) -> Result<Option<String>, Error> {
+    let read = || -> Result<Option<String>, ReadError> {
+        let mut file = read::open(path, Symlinks::Refuse)?;
+        let length = file.metadata()?.len();
+        let mut begin = vec![0; first.len()];
+        if length < offset || length < first.len() as u64 {
+            return Ok(None);
+        }
+        file.read_exact(&mut begin)?;
+        if begin != first.as_bytes() {
+            return Ok(None);
+        }
+        if length == offset {
+            return Ok(Some(String::new()));
+        }
+        file.seek(SeekFrom::Start(offset))?;
+        let bytes = read::rest(&mut file, LONGEST)?;
+        String::from_utf8(bytes).map(Some).map_err(|_| ReadError::NotText)
+    };
+    match read() {
+        Err(cause) if cause.is_missing() => Ok(None),
+        read => read.map_err(|cause| failed(&cause.into(), path)),
     }
 }
 

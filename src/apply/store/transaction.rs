@@ -10,6 +10,7 @@ use crate::store::error::failed;
 use crate::store::lock::same_file;
 use crate::store::settled::{Held, Settled};
 use crate::store::{Store, log};
+use crate::unique;
 use crate::watchdog::copies::Copies;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
@@ -225,7 +226,8 @@ impl Store {
         let path = self.ledger_path();
         let mut file = log::append_to(&path)?;
         let new = log::is_new(&file, &path)?;
-        log::write_lines(&mut file, new.then_some(&Head::NEW), lines, false, &path)?;
+        let head = new.then(|| Head::new(unique::name()));
+        log::write_lines(&mut file, head.as_ref(), lines, false, &path)?;
         match durable {
             true => log::sync(&file, new, &path),
             false => Ok(()),
@@ -233,7 +235,7 @@ impl Store {
     }
 
     fn compact(&self) -> Result<(), Error> {
-        log::replace(&self.ledger_path(), &self.ledger()?.compact()?)
+        log::replace(&self.ledger_path(), &self.ledger()?.compact(unique::name())?)
     }
 }
 

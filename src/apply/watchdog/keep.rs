@@ -22,6 +22,7 @@ use crate::watchdog::handover::{Handover, by_descriptor};
 use crate::watchdog::watched::{Attempt, Watched};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
+use netkeel_kernel::namespace::enter;
 
 /// How often it looks at the clock and at the journal where nothing wakes it: poll(2) waits in a clock that
 /// stands still while the host is suspended.
@@ -93,6 +94,8 @@ pub fn keep(order: &Order, reports: &mut dyn Reports) -> Result<(), Error> {
     // In its own session the watchdog receives neither Ctrl-C nor a hangup. One that systemd started leads
     // a session already.
     let _ = nix::unistd::setsid();
+    // Processes may live in the namespace after its name was removed.
+    enter::hold(&order.netns)?;
     let store = Store::open(&order.netns)?;
     let _alive = match store.watchdog(&order.transaction) {
         Ok(Some(alive)) => Some(alive),

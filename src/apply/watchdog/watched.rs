@@ -78,18 +78,6 @@ impl Watched {
         )
     }
 
-    /// Whether the namespace ended: one that is made again under its name is another one.
-    fn is_gone(&self) -> Result<bool, Error> {
-        if self.netns.is_current() {
-            return Ok(false);
-        }
-        match Store::open(&self.netns) {
-            Ok(store) => Ok(!store.is_same(&self.store)),
-            Err(error) if error.kind == ErrorKind::Missing => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
     fn is_of(&self, pending: Option<&Pending>) -> bool {
         pending.is_some_and(|pending| pending.transaction() == Some(&self.transaction))
     }
@@ -171,9 +159,6 @@ impl Watched {
     /// # Errors
     /// When it is to be tried again: the lock is held, or the journal cannot be read.
     pub(crate) fn attempt(&mut self, actor: &str, cause: Cause, due: Duration) -> Result<Attempt, Error> {
-        if self.is_gone()? {
-            return Ok(Attempt::Over);
-        }
         let (lock, _handed) = self.lock(actor, due)?;
         if self.is_over() {
             return Ok(Attempt::Over);

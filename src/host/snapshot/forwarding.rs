@@ -10,11 +10,17 @@ use serde::{Deserialize, Serialize};
 
 use netkeel_core::name::link::LinkName;
 
-/// Routes that are kept of the host's main table.
+/// Routes that are kept of the host's main table, beside its default routes.
 pub const MOST_HOST_ROUTES: usize = 4_096;
 
-/// Routes that are kept of a pod's main table.
+/// Routes that are kept of a pod's main table, beside its default routes.
 pub const MOST_POD_ROUTES: usize = 256;
+
+/// Default routes that are kept of each family.
+pub const MOST_DEFAULT_ROUTES: usize = 64;
+
+/// Next hops that are kept of a route.
+pub const MOST_NEXT_HOPS: usize = 256;
 
 /// State that decides how the host forwards packets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -87,7 +93,7 @@ impl Family {
 pub struct Routes {
     /// The routes.
     pub routes: Vec<PathRoute>,
-    /// The table has more routes than are kept: default routes are kept in any case.
+    /// The table has more routes than are kept. The preferred default route of each family is kept in any case.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
 }
@@ -117,7 +123,7 @@ pub enum RouteTarget {
     /// Packets are dropped or refused (`blackhole`, `unreachable`, `prohibit`).
     Nowhere,
     /// The kernel decides by something that is not read: another table, an encapsulation, an address
-    /// translation.
+    /// translation, too many next hops.
     Elsewhere,
 }
 

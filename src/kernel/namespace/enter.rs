@@ -47,7 +47,28 @@ pub fn inside<T: Send>(netns: &Netns, work: impl FnOnce() -> T + Send) -> Result
     })
 }
 
+/// The namespace that a name means to this process from [`hold`] on.
+static HELD: OnceLock<(String, File)> = OnceLock::new();
+
+/// From here on the name of this namespace means the one that bears it now, also when the name was removed or given to
+/// another one: as long as this process lives, the namespace does. Later calls hold nothing.
+///
+/// # Errors
+/// When there is no such namespace.
+pub fn hold(netns: &Netns) -> Result<(), Error> {
+    if let Some(name) = netns.name() {
+        let namespace = open(name)?;
+        let _ = HELD.set((name.to_owned(), namespace));
+    }
+    Ok(())
+}
+
 fn open(name: &str) -> Result<File, Error> {
+    if let Some((held, namespace)) = HELD.get()
+        && held == name
+    {
+        return namespace.try_clone().map_err(error);
+    }
     let path = Path::new(NAMED).join(name);
     if path.parent() != Some(Path::new(NAMED)) || matches!(name, "." | "..") {
         return Err(Error::new(

@@ -28,11 +28,27 @@ pub(crate) fn dump(socket: &mut Socket, family: libc::c_int, rows: &mut Vec<Row>
 /// Reads the IPv6 addresses of another namespace from outside, by its id here. `None` when there are more
 /// than `most`: the rest is not read.
 pub(crate) fn dump_of(socket: &mut Socket, namespace: i32, most: usize) -> Result<Option<Vec<Row>>, Refusal> {
-    let (mut rows, mut over) = (Vec::new(), false);
     let mut message = AddressMessage::default();
     message.header.family = AddressFamily::Inet6;
     message.attributes = vec![AddressAttribute::TargetNetNsId(namespace)];
-    let read = socket.dump(libc::RTM_GETADDR, &message, |message| {
+    limited(socket, &message, most)
+}
+
+/// Reads the addresses of a family in a namespace that a pod controls, from inside. `None` when there are more
+/// than `most`: the rest is not read.
+pub(crate) fn dump_at_most(
+    socket: &mut Socket,
+    family: libc::c_int,
+    most: usize,
+) -> Result<Option<Vec<Row>>, Refusal> {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::from(family as u8);
+    limited(socket, &message, most)
+}
+
+fn limited(socket: &mut Socket, message: &AddressMessage, most: usize) -> Result<Option<Vec<Row>>, Refusal> {
+    let (mut rows, mut over) = (Vec::new(), false);
+    let read = socket.dump(libc::RTM_GETADDR, message, |message| {
         read(message, &mut rows)?;
         // A torn dump is taken again, so that an address may be there several times.
         over = rows.len() > most.saturating_mul(ATTEMPTS as usize);

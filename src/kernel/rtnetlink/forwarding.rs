@@ -15,11 +15,18 @@ use ipnet::IpNet;
 use crate::netlink::interrupt::Interrupt;
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
+use crate::rtnetlink::forwarding::routes::Most;
 use crate::rtnetlink::link;
 use crate::rtnetlink::link::Row;
 use netkeel_core::error::Error;
 use netkeel_host::snapshot::forwarding::{Forwarding, MOST_HOST_ROUTES};
 use netkeel_host::snapshot::problem::{Problem, Subject};
+
+/// What is kept of the host's main table.
+const HOST: Most = Most {
+    routes: MOST_HOST_ROUTES,
+    bytes: 4 << 20,
+};
 
 /// Reads it. A part that cannot be read stays missing, and is a problem.
 ///
@@ -48,7 +55,7 @@ pub(crate) fn read(
         "the programs of XDP and the filters of tc",
         read.map(|programs| found.programs = Some(programs)),
     );
-    let read = routes::read(socket, &named, MOST_HOST_ROUTES);
+    let read = routes::read(socket, &named, HOST);
     part(
         "the main table of routes",
         read.map(|tables| {

@@ -83,13 +83,13 @@ impl Words {
 /// Where they come and go faster than they can be read in one go, every dump is torn: one that
 /// stayed may be missing. Such a one was in another attempt, and is asked for by its index.
 pub(crate) fn dump(socket: &mut Socket, problems: &mut Vec<Problem>) -> Result<Vec<Row>, Refusal> {
-    Ok(dump_by(socket, None, usize::MAX, problems)?.unwrap_or_default())
+    Ok(dump_by(socket, None, (usize::MAX, read), problems)?.unwrap_or_default())
 }
 
 /// Reads all interfaces of a namespace that a pod controls, from inside. `None` when there are more than
 /// `most`: the rest is not read.
 pub(crate) fn dump_at_most(socket: &mut Socket, most: usize) -> Result<Option<Vec<Row>>, Refusal> {
-    dump_by(socket, None, most, &mut Vec::new())
+    dump_by(socket, None, (most, read_of_pod), &mut Vec::new())
 }
 
 /// Reads all interfaces of another namespace from outside, by its id here. Only ever in a dump: in a
@@ -101,7 +101,7 @@ pub(crate) fn dump_of(
     most: usize,
     problems: &mut Vec<Problem>,
 ) -> Result<Option<Vec<Row>>, Refusal> {
-    dump_by(socket, Some(namespace), most, problems)
+    dump_by(socket, Some(namespace), (most, read_of_pod), problems)
 }
 
 /// Reads one interface of another namespace from outside; `None` when it is gone.
@@ -109,7 +109,7 @@ pub(crate) fn one_of(socket: &mut Socket, namespace: i32, index: u32) -> Result<
     let (mut words, mut rows) = (Words::default(), Vec::new());
     let request = get(0, index, Some(namespace));
     match socket.exchange(request, |message| {
-        read(&message, &mut words, &mut rows, &mut Vec::new())
+        read_of_pod(&message, &mut words, &mut rows, &mut Vec::new())
     }) {
         Ok(_) => Ok(rows.into_iter().next()),
         Err(refusal) if refusal.errno == Errno::ENODEV => Ok(None),
@@ -117,10 +117,13 @@ pub(crate) fn one_of(socket: &mut Socket, namespace: i32, index: u32) -> Result<
     }
 }
 
+/// Reads a message about an interface.
+type Reader = fn(&Message<'_>, &mut Words, &mut Vec<Row>, &mut Vec<Problem>) -> Result<(), Malformed>;
+
 fn dump_by(
     socket: &mut Socket,
     namespace: Option<i32>,
-    most: usize,
+    (most, read): (usize, Reader),
     problems: &mut Vec<Problem>,
 ) -> Result<Option<Vec<Row>>, Refusal> {
     let mut words = Words::default();
@@ -260,6 +263,23 @@ pub(crate) fn read(
             what: Subject::Other(format!("the interface with index {}", link.index)),
             why: error.message,
         }),
+    }
+    Ok(())
+}
+
+/// As [`read`], for an interface in a namespace that a pod controls. Its further names are not kept: nothing needs them, and
+/// each of a thousand interfaces may have hundreds.
+pub(crate) fn read_of_pod(
+    message: &Message<'_>,
+    words: &mut Words,
+    rows: &mut Vec<Row>,
+    problems: &mut Vec<Problem>,
+) -> Result<(), Malformed> {
+    let known = rows.len();
+    read(message, words, rows, problems)?;
+    let new = rows.get_mut(known).and_then(|(_, link)| Arc::get_mut(link));
+    if let Some(link) = new {
+        link.altnames.clear();
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use crate::netlink::message::{Malformed, Message, Messages, Request};
 use crate::rtnetlink::link::{
     IFLA_INET_CONF, IFLA_INET6_CONF, IFLA_IPTUN_COLLECT_METADATA, INET_RP_FILTER, INET6_DISABLE_IPV6,
-    INET6_MTU, Row, Words, read,
+    INET6_MTU, Row, Words, read, read_of_pod,
 };
 use netkeel_host::snapshot::link::Link;
 
@@ -82,6 +82,19 @@ fn an_external_tunnel_is_read() {
         ..Link::default()
     };
     assert_eq!((name.as_bytes(), link.as_ref()), (&b"ipip0"[..], &expected));
+}
+
+#[test]
+fn further_names_of_a_pod_s_interface_are_not_kept() {
+    let bytes = message();
+    let message = Messages(&bytes).next().unwrap().unwrap();
+    let mut rows = Vec::new();
+    read_of_pod(&message, &mut Words::default(), &mut rows, &mut Vec::new()).unwrap();
+    let (name, link) = rows.pop().unwrap();
+    assert_eq!(
+        (name.as_bytes(), link.mtu, link.altnames.len()),
+        (&b"ipip0"[..], 1480, 0)
+    );
 }
 
 #[test]

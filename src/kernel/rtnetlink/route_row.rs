@@ -90,6 +90,9 @@ impl Row {
 /// Most bytes of the messages of a pod's routes with an MTU; one route may have thousands of next hops.
 const MOST_BYTES: usize = 64 * 1024;
 
+/// Bytes of a message that count as one route. One next hop takes no more than 200.
+const ONE: usize = 512;
+
 /// Reads the routes of all tables that have an MTU. `None` when the namespace has more routes than netkeel
 /// reads: a pod decides on that, so the rest is not read.
 pub(crate) fn with_mtu(socket: &mut Socket) -> Result<Option<Vec<Row>>, Refusal> {
@@ -97,13 +100,14 @@ pub(crate) fn with_mtu(socket: &mut Socket) -> Result<Option<Vec<Row>>, Refusal>
     let (mut all, mut bytes, mut over) = (0, 0, false);
     let name = named_by(socket);
     let dumped = route::dump(socket, |message| {
-        all += 1;
-        if let Some(header) = route::header(message)? {
-            let row = read(message, &header, &name)?;
-            if row.metrics.values.contains_key(&Metric::Mtu) {
-                bytes += row.payload.len();
-                found.push(row);
-            }
+        // One with many next hops is as much work as several.
+        all += message.payload.len().div_ceil(ONE);
+        // Most have no MTU, and their next hops are not looked at.
+        if let Some(header) = route::header(message)?
+            && Metrics::read(message.payload)?.values.contains_key(&Metric::Mtu)
+        {
+            bytes += message.payload.len();
+            found.push(read(message, &header, &name)?);
         }
         // A torn dump is taken again, so that a route may be there several times.
         let times = ATTEMPTS as usize;

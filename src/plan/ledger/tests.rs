@@ -23,7 +23,7 @@ fn text(lines: &[Line]) -> String {
 }
 
 fn log(parts: &[Vec<Line>]) -> String {
-    json(&Head::NEW) + &text(&parts.concat())
+    json(&Head::new("1".into())) + &text(&parts.concat())
 }
 
 fn committed(transaction: &str, claims: &[OwnershipRecord], released: &[OwnershipRecord]) -> Vec<Line> {
@@ -55,7 +55,7 @@ fn each_kind_of_line_reads_well() {
         undone("1"),
     ];
     insta::assert_snapshot!(log(&lines).trim_end(), @r#"
-    {"format":1}
+    {"format":1,"id":"1"}
     {"record":{"fact":{"object":{"link":"eth0"},"field":"mtu"},"owner":"default","found":1500,"wrote":1460}}
     {"record":{"fact":{"object":{"link":"eth1"},"field":"mtu"},"owner":"default","found":null,"wrote":"loose","caused_by":{"object":{"link":"eth0"},"field":"mtu"}}}
     {"release":{"object":{"link":"eth2"},"field":"mtu"}}
@@ -77,7 +77,7 @@ fn the_value_found_first_is_kept() {
         [&claim("eth0", "a", 1500, 1400)]
     );
     assert_eq!(
-        Ledger::read(&ledger.compact().unwrap()).unwrap().claims,
+        Ledger::read(&ledger.compact("2".into()).unwrap()).unwrap().claims,
         ledger.claims
     );
 }
@@ -171,7 +171,7 @@ fn pods_that_come_and_go_do_not_make_the_log_long() {
     }
     assert_eq!((round, ledger.claims().len()), (3, 1));
     assert!(
-        !Ledger::read(&ledger.compact().unwrap())
+        !Ledger::read(&ledger.compact("2".into()).unwrap())
             .unwrap()
             .wants_compacting()
     );
@@ -203,7 +203,7 @@ fn a_damaged_log_is_rejected() {
         at: None,
         lines: 1,
     }]]);
-    let without_value = json(&Head::NEW)
+    let without_value = json(&Head::new("1".into()))
         + "{\"record\":{\"fact\":{\"object\":{\"link\":\"eth0\"},\"field\":\"mtu\"},\"owner\":\"a\",\"wrote\":1}}\n";
     let without_head = text(&committed("1", &[], &[]));
     for text in [lost, without_value, without_head] {
@@ -229,7 +229,10 @@ fn the_time_of_the_last_write_is_kept_also_by_a_compaction() {
         commit(None, Some(11), [beside], []),
     ]);
     let ledger = Ledger::read(&text).unwrap();
-    for ledger in [Ledger::read(&ledger.compact().unwrap()).unwrap(), ledger] {
+    for ledger in [
+        Ledger::read(&ledger.compact("2".into()).unwrap()).unwrap(),
+        ledger,
+    ] {
         let written = |name: &str| ledger.written_at(&claim(name, "", 0, 0).fact);
         assert_eq!(
             ["eth0", "eth1", "eth2", "eth3"].map(written),

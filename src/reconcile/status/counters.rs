@@ -26,6 +26,8 @@ pub struct Counters {
     pub conflist_rewrites: u64,
     /// Netlink receive buffer overruns (ENOBUFS).
     pub events_lost: u64,
+    /// Lines of the log that were dropped because standard error did not take them.
+    pub log_lines_dropped: u64,
     /// Loads of the document.
     pub loads: u64,
     /// Documents that were rejected.

@@ -1,12 +1,15 @@
 //! The service's log: lines of `key=value` on standard error, with a priority for the journal. Each
-//! event has a rate limit; suppressed lines are counted and reported.
+//! event has a rate limit; suppressed lines are counted and reported. A reader of standard error that does not read
+//! holds nothing up: lines that it leaves no room for are dropped and counted.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
-use std::io::Write as _;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use netkeel_core::text::escape::first_line;
+
+use crate::effects::line_queue::LineQueue;
 
 /// Number of lines of one event that may be written in a burst.
 const AT_ONCE: u32 = 10;
@@ -44,6 +47,10 @@ pub(crate) struct Log {
     /// Whether standard error goes to the journal, which reads `<N>` at the start of a line as priority.
     journal: bool,
     rates: BTreeMap<&'static str, Rate>,
+    lines: LineQueue,
+    /// Dropped lines that no line has reported yet.
+    unreported: u64,
+    dropped: u64,
 }
 
 #[derive(Debug)]
@@ -56,10 +63,22 @@ pub(crate) struct Rate {
 impl Log {
     /// A log on standard error.
     pub fn new() -> Self {
+        Self::to(|| Box::new(std::io::stderr()))
+    }
+
+    fn to(open: fn() -> Box<dyn Write>) -> Self {
         Log {
             journal: std::env::var_os("JOURNAL_STREAM").is_some(),
             rates: BTreeMap::new(),
+            lines: LineQueue::new(open),
+            unreported: 0,
+            dropped: 0,
         }
+    }
+
+    /// Number of lines dropped because standard error did not take them.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// Writes a line for an event, unless its rate limit suppresses it.
@@ -71,14 +90,36 @@ impl Log {
         if held_back > 0 {
             let _ = write!(line, " held_back={held_back}");
         }
-        let priority = match self.journal {
-            true => format!("<{}>", level as u8),
-            false => String::new(),
-        };
-        // There is nowhere to report that standard error is closed.
-        let _ = std::io::stderr()
-            .lock()
-            .write_all(format!("{priority}{line}\n").as_bytes());
+        self.report_dropped();
+        let taken = self.lines.push(self.prioritised(level, &line));
+        if !taken {
+            self.dropped += 1;
+            self.unreported += 1;
+        }
+    }
+
+    /// Reports dropped lines, once there is room for a line again.
+    pub(crate) fn report_dropped(&mut self) {
+        if self.unreported == 0 || !self.lines.has_room() {
+            return;
+        }
+        let then = "standard error did not take them";
+        let text = line(
+            Level::Warning,
+            "log-lines-dropped",
+            &[("lines", &self.unreported), ("why", &then)],
+        );
+        if self.lines.push(self.prioritised(Level::Warning, &text)) {
+            self.unreported = 0;
+        }
+    }
+
+    /// The bytes of a line: with its priority for the journal, and its end.
+    fn prioritised(&self, level: Level, line: &str) -> String {
+        match self.journal {
+            true => format!("<{}>{line}\n", level as u8),
+            false => format!("{line}\n"),
+        }
     }
 
     /// The number of lines suppressed since the last one, or `None` to suppress this one.
@@ -130,6 +171,8 @@ fn line(level: Level, event: &str, fields: &[(&str, &dyn Display)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::sync::Mutex;
 
     #[test]
     fn a_line_stays_a_line() {
@@ -161,5 +204,36 @@ mod tests {
         assert_eq!(log.passes("b", now), Some(0));
         assert_eq!(log.passes("a", now + EVERY), Some(90));
         assert_eq!(log.passes("a", now + EVERY), None);
+    }
+
+    #[test]
+    fn lines_that_nobody_takes_are_counted_and_reported_once_there_is_room() {
+        static READER: Mutex<Option<std::io::PipeReader>> = Mutex::new(None);
+        let mut log = Log::to(|| {
+            let (reader, writer) = std::io::pipe().unwrap();
+            *READER.lock().unwrap() = Some(reader);
+            Box::new(writer)
+        });
+        let long = "x".repeat(900);
+        for _ in 0..2000 {
+            // No rate holds these back.
+            log.rates.clear();
+            log.say(Level::Info, "a", &[("long", &long)]);
+        }
+        let dropped = log.dropped();
+        assert!(dropped > 0 && log.unreported == dropped, "{dropped}");
+        log.report_dropped();
+        assert_eq!(log.unreported, dropped, "there is no room yet");
+        let reader = READER.lock().unwrap().take().unwrap();
+        let mut lines = BufReader::new(reader).lines().map_while(Result::ok);
+        // The queue empties while this reads; the report comes after the lines that were taken.
+        let taken = lines.by_ref().take(2000 - dropped as usize);
+        assert!(taken.into_iter().all(|line| line.contains("event=a")));
+        log.report_dropped();
+        let report = format!(
+            "level=warning event=log-lines-dropped lines={dropped} why=\"standard error did not take them\""
+        );
+        assert_eq!(lines.next(), Some(report));
+        assert_eq!((log.unreported, log.dropped()), (0, dropped));
     }
 }

@@ -8,6 +8,7 @@ use crate::netlink::interrupt::Interrupt;
 use crate::netlink::socket::Socket;
 use crate::pod::ends::enter;
 use crate::pod::sandbox;
+use crate::rtnetlink::forwarding::routes::{Most, Tables};
 use crate::rtnetlink::forwarding::{neighbours, routes, rules};
 use crate::rtnetlink::link::Row;
 use crate::rtnetlink::{address, link};
@@ -17,6 +18,24 @@ use netkeel_core::name::sandbox::Sandbox;
 use netkeel_host::snapshot::forwarding::{Forwarding, MOST_POD_ROUTES, PodForwarding};
 use netkeel_host::snapshot::pod::{MOST_ADDRESSES, MOST_INTERFACES};
 use netkeel_host::snapshot::problem::{Problem, Subject};
+
+/// Most bytes of the messages about the routes of one pod.
+const MOST_OF_A_POD: usize = 32 * 1024;
+
+/// The same for all pods together. Of each further pod at least [`LEAST_OF_A_POD`] are kept.
+const MOST_OF_ALL: usize = 2 << 20;
+
+/// What the routes of an ordinary pod fit into.
+const LEAST_OF_A_POD: usize = 2 * 1024;
+
+/// How much is kept of a pod's table, once for each of its ends, when so much of [`MOST_OF_ALL`] is left.
+fn most(left: usize, ends: usize) -> Most {
+    let bytes = MOST_OF_A_POD.min(left) / ends.max(1);
+    Most {
+        routes: MOST_POD_ROUTES,
+        bytes: bytes.max(LEAST_OF_A_POD),
+    }
+}
 
 /// Adds those of each veth whose other end is in another namespace. A namespace that no visible file refers
 /// to stays without; one that cannot be read is a problem too.
@@ -37,13 +56,17 @@ pub(super) fn read(
         return Ok(());
     }
     let sandboxes = sandbox::find(socket);
+    let mut left = MOST_OF_ALL;
     for (id, ends) in by_namespace {
         interrupt.check()?;
         let Some(sandbox) = sandboxes.get(&id) else {
             continue;
         };
-        match inside(&sandbox.sandbox, &ends) {
-            Ok(pods) => found.pods.extend(pods),
+        match inside(&sandbox.sandbox, &ends, most(left, ends.len())) {
+            Ok((pods, bytes)) => {
+                left = left.saturating_sub(bytes * ends.len());
+                found.pods.extend(pods);
+            }
             Err(error) => problems.extend(ends.iter().map(|(name, _)| Problem {
                 what: Subject::Other(format!("the routes of the pod at {name}")),
                 why: error.message.clone(),
@@ -53,20 +76,32 @@ pub(super) fn read(
     Ok(())
 }
 
-/// Reads one namespace, for each of these ends: the host's name and the index inside.
-fn inside(sandbox: &Sandbox, ends: &[(LinkName, u32)]) -> Result<Vec<(LinkName, PodForwarding)>, Error> {
+/// Reads one namespace, for each of these ends: the host's name and the index inside. The bytes of the messages about the
+/// routes that are kept once for each end.
+fn inside(
+    sandbox: &Sandbox,
+    ends: &[(LinkName, u32)],
+    most: Most,
+) -> Result<(Vec<(LinkName, PodForwarding)>, usize), Error> {
+    let more = |most: usize, what: &str| {
+        let message = format!("it has more than {most} {what}");
+        Error::new(ErrorKind::Refused, message)
+    };
     enter(sandbox, || {
         let mut socket = Socket::open()?;
         // The pod decides how much there is of everything.
         let links = link::dump_at_most(&mut socket, MOST_INTERFACES)?
-            .ok_or_else(|| Error::new(ErrorKind::Refused, "it has more than 1000 interfaces"))?;
+            .ok_or_else(|| more(MOST_INTERFACES, "interfaces"))?;
         let named = |index: u32| link::by_index(&links, index).map(|(name, _)| *name);
-        let table = routes::read(&mut socket, &named, MOST_POD_ROUTES)?.main;
+        let Tables {
+            main: table, bytes, ..
+        } = routes::read(&mut socket, &named, most)?;
         let other_rules = rules::families_with_other_rules(&mut socket)?;
         let neighbours = neighbours::gateways(&mut socket, &named, &table)?;
         let mut addresses = Vec::new();
         for family in [libc::AF_INET, libc::AF_INET6] {
-            address::dump(&mut socket, family, &mut addresses)?;
+            let read = address::dump_at_most(&mut socket, family, MOST_ADDRESSES)?;
+            addresses.extend(read.ok_or_else(|| more(MOST_ADDRESSES, "addresses"))?);
         }
         let lasting = |address: &IpNet| match address {
             IpNet::V4(_) => true,
@@ -77,12 +112,12 @@ fn inside(sandbox: &Sandbox, ends: &[(LinkName, u32)]) -> Result<Vec<(LinkName, 
                 .iter()
                 .filter(|row| row.index == end && lasting(&row.address))
                 .map(|row| row.address)
-                .take(MOST_ADDRESSES)
                 .collect(),
             routes: table.clone(),
             other_rules: other_rules.clone(),
             neighbours: neighbours.clone(),
         };
-        Ok(ends.iter().map(|(name, end)| (*name, pod(*end))).collect())
+        let pods = ends.iter().map(|(name, end)| (*name, pod(*end)));
+        Ok((pods.collect(), bytes))
     })
 }

@@ -14,44 +14,75 @@ use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
 use crate::rtnetlink::forwarding::named::Named;
 use crate::rtnetlink::route::{dump, ip, mtu_of, router_of};
-use netkeel_host::snapshot::forwarding::{NextHop, PathRoute, RouteTarget, Routes};
+use netkeel_host::snapshot::forwarding::{
+    MOST_DEFAULT_ROUTES, MOST_NEXT_HOPS, NextHop, PathRoute, RouteTarget, Routes,
+};
 
 /// The routes that decide without rules of `ip rule`.
 pub(super) struct Tables {
     pub(super) main: Routes,
     /// The destinations of the local routes; none if they are too many.
     pub(super) local: Option<BTreeSet<IpNet>>,
+    /// Bytes of the kernel's messages about the routes of `main`.
+    pub(super) bytes: usize,
 }
 
-/// Reads the main table of both families, at most `most` routes beside the default routes, and as many local routes.
-pub(super) fn read(socket: &mut Socket, named: Named<'_>, most: usize) -> Result<Tables, Refusal> {
+/// How much is kept of a table. A route may have thousands of next hops, so that bytes are counted too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    /// Routes beside the default routes; and local routes.
+    pub routes: usize,
+    /// Bytes of the kernel's messages about routes.
+    pub bytes: usize,
+}
+
+/// Reads the main table of both families and the local routes, up to a limit.
+pub(super) fn read(socket: &mut Socket, named: Named<'_>, most: Most) -> Result<Tables, Refusal> {
     let mut found = Routes::default();
     let mut local = BTreeSet::new();
+    let (mut others, mut defaults, mut bytes) = (0, [0; 2], 0);
     dump(socket, |message| {
         let Some(header) = header(message)? else {
             return Ok(());
         };
-        if header.kind == RouteType::Local && local.len() <= most {
+        if header.kind == RouteType::Local && local.len() <= most.routes {
             local.insert(route(message, &header, named)?.destination);
         }
         if header.table != RouteHeader::RT_TABLE_MAIN {
             return Ok(());
         }
-        // A host may have a million routes: those beyond the limit are not parsed.
-        let is_default = header.destination_prefix_length == 0;
-        if !is_default && found.routes.len() >= most {
+        let length = message.payload.len();
+        let (kept, limit) = match header.destination_prefix_length {
+            0 => {
+                let [ipv4, ipv6] = &mut defaults;
+                let family = match header.address_family {
+                    AddressFamily::Inet6 => ipv6,
+                    _ => ipv4,
+                };
+                (family, MOST_DEFAULT_ROUTES)
+            }
+            _ => (&mut others, most.routes),
+        };
+        // The kernel gives the routes to one prefix in the order of their metric (`fib_table_insert`, `fib6_add_rt2node`).
+        let preferred = header.destination_prefix_length == 0 && *kept == 0;
+        // There may be a million: those beyond the limit are not parsed.
+        if !preferred && (*kept >= limit || bytes + length > most.bytes) {
             found.more = true;
             return Ok(());
         }
+        *kept += 1;
+        bytes += length;
         found.routes.push(route(message, &header, named)?);
         Ok(())
     })?;
     // A torn dump is taken again, so that a route may be there several times.
     found.routes.sort();
     found.routes.dedup();
+    found.routes.shrink_to_fit();
     Ok(Tables {
         main: found,
-        local: (local.len() <= most).then_some(local),
+        local: (local.len() <= most.routes).then_some(local),
+        bytes,
     })
 }
 
@@ -85,7 +116,10 @@ fn route(message: &Message<'_>, header: &RouteHeader, named: Named<'_>) -> Resul
             RouteAttribute::Priority(number) => metric = *number,
             RouteAttribute::Metrics(metrics) => mtu = mtu_of(metrics),
             RouteAttribute::Oif(number) => index = Some(*number),
-            RouteAttribute::MultiPath(several) => hops.clone_from(several),
+            RouteAttribute::MultiPath(several) => {
+                other |= several.len() > MOST_NEXT_HOPS;
+                hops.clone_from(several);
+            }
             // An encapsulation takes room that is not read (`lwtunnel_headroom`).
             RouteAttribute::Encap(_) | RouteAttribute::EncapType(_) => other = true,
             attribute => via = router_of(attribute).or(via),
@@ -125,4 +159,71 @@ fn route(message: &Message<'_>, header: &RouteHeader, named: Named<'_>) -> Resul
 
 fn via_of(hop: &RouteNextHop) -> Option<IpAddr> {
     hop.attributes.iter().find_map(router_of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    use netkeel_host::snapshot::forwarding::Family;
+
+    fn batch(script: &str) {
+        let mut ip = Command::new("ip")
+            .args(["-batch", "-"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        ip.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        assert!(ip.wait().unwrap().success());
+    }
+
+    /// Needs root and iproute2.
+    #[test]
+    fn default_routes_and_next_hops_are_limited_and_the_preferred_default_route_is_kept() {
+        let reads = || {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            let mut script = "link set lo up\n".to_owned();
+            // The preferred ones come last.
+            for metric in (1..=300).rev() {
+                let _ = writeln!(script, "route add default dev lo metric {metric}");
+                let _ = writeln!(script, "-6 route add default dev lo metric {metric}");
+            }
+            for number in 1..=20 {
+                let hops = " nexthop dev lo".repeat(400);
+                let _ = writeln!(script, "route add 10.0.{number}.0/24{hops}");
+                let _ = writeln!(script, "route add 10.1.{number}.0/24 dev lo");
+            }
+            batch(&script);
+            let mut socket = Socket::open().unwrap();
+            let named = |index: u32| (index == 1).then(|| "lo".parse().unwrap());
+            let mut read = |bytes| {
+                let most = Most { routes: 256, bytes };
+                let super::Tables {
+                    main: routes,
+                    bytes: read,
+                    ..
+                } = super::read(&mut socket, &named, most).unwrap();
+                let hops: usize = routes.routes.iter().map(|route| route.hops().len()).sum();
+                let count = |family| routes.defaults(family).len();
+                let preferred = [Family::Ipv4, Family::Ipv6].map(|family| routes.defaults(family)[0].metric);
+                assert_eq!(preferred, [1, 1], "{bytes}");
+                assert!(routes.more);
+                (count(Family::Ipv4), count(Family::Ipv6), hops, read)
+            };
+            let (ipv4, ipv6, hops, bytes) = read(1 << 20);
+            assert_eq!((ipv4, ipv6), (MOST_DEFAULT_ROUTES, MOST_DEFAULT_ROUTES));
+            // Those of a route with too many are not known.
+            assert_eq!(hops, 2 * MOST_DEFAULT_ROUTES + 20);
+            assert!(bytes > 20 * 400 * 8, "{bytes}");
+            let (_, ipv6, hops, bytes) = read(4096);
+            assert!(
+                ipv6 >= 1 && hops < 100 && bytes <= 4096 + 200,
+                "{ipv6} {hops} {bytes}"
+            );
+        };
+        std::thread::scope(|scope| scope.spawn(reads).join().unwrap());
+    }
 }

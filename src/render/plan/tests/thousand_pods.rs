@@ -250,7 +250,7 @@ fn a_comment_has_a_limited_length() {
 /// The plan of a document on a host where netkeel wrote some facts before.
 fn plan_with(text: &str, host: &Snapshot, wrote: &[(u64, Field, LinkName, i64)]) -> (Plan, [String; 4]) {
     let (document, sources) = document(text);
-    let mut log = serde_json::to_string(&Head::NEW).unwrap() + "\n";
+    let mut log = serde_json::to_string(&Head::new("1".into())).unwrap() + "\n";
     for (at, field, name, value) in wrote {
         let record = OwnershipRecord {
             fact: Fact::link(&Netns::CURRENT, *name, *field),
