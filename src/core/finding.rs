@@ -180,6 +180,8 @@ pub enum Code {
     NK077,
     /// Ports of a bridge have different MTUs.
     NK080,
+    /// A pod that was created after an eviction is stale as well.
+    NK090,
 }
 
 impl Code {
@@ -256,6 +258,7 @@ impl Code {
         Code::NK076,
         Code::NK077,
         Code::NK080,
+        Code::NK090,
     ];
 
     /// It is about who logs and reads the packets that are replicated.

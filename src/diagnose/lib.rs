@@ -7,6 +7,7 @@ pub mod diagnosis;
 pub mod explain;
 pub mod import;
 pub mod lint;
+pub mod new_pod;
 pub mod owners;
 pub mod path;
 pub mod pods;

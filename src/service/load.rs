@@ -1,5 +1,6 @@
 //! Loads the document and the pause of the service.
 
+mod evictions;
 mod policies;
 mod rollout;
 

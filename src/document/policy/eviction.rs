@@ -1,6 +1,7 @@
 //! Pods whose MTU cannot be corrected while they run: which of them a node evicts, in which order, and why not the others.
 
 pub mod judge;
+pub mod news;
 mod pattern;
 
 use std::fmt;
