@@ -2,6 +2,7 @@
 //! packets; the report on pods; the result of a probe of replication.
 
 pub mod bundle;
+pub mod cluster;
 pub mod decapsulation;
 pub mod diagnosis;
 pub mod explain;

@@ -8,6 +8,7 @@ pub mod follow;
 mod lease;
 mod node;
 pub mod node_state;
+pub mod objects;
 mod pause;
 mod peer_set;
 pub mod policies;

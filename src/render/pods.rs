@@ -89,7 +89,10 @@ pub fn eviction_table(evictions: &[Value]) -> String {
     if evictions.is_empty() {
         return "no stale pod that a policy evicts\n".to_owned();
     }
-    format!("{}\n\n{listed} to evict, {skipped} skipped.\n", aligned(&rows).join("\n"))
+    format!(
+        "{}\n\n{listed} to evict, {skipped} skipped.\n",
+        aligned(&rows).join("\n")
+    )
 }
 
 /// A line for each namespace without a veth, and the number of pods on the host's network.
@@ -146,4 +149,36 @@ fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Vec<String> {
         line.trim_end().to_owned()
     };
     rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn evictions_are_numbered_in_their_order_and_skipped_pods_have_a_reason() {
+        let web = json!({
+            "pod": "a/web-1", "owner": "a/ReplicaSet/web", "link": "cali1", "policy": "pods", "action": "evict", "why": null,
+        });
+        let unknown = json!({
+            "pod": null, "owner": null, "link": "cali2", "policy": "pods", "action": "skip", "why": "nobody\nknows",
+        });
+        let table = eviction_table(&[web, unknown]);
+        let lines: Vec<String> = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "POD OWNER HOST END POLICY ACTION",
+                "1 a/web-1 a/ReplicaSet/web cali1 pods evict",
+                "- ? ? cali2 pods skip nobody [1 more line]",
+                "",
+                "1 pod to evict, 1 skipped.",
+            ]
+        );
+        assert_eq!(eviction_table(&[]), "no stale pod that a policy evicts\n");
+    }
 }

@@ -217,7 +217,7 @@ fn the_server_takes_what_the_chart_renders() {
         ("get", "nodes"),
         ("delete", "netkeelnodes.netkeel.io"),
         ("update", "netkeelpolicies.netkeel.io"),
-        ("list", "pods"),
+        ("delete", "pods"),
         ("delete", "leases.coordination.k8s.io"),
         ("list", "events"),
     ] {

@@ -135,7 +135,10 @@ fn evictions(arguments: &Arguments) -> Result<u8, Error> {
         Format::Text => eviction_table(&found),
     })?;
     if let Some(why) = policies.get("evictions_trouble").and_then(Value::as_str) {
-        return Err(Error::new(ErrorKind::Refused, format!("no pod is evicted: {}", one_line(why))));
+        return Err(Error::new(
+            ErrorKind::Refused,
+            format!("no pod is evicted: {}", one_line(why)),
+        ));
     }
     let stale = !found.is_empty();
     Ok(if stale && arguments.detailed_exitcode {

@@ -24,7 +24,7 @@ impl Service<'_> {
             policies.node_uid.is_some() && policies.loaded && !policies.is_changing()
         });
         if !is_settled {
-            self.state.evictions.stale.clear();
+            self.state.evictions.unsettled();
             return;
         }
         let policies = self.evicting();
@@ -41,6 +41,7 @@ impl Service<'_> {
             }
         };
         self.state.evictions.scanned(stale, &generations);
+        self.state.show_stopped_evictions();
         self.keep_evictions();
     }
 

@@ -36,7 +36,7 @@ pub(crate) struct Evictions {
     /// Why nobody knows what is on record: nothing is evicted.
     pub(crate) unread: Option<String>,
     /// The stale pods, as the last scan found them.
-    pub(crate) stale: Vec<StalePod>,
+    stale: Vec<StalePod>,
     /// The pods of the node at the last look.
     pods: BTreeMap<String, PodSeen>,
     /// A request is not answered.
@@ -97,6 +97,12 @@ impl Evictions {
                 ..Evictions::default()
             },
         }
+    }
+
+    /// Nobody knows now which policies hold: nothing is evicted, and what is on record stays.
+    pub(crate) fn unsettled(&mut self) {
+        self.stale.clear();
+        self.shown.clear();
     }
 
     /// Takes the stale pods of a scan. `generations` are those of the policies that evict, by UID.
