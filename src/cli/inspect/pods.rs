@@ -116,7 +116,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
 
 /// Lists the evictions of the service.
 fn evictions(arguments: &Arguments) -> Result<u8, Error> {
-    let store = Store::open_to_read(&arguments.documents.netns())?;
+    let store = Store::open_to_read(&arguments.documents.place.netns())?;
     let status = client::status(&store)?;
     let policies = status.get("policies").filter(|policies| !policies.is_null());
     let Some(policies) = policies else {

@@ -3,7 +3,6 @@
 use crate::cluster::object::Object;
 use crate::cluster::{NodePath, names};
 use netkeel_core::finding::{Code, Findings};
-use netkeel_source::node::Node;
 
 /// The MTUs of Felix's tunnels, and the bytes of their headers over IPv4 or IPv6 (Calico, felix/config).
 const TUNNELS: &[(&str, i64)] = &[
