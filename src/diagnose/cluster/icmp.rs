@@ -21,12 +21,13 @@ pub(super) fn check(objects: &[Object<'_>], findings: &mut Findings) {
     let remedy = remedy(objects);
     for (namespace, policies) in namespaces {
         // Each pod of the namespace gets what any of its policies admits.
-        let admits =
-            |policy: &&&Object<'_>| selects_all(policy, &["spec", "podSelector"]) && !leaves_out(policy);
-        if policies.iter().any(|policy| admits(&policy)) || is_covered(objects, namespace) {
+        let is_open = policies
+            .iter()
+            .any(|policy| selects_all(policy, &["spec", "podSelector"]) && admits(policy) == Some(true));
+        if is_open || is_covered(objects, namespace) {
             continue;
         }
-        for policy in policies.iter().filter(|policy| leaves_out(policy)) {
+        for policy in policies.iter().filter(|policy| admits(policy) == Some(false)) {
             let message = format!(
                 "the pods that it selects in the namespace {namespace} get no ICMP from routers: \"packet too big\" for a connection that their node does not track is dropped"
             );
@@ -35,8 +36,8 @@ pub(super) fn check(objects: &[Object<'_>], findings: &mut Findings) {
     }
 }
 
-/// Whether a policy isolates pods for incoming packets, and admits no ICMP from everywhere.
-fn leaves_out(policy: &Object<'_>) -> bool {
+/// Whether a policy that isolates pods for incoming packets admits ICMP from everywhere; `None` for one that isolates none.
+fn admits(policy: &Object<'_>) -> Option<bool> {
     let types = policy
         .at(&["spec", "policyTypes"])
         .map(Node::items)
@@ -47,7 +48,7 @@ fn leaves_out(policy: &Object<'_>) -> bool {
         .at(&["spec", "ingress"])
         .map(Node::items)
         .unwrap_or_default();
-    isolates && !rules.iter().any(admits_icmp)
+    isolates.then(|| rules.iter().any(admits_icmp))
 }
 
 fn admits_icmp(rule: &Node) -> bool {
