@@ -4,9 +4,10 @@
 mod cni;
 mod dns;
 mod icmp;
+mod node_path;
 mod object;
 
-use crate::cluster::object::Object;
+use crate::cluster::node_path::{NodePath, path};
 use netkeel_core::finding::{Finding, Findings};
 use netkeel_source::node::Node;
 
@@ -17,14 +18,6 @@ pub struct Judged {
     pub findings: Vec<Finding>,
     /// What could not be judged, and why. One line each.
     pub unknown: Vec<String>,
-}
-
-/// The MTUs that a `NetkeelNode` reports, in bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct NodePath {
-    name: String,
-    pods: Option<i64>,
-    underlay: Option<i64>,
 }
 
 /// Judges objects, each alone or in a list.
@@ -40,26 +33,5 @@ pub fn judge(nodes: &[Node]) -> Judged {
     Judged {
         findings: findings.into_sorted(),
         unknown,
-    }
-}
-
-fn path(object: &Object<'_>) -> Option<NodePath> {
-    if !object.is("netkeel.io", "NetkeelNode") {
-        return None;
-    }
-    let of = |key: &str| object.at(&["status", "path", key]).and_then(Node::integer);
-    Some(NodePath {
-        name: object.name.clone(),
-        pods: of("podMTU"),
-        underlay: of("underlayMTU"),
-    })
-}
-
-/// The names of nodes, at most three of them.
-fn names(nodes: &[&NodePath]) -> String {
-    let shown: Vec<&str> = nodes.iter().take(3).map(|node| node.name.as_str()).collect();
-    match nodes.len().saturating_sub(shown.len()) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
     }
 }

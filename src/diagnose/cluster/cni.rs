@@ -1,7 +1,7 @@
 //! MTUs in the objects of Calico, Cilium and kube-ovn, against those that the nodes report.
 
+use crate::cluster::node_path::{NodePath, names};
 use crate::cluster::object::Object;
-use crate::cluster::{NodePath, names};
 use netkeel_core::finding::{Code, Findings};
 
 /// The MTUs of Felix's tunnels, and the bytes of their headers over IPv4 or IPv6 (Calico, felix/config).

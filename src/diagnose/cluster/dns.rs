@@ -1,6 +1,6 @@
 //! CoreDNS: the size of answers over UDP that its plugin bufsize allows, and the MTU of the pods.
 
-use crate::cluster::NodePath;
+use crate::cluster::node_path::NodePath;
 use crate::cluster::object::Object;
 use netkeel_core::finding::{Code, Findings};
 use netkeel_source::node::Node;
