@@ -1,5 +1,7 @@
 //! The policies of a Kubernetes cluster, as the API server gives them to a node.
 
+pub mod evictions;
+
 use std::collections::BTreeMap;
 
 /// News of the policies.

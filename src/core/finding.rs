@@ -180,6 +180,14 @@ pub enum Code {
     NK077,
     /// Ports of a bridge have different MTUs.
     NK080,
+    /// A pod that was created after an eviction is stale as well.
+    NK090,
+    /// A NetworkPolicy admits no ICMP from routers.
+    NK091,
+    /// A DNS server allows answers that do not fit the path.
+    NK092,
+    /// The MTU in an object of a CNI contradicts the nodes.
+    NK093,
 }
 
 impl Code {
@@ -256,6 +264,10 @@ impl Code {
         Code::NK076,
         Code::NK077,
         Code::NK080,
+        Code::NK090,
+        Code::NK091,
+        Code::NK092,
+        Code::NK093,
     ];
 
     /// It is about who logs and reads the packets that are replicated.
@@ -293,7 +305,8 @@ impl Code {
             | Code::NK053
             | Code::NK059
             | Code::NK071
-            | Code::NK075 => Severity::Note,
+            | Code::NK075
+            | Code::NK091 => Severity::Note,
             _ => Severity::Warning,
         }
     }

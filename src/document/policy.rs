@@ -3,6 +3,7 @@
 pub mod choice;
 pub(crate) mod confirm;
 pub mod conflict;
+pub mod eviction;
 pub(crate) mod label;
 pub mod percent;
 pub mod rollout;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::check;
 use crate::document::Document;
+use crate::policy::eviction::EvictionRules;
 use crate::policy::rollout::MaxUnavailable;
 use crate::policy::selector::NodeSelector;
 use crate::policy::spec::SPEC;
@@ -53,6 +55,8 @@ pub struct Policy {
     pub percent: u8,
     /// The number of nodes that take it at one time.
     pub max_unavailable: MaxUnavailable,
+    /// The pods that may be evicted; `None` if none may.
+    pub eviction: Option<EvictionRules>,
     /// The probes that confirm an apply of it.
     pub confirm: Vec<Probe>,
     /// No node takes a new document.
@@ -205,6 +209,7 @@ impl Policy {
                 .and_then(|percent| u8::try_from(percent).ok())
                 .unwrap_or(100),
             max_unavailable: max.and_then(|max| MaxUnavailable::read(&max)).unwrap_or_default(),
+            eviction: EvictionRules::read(others.get("rollout")),
             confirm: confirm::probes(others.get("confirm"), diagnostics),
             paused: others.get("paused").and_then(Node::switch).unwrap_or(false),
             deletion: match word("deletionPolicy") {

@@ -18,8 +18,17 @@ pub enum Connection {
     Kubeconfig(PathBuf),
 }
 
-/// Connects.
+/// Connects. The client repeats requests that the server refuses for now.
 pub(crate) async fn client(connection: &Connection) -> Result<Client, String> {
+    connected(connection, true).await
+}
+
+/// Connects. The client makes each request once.
+pub(crate) async fn client_without_retry(connection: &Connection) -> Result<Client, String> {
+    connected(connection, false).await
+}
+
+async fn connected(connection: &Connection, retries: bool) -> Result<Client, String> {
     let mut config = match connection {
         Connection::Inferred => Config::infer().await.map_err(|error| error.to_string())?,
         Connection::Kubeconfig(path) => {
@@ -32,5 +41,6 @@ pub(crate) async fn client(connection: &Connection) -> Result<Client, String> {
         }
     };
     config.read_timeout = Some(SILENCE);
+    config.default_retry = retries;
     Client::try_from(config).map_err(|error| error.to_string())
 }

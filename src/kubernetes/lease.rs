@@ -1,4 +1,5 @@
-//! Leases: one for each agent that lives, and one for each slot of a policy. Their labels tell them apart.
+//! Leases: one for each agent that lives, one for each slot of a policy, and one for each controller whose pods are
+//! evicted. Their labels tell them apart.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,14 +8,18 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
 use k8s_openapi::jiff::Timestamp;
 
+use netkeel_document::policy::eviction::news::Eviction;
 use netkeel_document::policy::slots::{Holder, Phase, Slot};
 use netkeel_document::policy::wish::Wish;
 
-/// The label that says what a Lease is for: `agent` or `slot`.
+/// The label that says what a Lease is for: `agent`, `slot` or `eviction`.
 pub(crate) const FOR: &str = "netkeel.io/lease";
 
 /// The label of a slot with the UID of its policy.
 const POLICY_UID: &str = "netkeel.io/policy-uid";
+
+/// The label of an eviction with the UID of the pods' controller.
+const OWNER_UID: &str = "netkeel.io/owner-uid";
 
 /// Annotations of a slot.
 const POLICY: &str = "netkeel.io/policy";
@@ -175,6 +180,41 @@ pub(crate) fn of_agent(node: &str, node_uid: &str, version: Option<&str>, expire
             ..ObjectMeta::default()
         },
         spec: Some(spec(Some(node), expires)),
+    }
+}
+
+/// The name of the Lease of a controller whose pods are evicted.
+pub(crate) fn eviction_name(owner: &str) -> String {
+    format!("netkeel-evict-{owner}")
+}
+
+/// The Lease by which one node at a time evicts pods of a controller. It goes with the policy.
+pub(crate) fn of_eviction(
+    eviction: &Eviction,
+    holder: Option<&str>,
+    version: Option<&str>,
+    expires: Duration,
+) -> Lease {
+    let owner = OwnerReference {
+        api_version: format!("{}/{}", crate::policies::GROUP, crate::policies::VERSION),
+        kind: "NetkeelPolicy".to_owned(),
+        name: eviction.policy.clone(),
+        uid: eviction.policy_uid.clone(),
+        ..OwnerReference::default()
+    };
+    let labels = BTreeMap::from([
+        (FOR.to_owned(), "eviction".to_owned()),
+        (OWNER_UID.to_owned(), eviction.owner.clone()),
+    ]);
+    Lease {
+        metadata: ObjectMeta {
+            name: Some(eviction_name(&eviction.owner)),
+            labels: Some(labels),
+            owner_references: Some(vec![owner]),
+            resource_version: version.map(str::to_owned),
+            ..ObjectMeta::default()
+        },
+        spec: Some(spec(holder, expires)),
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod nodes;
 
+pub(crate) use crate::slots::nodes::{LEASES, complete};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::connection::{Connection, client};
 use crate::lease::{FOR, SlotLease, given_back, of_agent, of_slot, slot};
 use crate::pause::{PAUSE, wait};
-use crate::slots::nodes::{LEASES, Nodes, complete, in_force};
+use crate::slots::nodes::{Nodes, in_force};
 use crate::trouble::of_client;
 use netkeel_document::policy::slots::{
     Counts, Decision, Holder, Phase, Sightings, View, decide, must_list_again,

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 use crate::paint::Paint;
 use crate::wording::count;
-use netkeel_core::text::escape::printable;
+use netkeel_core::text::escape::{one_line, printable};
 use netkeel_diagnose::pods::Pod;
 use netkeel_host::pods::{Apart, Namespace};
 
@@ -59,6 +61,38 @@ pub fn table(pods: &[Pod], unread: usize, apart: Option<&Apart>, paint: Paint) -
         skipped_namespaces(apart, &mut out);
     }
     out
+}
+
+/// A line for each stale pod and what the service does with it, in the order of the evictions, from the status of the service.
+pub fn eviction_table(evictions: &[Value]) -> String {
+    let mut rows = vec![["", "POD", "OWNER", "HOST END", "POLICY", "ACTION", ""].map(str::to_owned)];
+    let of = |one: &Value, key: &str| one.get(key).and_then(Value::as_str).map(one_line);
+    let is_skipped = |one: &&Value| of(one, "action").as_deref() == Some("skip");
+    for (number, one) in evictions.iter().enumerate() {
+        let place = match is_skipped(&one) {
+            true => "-".to_owned(),
+            false => (number + 1).to_string(),
+        };
+        let text = |key: &str| of(one, key).unwrap_or_else(|| "?".to_owned());
+        rows.push([
+            place,
+            text("pod"),
+            text("owner"),
+            text("link"),
+            text("policy"),
+            text("action"),
+            of(one, "why").unwrap_or_default(),
+        ]);
+    }
+    let skipped = evictions.iter().filter(is_skipped).count();
+    let listed = count(evictions.len() - skipped, "pod");
+    if evictions.is_empty() {
+        return "no stale pod that a policy evicts\n".to_owned();
+    }
+    format!(
+        "{}\n\n{listed} to evict, {skipped} skipped.\n",
+        aligned(&rows).join("\n")
+    )
 }
 
 /// A line for each namespace without a veth, and the number of pods on the host's network.
@@ -115,4 +149,36 @@ fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Vec<String> {
         line.trim_end().to_owned()
     };
     rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn evictions_are_numbered_in_their_order_and_skipped_pods_have_a_reason() {
+        let web = json!({
+            "pod": "a/web-1", "owner": "a/ReplicaSet/web", "link": "cali1", "policy": "pods", "action": "evict", "why": null,
+        });
+        let unknown = json!({
+            "pod": null, "owner": null, "link": "cali2", "policy": "pods", "action": "skip", "why": "nobody\nknows",
+        });
+        let table = eviction_table(&[web, unknown]);
+        let lines: Vec<String> = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "POD OWNER HOST END POLICY ACTION",
+                "1 a/web-1 a/ReplicaSet/web cali1 pods evict",
+                "- ? ? cali2 pods skip nobody [1 more line]",
+                "",
+                "1 pod to evict, 1 skipped.",
+            ]
+        );
+        assert_eq!(eviction_table(&[]), "no stale pod that a policy evicts\n");
+    }
 }

@@ -12,6 +12,7 @@ use netkeel_core::cluster_policies::PolicyNews;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::probe::Probe;
 use netkeel_core::replication::cluster_peers::{ClusterPeers, PeerNews};
+use netkeel_document::policy::eviction::news::EvictionNews;
 use netkeel_document::policy::wish::SlotNews;
 use netkeel_kernel::netlink::interrupt::Interrupt;
 
@@ -39,6 +40,12 @@ pub(crate) enum Message {
     Slots(SlotNews),
     /// The probes of a policy that pass: its UID, the hash of its document, and the probes.
     Asked(String, String, Vec<Probe>),
+    /// News of the evictions of pods.
+    #[cfg_attr(
+        not(feature = "kubernetes"),
+        expect(dead_code, reason = "no cluster is asked")
+    )]
+    Evictions(EvictionNews),
     /// Why an event on the Node was not written.
     #[cfg_attr(
         not(feature = "kubernetes"),

@@ -1,5 +1,6 @@
 //! Loads the document and the pause of the service.
 
+mod evictions;
 pub(crate) mod left_rules;
 mod policies;
 mod rollout;

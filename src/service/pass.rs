@@ -2,6 +2,7 @@
 
 mod policies;
 pub(crate) mod probes;
+pub(crate) mod stale;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};

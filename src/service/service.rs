@@ -14,6 +14,7 @@ use crate::load::left_rules::WAIT_FOR_OTHERS;
 use crate::options::Options;
 use crate::state::State;
 use crate::state::change_end::{ChangeEnd, covered};
+use crate::state::evictions::Evictions;
 use crate::state::policies::Policies;
 use crate::watch::view::KernelView;
 use netkeel_apply::clock;
@@ -82,6 +83,9 @@ impl<'a> Service<'a> {
         let state = State::new(document, options.enforces, options.dry_run, interval, status);
         let mut service = Service { state, effects };
         service.state.policies = policies;
+        if service.state.policies.is_some() {
+            service.state.evictions = Evictions::new(service.effects.runner.store.evictions());
+        }
         service.state.status.idle = idle;
         if idle {
             service.log_idle();
@@ -144,6 +148,7 @@ impl<'a> Service<'a> {
                         self.purge(live);
                     }
                     self.release_policies(live);
+                    self.poll_evictions();
                     let due = self.state.reconciler.wakes();
                     let held_back = self.state.reconciler.waits_for_its_turn(self.effects.now());
                     if let Some(message) = self.effects.wait(due, held_back).await {
@@ -190,6 +195,7 @@ impl<'a> Service<'a> {
             Message::NodeState(trouble) => self.node_state_written(trouble),
             Message::Slots(news) => self.learn_slots(news),
             Message::Asked(uid, document, passed) => self.learn_probes(&uid, &document, passed),
+            Message::Evictions(news) => self.learn_evictions(news, live),
             Message::EventLost(why) => self.event_lost(&why),
             Message::NotAccepted(why) => {
                 self.effects
@@ -356,6 +362,9 @@ impl<'a> Service<'a> {
             self.observe_policies(live);
         }
         self.end_changes(ended);
+        if done {
+            self.find_stale_pods(live);
+        }
     }
 
     /// Purges the ledger entries of deleted interfaces.

@@ -4,6 +4,7 @@
 pub(crate) mod change_end;
 pub(crate) mod changes;
 mod event_pace;
+pub(crate) mod evictions;
 pub(crate) mod policies;
 mod report;
 
@@ -15,8 +16,10 @@ use hyper::StatusCode;
 use crate::document::interest;
 use crate::http::answer::{Answer, Question};
 use crate::state::event_pace::EventPace;
+use crate::state::evictions::Evictions;
 use crate::state::policies::Policies;
 use netkeel_core::fact::Fact;
+use netkeel_core::finding::Code;
 use netkeel_core::replication::settings::Replication;
 use netkeel_document::document::Document;
 use netkeel_reconcile::event::{Event, Now};
@@ -59,9 +62,18 @@ pub(crate) struct State {
     /// The policies of the cluster; `None` if the service follows none.
     pub(crate) policies: Option<Policies>,
     pub(crate) event_pace: EventPace,
+    /// The evictions of stale pods.
+    pub(crate) evictions: Evictions,
 }
 
 impl State {
+    /// Shows the owners whose evictions stopped among the findings.
+    pub(crate) fn show_stopped_evictions(&mut self) {
+        let findings = self.evictions.findings();
+        self.status.findings.retain(|one| one.code != Code::NK090);
+        self.status.findings.extend(findings);
+    }
+
     /// The state at start.
     pub(crate) fn new(
         document: Document,
@@ -87,6 +99,7 @@ impl State {
             recent: Recent::default(),
             policies: None,
             event_pace: EventPace::default(),
+            evictions: Evictions::default(),
         }
     }
 
@@ -193,6 +206,10 @@ impl State {
             self.status.paused = None;
         }
         self.status.policies = self.policies.as_ref().map(Policies::status);
+        if let Some(shown) = &mut self.status.policies {
+            shown.evictions.clone_from(&self.evictions.shown);
+            shown.evictions_trouble = self.evictions.trouble.clone().or(self.evictions.unread.clone());
+        }
         let line = self.status.sentence();
         if line == self.status_line {
             return None;

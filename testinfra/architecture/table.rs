@@ -63,6 +63,7 @@ pub const TABLE: &[(&str, &[&str])] = &[
             "kernel",
             "replicate",
             "apply",
+            "kubernetes",
             "service",
         ],
     ),

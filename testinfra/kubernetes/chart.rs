@@ -34,12 +34,13 @@ pub(super) fn rendered(values: &[&str]) -> String {
 }
 
 /// Values that use most of the chart, but for objects of the Prometheus operator, which a bare server does not know.
-const FULL: [&str; 7] = [
+const FULL: [&str; 8] = [
     r#"document={"link": {"pods": {"match": {"name": "cali*"}, "mtu": 1440}}}"#,
     r#"documents={"60-site.yaml": {"sysctl": {"net.core.rmem_max": 26214400}}}"#,
     r#"replication={"enabled": true, "ttl": 4, "vips": ["198.51.100.0/24"], "families": ["ipv4"]}"#,
     r#"metrics.dashboard.enabled=true"#,
     r#"policies.enabled=true"#,
+    r#"eviction.enabled=true"#,
     r#"extraArgs=["--interval", "10s"]"#,
     r#"image.digest="sha256:0000000000000000000000000000000000000000000000000000000000000000""#,
 ];
@@ -216,7 +217,7 @@ fn the_server_takes_what_the_chart_renders() {
         ("get", "nodes"),
         ("delete", "netkeelnodes.netkeel.io"),
         ("update", "netkeelpolicies.netkeel.io"),
-        ("list", "pods"),
+        ("delete", "pods"),
         ("delete", "leases.coordination.k8s.io"),
         ("list", "events"),
     ] {

@@ -3,6 +3,7 @@
 
 mod chart;
 mod control_plane;
+mod evictions;
 mod policies;
 mod slots;
 

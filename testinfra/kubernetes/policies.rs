@@ -34,13 +34,18 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub(super) fn start() -> Self {
+        Self::start_with(&["policies.enabled=true"])
+    }
+
+    /// The same with other values of the chart.
+    pub(super) fn start_with(values: &[&str]) -> Self {
         let plane = ControlPlane::start();
         let (admin, _) = plane.kubeconfig("admin", ADMIN);
         let cluster = Cluster { plane, admin };
         cluster.create("Namespace", "v1", "agents", "", json!({}));
         // A controller makes it elsewhere.
         cluster.create("ServiceAccount", "v1", "default", "agents", json!({}));
-        let chart = rendered(&["policies.enabled=true"]);
+        let chart = rendered(values);
         // The server knows a kind a moment after its definition.
         cluster
             .kubectl(
@@ -103,7 +108,7 @@ impl Cluster {
         }
     }
 
-    fn create(&self, kind: &str, version: &str, name: &str, namespace: &str, more: Value) {
+    pub(super) fn create(&self, kind: &str, version: &str, name: &str, namespace: &str, more: Value) {
         let mut object = json!({ "apiVersion": version, "kind": kind, "metadata": { "name": name } });
         for (key, value) in more.as_object().unwrap() {
             if key == "metadata" {
@@ -117,6 +122,12 @@ impl Cluster {
             arguments.extend(["-n", namespace]);
         }
         self.kubectl(&arguments, &object.to_string()).unwrap();
+    }
+
+    /// An object, which is there.
+    pub(super) fn object(&self, what: &[&str]) -> Value {
+        let text = self.kubectl(&[&["get", "-o", "json"], what].concat(), "");
+        serde_json::from_str(&text.unwrap()).unwrap()
     }
 
     pub(super) fn policy(&self, name: &str, spec: &Value) -> Result<String, String> {
@@ -244,6 +255,10 @@ fn the_server_refuses_a_policy_that_is_wrong_in_form() {
             "maxUnavailable is 1 to 10000 nodes, or 1% to 100%",
         ),
         (
+            json!({ "document": { "version": 1 }, "rollout": { "evict": true, "exclude": ["web"] } }),
+            "spec.rollout.exclude[0]",
+        ),
+        (
             json!({ "document": { "version": 1 }, "confirm": { "probes": [{ "expect": 1500 }] } }),
             "a probe has either path_mtu or ipip",
         ),
@@ -267,7 +282,7 @@ fn the_server_refuses_a_policy_that_is_wrong_in_form() {
             "matchExpressions": [{ "key": "gpu", "operator": "DoesNotExist" }],
         },
         "mode": "observe",
-        "rollout": { "percent": 10, "maxUnavailable": "25%" },
+        "rollout": { "percent": 10, "maxUnavailable": "25%", "evict": true, "include": ["kube-system/*"], "exclude": ["*/web-?"] },
         "confirm": { "probes": [{ "path_mtu": "192.0.2.1", "expect": 1500 }] },
         "paused": true,
         "deletionPolicy": "keep",

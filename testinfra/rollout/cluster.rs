@@ -49,7 +49,12 @@ fn chart() -> String {
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../kubernetes/chart");
     let output = Command::new(programs(&["helm"]).join("helm"))
         .args(["template", "a", chart, "--namespace", "agents"])
-        .args(["--set-json", "policies.enabled=true"])
+        .args([
+            "--set-json",
+            "policies.enabled=true",
+            "--set-json",
+            "eviction.enabled=true",
+        ])
         .env("HOME", home.path())
         .output()
         .unwrap();
@@ -187,6 +192,74 @@ impl Cluster {
             "spec": spec,
         });
         self.apply(&object.to_string());
+    }
+
+    /// The namespace `work` with the ReplicaSet `web`.
+    pub fn workload(&self) {
+        let labels = json!({ "app": "web" });
+        let containers = json!([{ "name": "a", "image": "a" }]);
+        let objects = json!([
+            { "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "work" } },
+            { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default", "namespace": "work" } },
+            {
+                "apiVersion": "apps/v1", "kind": "ReplicaSet",
+                "metadata": { "name": "web", "namespace": "work" },
+                "spec": {
+                    "replicas": 1, "selector": { "matchLabels": labels },
+                    "template": { "metadata": { "labels": labels }, "spec": { "containers": containers } },
+                },
+            },
+        ]);
+        self.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": objects }).to_string());
+    }
+
+    /// A ready pod of `web` on n1, as a controller, a scheduler and a kubelet make it.
+    pub fn add_pod(&self, name: &str) {
+        let web = self.kubectl(
+            &[
+                "get",
+                "replicaset",
+                "-n",
+                "work",
+                "web",
+                "-o",
+                "jsonpath={.metadata.uid}",
+            ],
+            "",
+        );
+        let owner = json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "controller": true, "uid": web.unwrap(),
+        });
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": name, "namespace": "work", "labels": { "app": "web" }, "ownerReferences": [owner],
+            },
+            "spec": {
+                "nodeName": "n1", "terminationGracePeriodSeconds": 0, "automountServiceAccountToken": false,
+                "containers": [{ "name": "a", "image": "a" }],
+            },
+        });
+        self.apply(&pod.to_string());
+        let status = json!({ "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] } });
+        let patch = [
+            "patch",
+            "pod",
+            name,
+            "-n",
+            "work",
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+        ];
+        self.kubectl(&[&patch[..], &[&status.to_string()]].concat(), "")
+            .unwrap();
+    }
+
+    /// A pod of the namespace `work`.
+    pub fn pod(&self, name: &str) -> Value {
+        let text = self.kubectl(&["get", "pod", name, "-n", "work", "-o", "json"], "");
+        serde_json::from_str(&text.unwrap()).unwrap()
     }
 
     /// The objects of a kind.

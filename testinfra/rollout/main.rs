@@ -5,6 +5,7 @@ mod cluster;
 #[path = "../kubernetes/control_plane.rs"]
 #[allow(dead_code, reason = "other tests stop the server and restore its data")]
 mod control_plane;
+mod evictions;
 #[path = "../support/namespace.rs"]
 #[allow(dead_code, reason = "a test of the program")]
 mod namespace;

@@ -1,5 +1,7 @@
 //! `netkeel lint`: reports misconfigurations of a host and of documents.
 
+mod cluster;
+
 use std::path::PathBuf;
 
 use clap::Args;
@@ -27,7 +29,9 @@ use netkeel_source::diagnostic::Diagnostics;
 /// Report misconfigurations of this host or of a document
 ///
 /// Each finding has a code, a subject and a remedy. Writes nothing. With --from talos, only the
-/// machine configuration is checked.
+/// machine configuration is checked. With --objects or --cluster, only objects of a Kubernetes cluster
+/// are checked: policies that drop ICMP, the size of DNS answers, and MTUs of CNI objects that
+/// contradict the nodes.
 ///
 /// Exit status: 0 success; 1 error; with --fail-on 2 when a finding has at least that severity.
 #[derive(Debug, Args)]
@@ -45,6 +49,18 @@ pub(crate) struct Arguments {
     /// Without it, the lower device of the CNI's tunnel counts, or the default routes.
     #[arg(long, value_name = "UNDERLAY", value_parser = Underlay::parse, conflicts_with = "talos_version")]
     underlay: Option<Underlay>,
+    /// Check Kubernetes objects in files: YAML or JSON, a directory, or - for standard input
+    ///
+    /// `kubectl get networkpolicies,configmaps,netkeelnodes --all-namespaces --output yaml` prints them. An object of a
+    /// CNI is compared with the NetkeelNodes among the objects. May be repeated.
+    #[arg(long, value_name = "FILE|DIR|-", conflicts_with_all = ["files", "snapshot", "netns", "talos_version", "underlay"])]
+    objects: Vec<PathBuf>,
+    /// Check the objects of the Kubernetes cluster of $KUBECONFIG
+    ///
+    /// This needs the build feature `kubernetes`. The rights are those of the configuration. Without $KUBECONFIG, netkeel
+    /// reads ~/.kube/config, or uses the account of its pod.
+    #[arg(long, conflicts_with_all = ["files", "snapshot", "netns", "talos_version", "underlay"])]
+    cluster: bool,
     /// Exit with status 2 on a finding of at least this severity
     #[arg(long, value_enum)]
     fail_on: Option<FailOn>,
@@ -55,6 +71,9 @@ pub(crate) struct Arguments {
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    if arguments.cluster || !arguments.objects.is_empty() {
+        return cluster_objects(arguments);
+    }
     if arguments.documents.origin.dialect() == Dialect::Talos {
         return talos(arguments);
     }
@@ -112,6 +131,15 @@ fn talos(arguments: &Arguments) -> Result<u8, Error> {
         return Ok(exit::ERROR);
     }
     show(findings, &[], arguments)
+}
+
+/// Lints objects of a Kubernetes cluster; no host is read.
+fn cluster_objects(arguments: &Arguments) -> Result<u8, Error> {
+    let Some((findings, is_complete)) = cluster::findings(&arguments.objects, arguments.cluster)? else {
+        return Ok(exit::ERROR);
+    };
+    let code = show(findings, &[], arguments)?;
+    Ok(if is_complete { code } else { exit::ERROR })
 }
 
 /// Whether a finding on the plan says of the same subjects what one on the host says.

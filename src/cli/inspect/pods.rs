@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::Value;
 
 use crate::arguments::{Documents, Format};
 use crate::load::subject::Subject;
 use crate::{exit, output};
-use netkeel_core::error::Error;
+use netkeel_apply::store::Store;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::text::escape::one_line;
 use netkeel_diagnose::pods::pods;
 use netkeel_host::pods::Apart;
 use netkeel_host::snapshot::problem::{self, Problem};
@@ -16,7 +19,8 @@ use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::pod::apart::apart;
 use netkeel_kernel::pod::name::pod_names;
 use netkeel_render::paint::Paint;
-use netkeel_render::pods::table;
+use netkeel_render::pods::{eviction_table, table};
+use netkeel_service::client;
 
 /// List pods with the MTUs of their veths and routes
 ///
@@ -24,6 +28,9 @@ use netkeel_render::pods::table;
 /// the declared values, and why netkeel skips a pod. A pod that differs from the documents is
 /// stale. Without documents, a pod whose two veth ends do not match is stale. Namespaces without a veth, and
 /// host-network pods, are listed last and never changed. Writes nothing.
+///
+/// With --evictions, the list has the pods that the service of a node evicts for the policies of its
+/// cluster, in their order, and why it waits or skips a pod.
 ///
 /// Exit status: 0 success; 1 error; with --detailed-exitcode 2 when a pod is stale.
 #[derive(Debug, Args)]
@@ -33,6 +40,9 @@ pub(crate) struct Arguments {
     /// Use a saved snapshot instead of this host
     #[arg(long, value_name = "FILE", conflicts_with = "netns")]
     snapshot: Option<PathBuf>,
+    /// List the pods that the service evicts, in their order, and why not the others
+    #[arg(long, conflicts_with_all = ["files", "snapshot"])]
+    evictions: bool,
     /// Exit with status 2 when a pod is stale
     #[arg(long)]
     detailed_exitcode: bool,
@@ -43,6 +53,9 @@ pub(crate) struct Arguments {
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    if arguments.evictions {
+        return evictions(arguments);
+    }
     let Some(mut subject) = Subject::open(arguments.snapshot.as_deref(), &arguments.documents)? else {
         return Ok(exit::ERROR);
     };
@@ -94,6 +107,40 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         return Ok(exit::ERROR);
     }
     let stale = found.iter().any(|pod| pod.stale);
+    Ok(if stale && arguments.detailed_exitcode {
+        exit::CHANGES
+    } else {
+        exit::OK
+    })
+}
+
+/// Lists the evictions of the service.
+fn evictions(arguments: &Arguments) -> Result<u8, Error> {
+    let store = Store::open_to_read(&arguments.documents.place.netns())?;
+    let status = client::status(&store)?;
+    let policies = status.get("policies").filter(|policies| !policies.is_null());
+    let Some(policies) = policies else {
+        return Err(
+            Error::new(ErrorKind::Refused, "the service follows no policies of a cluster")
+                .hint("`netkeel run --node-name` follows them"),
+        );
+    };
+    let found = policies.get("evictions").and_then(Value::as_array);
+    let found = found.cloned().unwrap_or_default();
+    output::print(&match arguments.output {
+        Format::Json => output::pretty(&serde_json::json!({
+            "evictions": found,
+            "trouble": policies.get("evictions_trouble"),
+        })),
+        Format::Text => eviction_table(&found),
+    })?;
+    if let Some(why) = policies.get("evictions_trouble").and_then(Value::as_str) {
+        return Err(Error::new(
+            ErrorKind::Refused,
+            format!("no pod is evicted: {}", one_line(why)),
+        ));
+    }
+    let stale = !found.is_empty();
     Ok(if stale && arguments.detailed_exitcode {
         exit::CHANGES
     } else {

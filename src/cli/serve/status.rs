@@ -111,6 +111,7 @@ fn policies(status: &Value) -> String {
     for (key, what) in [
         ("trouble", "the policies are not followed"),
         ("not_written", "the state of the node in the cluster"),
+        ("evictions_trouble", "no pod is evicted"),
     ] {
         if let Some(why) = status
             .pointer(&format!("/policies/{key}"))
@@ -118,6 +119,14 @@ fn policies(status: &Value) -> String {
         {
             out.push_str(&format!("    {what}: {}\n", one_line(why)));
         }
+    }
+    let evictions = list("evictions");
+    if !evictions.is_empty() {
+        let skipped = evictions.iter().filter(|one| of(one, "action") == "skip").count();
+        out.push_str(&format!(
+            "    pods to evict: {}; skipped: {skipped}; `netkeel pods --evictions` lists them\n",
+            evictions.len() - skipped
+        ));
     }
     out
 }

@@ -1,6 +1,7 @@
 //! The shape of a policy's `spec`.
 
 use crate::kinds::probes;
+use crate::policy::eviction;
 use crate::policy::label;
 use crate::policy::rollout;
 use crate::policy::selector;
@@ -16,6 +17,11 @@ const LABEL_VALUE: Shape = Shape::Text {
     check: label::label_value,
     what: "the value of a label",
 };
+
+const PODS: Shape = Shape::List(&Shape::Text {
+    check: eviction::check,
+    what: "a pattern of pods",
+});
 
 /// The keys of `spec`, except `document`, whose shape is that of a document.
 pub const SPEC: Shape = Shape::Map(&[
@@ -83,6 +89,21 @@ pub const SPEC: Shape = Shape::Map(&[
                     },
                 ]),
                 "The number of nodes that change at one time, or the share of those with a living agent. A node whose change failed counts too. Default: 30%.",
+            ),
+            field(
+                "evict",
+                Shape::Switch,
+                "Evict pods whose MTU cannot be corrected while they run. Default: no.",
+            ),
+            field(
+                "include",
+                PODS,
+                "The pods that may be evicted, as NAMESPACE/NAME with * and ?. Default: all but those in kube-system, which only a pattern with that namespace names.",
+            ),
+            field(
+                "exclude",
+                PODS,
+                "The pods that are not evicted, as NAMESPACE/NAME with * and ?.",
             ),
         ]),
         "How a new document reaches the nodes.",

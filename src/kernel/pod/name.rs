@@ -36,21 +36,36 @@ struct Interface {
     sandbox: String,
 }
 
+/// A pod as a result notes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotedPod {
+    /// `NAMESPACE/NAME`.
+    pub name: String,
+    /// Its UID; `None` if the runtime did not give it.
+    pub uid: Option<String>,
+}
+
 /// `NAMESPACE/NAME` of each pod by the file of its sandbox. A file that cannot be read is skipped: a name
 /// is for people only.
 pub fn pod_names() -> BTreeMap<String, String> {
+    let noted = noted_pods().into_iter();
+    noted.map(|(sandbox, pod)| (sandbox, pod.name)).collect()
+}
+
+/// The pods by the file of their sandboxes. A file that cannot be read is skipped.
+pub fn noted_pods() -> BTreeMap<String, NotedPod> {
     let entries = fs::read_dir(RESULTS).into_iter().flatten().flatten();
-    let mut names = BTreeMap::new();
+    let mut pods = BTreeMap::new();
     for entry in entries {
         let path = entry.path();
         if let Ok(text) = read::text(&path, Symlinks::Follow, LONGEST) {
-            names.extend(named(&text));
+            pods.extend(noted(&text));
         }
     }
-    names
+    pods
 }
 
-fn named(text: &str) -> Vec<(String, String)> {
+fn noted(text: &str) -> Vec<(String, NotedPod)> {
     let Ok(cached) = serde_json::from_str::<Cached>(text) else {
         return Vec::new();
     };
@@ -66,6 +81,12 @@ fn named(text: &str) -> Vec<(String, String)> {
     let (Some(namespace), Some(name)) = (argument("K8S_POD_NAMESPACE"), argument("K8S_POD_NAME")) else {
         return Vec::new();
     };
+    let pod = NotedPod {
+        name: format!("{namespace}/{name}"),
+        uid: argument("K8S_POD_UID")
+            .filter(|uid| !uid.is_empty())
+            .map(str::to_owned),
+    };
     let sandboxes = cached
         .result
         .interfaces
@@ -80,7 +101,7 @@ fn named(text: &str) -> Vec<(String, String)> {
     sandboxes
         .filter(|sandbox| !sandbox.is_empty())
         .filter_map(file)
-        .map(|file| (file, format!("{namespace}/{name}")))
+        .map(|file| (file, pod.clone()))
         .collect()
 }
 
@@ -93,10 +114,19 @@ mod tests {
         let cached = r#"{"kind":"cniCacheV1","containerId":"c0","ifName":"eth0","networkName":"pods",
             "cniArgs":[["IgnoreUnknown","1"],["K8S_POD_NAMESPACE","default"],["K8S_POD_NAME","web-0"]],
             "result":{"interfaces":[{"name":"cali0"},{"name":"eth0","sandbox":"/var/run/netns/cni-1"}]}}"#;
-        let web = ("/run/netns/cni-1".to_owned(), "default/web-0".to_owned());
-        assert_eq!(named(cached), [web]);
-        assert_eq!(named(&cached.replace("web-0", "\\u001b[2J")), []);
-        assert_eq!(named("{"), []);
-        assert_eq!(named("{}"), []);
+        let web = |uid: Option<&str>| {
+            let pod = NotedPod {
+                name: "default/web-0".to_owned(),
+                uid: uid.map(str::to_owned),
+            };
+            ("/run/netns/cni-1".to_owned(), pod)
+        };
+        assert_eq!(noted(cached), [web(None)]);
+        // containerd and CRI-O give it.
+        let with_uid = cached.replace(r#"["IgnoreUnknown","1"]"#, r#"["K8S_POD_UID","u-1"]"#);
+        assert_eq!(noted(&with_uid), [web(Some("u-1"))]);
+        assert_eq!(noted(&cached.replace("web-0", "\\u001b[2J")), []);
+        assert_eq!(noted("{"), []);
+        assert_eq!(noted("{}"), []);
     }
 }

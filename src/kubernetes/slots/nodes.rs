@@ -17,7 +17,7 @@ use crate::policies::resource;
 use crate::trouble::of_client;
 use netkeel_document::policy::slots::{NodeSeen, Now, Sightings};
 
-pub(super) const LEASES: &str = "leases in the namespace of the agents";
+pub(crate) const LEASES: &str = "leases in the namespace of the agents";
 
 /// The nodes of the cluster, and those whose agent lives.
 #[derive(Debug, Default)]
@@ -96,7 +96,7 @@ impl Nodes {
 }
 
 /// Refuses a part of a list: what it lacks is not gone.
-pub(super) fn complete(list: &ListMeta, what: &str) -> Result<(), String> {
+pub(crate) fn complete(list: &ListMeta, what: &str) -> Result<(), String> {
     match list.continue_.as_deref() {
         None | Some("") => Ok(()),
         Some(_) => Err(format!("the API server lists only a part of the {what}")),

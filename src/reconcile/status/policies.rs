@@ -19,6 +19,29 @@ pub struct PoliciesStatus {
     pub trouble: Option<String>,
     /// Why the state of the node is not in the cluster, or not all of it.
     pub not_written: Option<String>,
+    /// The stale pods: those that are evicted, in their order, and then the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evictions: Vec<EvictionStatus>,
+    /// Why nobody is evicted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evictions_trouble: Option<String>,
+}
+
+/// A pod whose MTU cannot be corrected while it runs, and what happens with it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EvictionStatus {
+    /// The host's end of its veth.
+    pub link: String,
+    /// `NAMESPACE/NAME`, if it is known.
+    pub pod: Option<String>,
+    /// `NAMESPACE/KIND/NAME` of its controller.
+    pub owner: Option<String>,
+    /// The policy.
+    pub policy: String,
+    /// `evict`, `wait`, `only-shown` or `skip`.
+    pub action: &'static str,
+    /// Why it waits, is only shown, or is skipped.
+    pub why: Option<String>,
 }
 
 /// A policy in force.

@@ -11,6 +11,7 @@ use crate::inbox::Message;
 use crate::pass::probes::passing;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::probe::Probe;
+use netkeel_document::policy::eviction::news::EvictionRequest;
 use netkeel_document::policy::wish::Wishes;
 
 /// Events that may wait to be written. More are lost.
@@ -26,6 +27,7 @@ pub(crate) struct PolicyFollower {
     state: watch::Sender<State>,
     wishes: watch::Sender<Option<Wishes>>,
     events: Sender<NodeNews>,
+    evictions: Sender<EvictionRequest>,
     task: JoinHandle<()>,
 }
 
@@ -51,6 +53,7 @@ struct Inputs {
     states: watch::Receiver<State>,
     wishes: watch::Receiver<Option<Wishes>>,
     events: Receiver<NodeNews>,
+    evictions: Receiver<EvictionRequest>,
 }
 
 impl PolicyFollower {
@@ -59,10 +62,12 @@ impl PolicyFollower {
         let (state, states) = watch::channel(None);
         let (wishes, wished) = watch::channel(None);
         let (events, waiting) = channel(EVENTS);
+        let (evictions, requests) = channel(1);
         let inputs = Inputs {
             states,
             wishes: wished,
             events: waiting,
+            evictions: requests,
         };
         let task = runtime.spawn(follow(node.to_owned(), inputs, inbox.clone()));
         PolicyFollower {
@@ -71,6 +76,7 @@ impl PolicyFollower {
             state,
             wishes,
             events,
+            evictions,
             task,
         }
     }
@@ -94,6 +100,15 @@ impl PolicyFollower {
             TrySendError::Closed(news) => format!("{}: nothing writes events", news.reason),
         };
         self.events.try_send(news).map_err(lost)
+    }
+
+    /// Asks the API server for an eviction, or for the pods of the node.
+    ///
+    /// # Errors
+    /// When the last request is not taken yet.
+    pub(crate) fn ask_for_evictions(&self, request: EvictionRequest) -> Result<(), String> {
+        let sent = self.evictions.try_send(request);
+        sent.map_err(|_| "the last request was not answered".to_owned())
     }
 
     /// Asks the probes of a policy, whose document has this hash. A message has those that pass.
@@ -128,6 +143,7 @@ async fn follow(node: String, inputs: Inputs, inbox: Sender<Message>) {
     use crate::effects::cluster::spread;
     use netkeel_kubernetes::connection::Connection;
     use netkeel_kubernetes::events::{NodeEvent, write_events};
+    use netkeel_kubernetes::evictions::{evict_pods, pace};
     use netkeel_kubernetes::node_state::{NodeState, write_node_state};
     use netkeel_kubernetes::policies::follow_policies;
     use netkeel_kubernetes::slots::{Pace, hold_slots};
@@ -136,6 +152,7 @@ async fn follow(node: String, inputs: Inputs, inbox: Sender<Message>) {
         mut states,
         wishes,
         events: mut waiting,
+        evictions,
     } = inputs;
     let (news, mut learned) = channel(1);
     let followed = follow_policies(Connection::Inferred, node.clone(), spread(), news);
@@ -198,6 +215,13 @@ async fn follow(node: String, inputs: Inputs, inbox: Sender<Message>) {
             let _ = inbox.send(Message::EventLost(why)).await;
         }
     };
+    let (evicted, mut eviction_news) = channel(1);
+    let pods_evicted = evict_pods(Connection::Inferred, node.clone(), pace(), evictions, evicted);
+    let evictions_passed_on = async {
+        while let Some(news) = eviction_news.recv().await {
+            let _ = inbox.send(Message::Evictions(news)).await;
+        }
+    };
     let events_written = write_events(Connection::Inferred, node, events, lost);
     tokio::join!(
         followed,
@@ -209,7 +233,9 @@ async fn follow(node: String, inputs: Inputs, inbox: Sender<Message>) {
         slots_passed_on,
         events_passed_on,
         events_written,
-        losses_passed_on
+        losses_passed_on,
+        pods_evicted,
+        evictions_passed_on
     );
 }
 
@@ -223,6 +249,7 @@ async fn follow(_node: String, inputs: Inputs, inbox: Sender<Message>) {
         states,
         wishes,
         events,
+        evictions,
     } = inputs;
-    drop((states, wishes, events));
+    drop((states, wishes, events, evictions));
 }

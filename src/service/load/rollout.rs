@@ -228,7 +228,8 @@ impl Service<'_> {
         log.say(Level::Warning, "event-not-written", &[("why", &why)]);
     }
 
-    fn tell(&mut self, reason: &'static str, is_warning: bool, message: String) {
+    /// Writes an event on the Node.
+    pub(crate) fn tell(&mut self, reason: &'static str, is_warning: bool, message: String) {
         let uid = self.state.policies.as_ref().and_then(|one| one.node_uid.clone());
         if let (Some(follower), Some(node_uid)) = (&self.effects.policies, uid) {
             let told = follower.tell(NodeNews {

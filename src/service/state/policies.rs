@@ -375,6 +375,8 @@ impl Policies {
                 .collect(),
             trouble: self.shown_trouble(),
             not_written: self.not_written.clone(),
+            evictions: Vec::new(),
+            evictions_trouble: None,
         }
     }
 }

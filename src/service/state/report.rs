@@ -86,6 +86,7 @@ impl State {
             let old = |finding: &&FindingStatus| status.findings.contains(finding);
             findings.extend(found.iter().filter(of_groups).filter(|one| !old(one)).cloned());
             status.findings = found;
+            status.findings.extend(self.evictions.findings());
         }
         status.counters.failures += u64::from(passed.failure.is_some());
         let blocked = matches!(passed.outcome, Outcome::Blocked);

@@ -1,0 +1,142 @@
+//! Reads the objects of a cluster that findings are about. It writes nothing.
+
+use kube::Client;
+use kube::api::ListParams;
+use kube::core::Request;
+use serde_json::{Value, json};
+use tokio::runtime::Builder;
+
+use crate::connection::{Connection, client};
+use crate::trouble::of_client;
+
+/// The lists, each with its address. A kind that the cluster does not have is no trouble.
+const LISTS: &[(&str, &str)] = &[
+    ("networkpolicies", "/apis/networking.k8s.io/v1/networkpolicies"),
+    (
+        "configmaps in the namespace kube-system",
+        "/api/v1/namespaces/kube-system/configmaps",
+    ),
+    ("netkeelnodes", "/apis/netkeel.io/v1alpha1/netkeelnodes"),
+    (
+        "installations of Calico",
+        "/apis/operator.tigera.io/v1/installations",
+    ),
+    (
+        "felixconfigurations",
+        "/apis/crd.projectcalico.org/v1/felixconfigurations",
+    ),
+    (
+        "networkpolicies of Calico",
+        "/apis/crd.projectcalico.org/v1/networkpolicies",
+    ),
+    (
+        "globalnetworkpolicies",
+        "/apis/crd.projectcalico.org/v1/globalnetworkpolicies",
+    ),
+    (
+        "ciliumnetworkpolicies",
+        "/apis/cilium.io/v2/ciliumnetworkpolicies",
+    ),
+    (
+        "ciliumclusterwidenetworkpolicies",
+        "/apis/cilium.io/v2/ciliumclusterwidenetworkpolicies",
+    ),
+    ("subnets of kube-ovn", "/apis/kubeovn.io/v1/subnets"),
+];
+
+/// The objects as JSON, and why some of them could not be read.
+///
+/// # Errors
+/// When the API server cannot be reached.
+pub fn read_objects(connection: &Connection) -> Result<(Vec<String>, Vec<String>), String> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start the event loop: {error}"))?;
+    runtime.block_on(read(connection))
+}
+
+async fn read(connection: &Connection) -> Result<(Vec<String>, Vec<String>), String> {
+    let client = client(connection).await?;
+    let version = client.apiserver_version().await;
+    version.map_err(|error| of_client(&error, "get", "the version of the API server"))?;
+    let (mut objects, mut troubles) = (Vec::new(), Vec::new());
+    for (what, address) in LISTS {
+        match list(&client, what, address).await {
+            Ok(found) => objects.extend(found),
+            Err(why) => troubles.push(why),
+        }
+    }
+    Ok((objects, troubles))
+}
+
+async fn list(client: &Client, what: &str, address: &str) -> Result<Vec<String>, String> {
+    let request = Request::new(address).list(&ListParams::default());
+    let request = request.map_err(|error| error.to_string())?;
+    let list: Value = match client.request(request).await {
+        Ok(list) => list,
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
+        Err(error) => return Err(of_client(&error, "list", what)),
+    };
+    let more = list.pointer("/metadata/continue").and_then(Value::as_str);
+    if more.is_some_and(|more| !more.is_empty()) {
+        return Err(format!("the API server lists only a part of the {what}"));
+    }
+    let items = list.get("items").and_then(Value::as_array);
+    Ok(items
+        .into_iter()
+        .flatten()
+        .filter_map(|item| slim(&list, item))
+        .collect())
+}
+
+/// The parts of an object that findings need. A ConfigMap of another program may have secrets.
+fn slim(list: &Value, item: &Value) -> Option<String> {
+    let kind = list.get("kind")?.as_str()?;
+    let kind = kind.strip_suffix("List").unwrap_or(kind);
+    let name = item.pointer("/metadata/name");
+    let data = item.get("data");
+    let is_cilium = name.and_then(Value::as_str) == Some("cilium-config");
+    let kept = |key: &str| data.and_then(|data| data.get(key)).cloned();
+    let data = match is_cilium {
+        true => json!({ "mtu": kept("mtu") }),
+        false => json!({ "Corefile": kept("Corefile") }),
+    };
+    let mut slim = json!({
+        "apiVersion": list.get("apiVersion"),
+        "kind": kind,
+        "metadata": { "name": name, "namespace": item.pointer("/metadata/namespace") },
+        "data": data,
+        "spec": item.get("spec"),
+        "status": { "path": item.pointer("/status/path") },
+    });
+    without_nulls(&mut slim);
+    Some(slim.to_string())
+}
+
+fn without_nulls(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.retain(|_, value| !value.is_null());
+        fields.values_mut().for_each(without_nulls);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_findings_need_is_kept() {
+        let list = json!({ "apiVersion": "v1", "kind": "ConfigMapList" });
+        let map = json!({
+            "metadata": { "name": "coredns", "namespace": "kube-system", "managedFields": [{}] },
+            "data": { "Corefile": ".:53 {\n}\n", "token": "secret" },
+        });
+        let wanted = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": "coredns", "namespace": "kube-system" },
+            "data": { "Corefile": ".:53 {\n}\n" },
+            "status": {},
+        });
+        let kept: Value = serde_json::from_str(&slim(&list, &map).unwrap()).unwrap();
+        assert_eq!(kept, wanted);
+    }
+}
