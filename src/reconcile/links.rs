@@ -166,6 +166,7 @@ fn same_settings(one: &Link, other: &Link) -> bool {
         vlan: _,
         peer_routes: _,
         external,
+        outer: _,
         mtu,
         min_mtu,
         max_mtu,

@@ -9,6 +9,7 @@ use netkeel_host::cni::plugin_type::{elsewhere, reads_text};
 use netkeel_host::cni::runtime::{Loaded, stopped};
 use netkeel_host::cni::state::Cni;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_mtu::pods::of_cni;
 
 /// Checks the directory from which the container runtime loads its configuration. `pods_too_large`: the MTUs of
 /// pods are reported already.
@@ -93,10 +94,8 @@ fn calico(
         return;
     };
     // NK013 reports a pod whose two ends differ.
-    let agreed = host.links.values().filter(|link| {
-        let pod = link.pod.as_ref().is_none_or(|pod| pod.mtu == link.mtu);
-        pod && link.kind_name() == "veth" && link.peer_netns.is_some()
-    });
+    let pods = of_cni(host, "calico").into_iter();
+    let agreed = pods.filter(|link| link.pod.as_ref().is_none_or(|pod| pod.mtu == link.mtu));
     let others: BTreeSet<u32> = agreed
         .map(|link| link.mtu)
         .filter(|mtu| i64::from(*mtu) != found)
