@@ -113,11 +113,14 @@ fn calico(
 }
 
 /// Multus loads its own file, which has a copy of the delegate's configuration. The delegate's original
-/// file then has no effect.
+/// file then has no effect, until Multus copies it again. Without Multus, no one reads the other files.
 fn copies(cni: &Cni, loaded: &Path, findings: &mut Findings) {
     let Some(Some(configuration)) = cni.file(loaded) else {
         return;
     };
+    if !configuration.is_of_multus() {
+        return;
+    }
     let others = cni.files.iter().filter(|(path, _)| path.as_path() != loaded);
     for (path, other) in others {
         for plugin in other.iter().flat_map(|other| other.plugins()) {
@@ -153,6 +156,23 @@ mod tests {
         let found = crate::lint::host::host(&host);
         let lines = found.iter().map(|one| format!("{} {}", one.code, one.message));
         lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_file_that_nobody_reads_is_no_copy() {
+        let check = |first: &str| {
+            let text = format!(
+                r#"{{"runtime": {{"directory": "/d"}}, "files": {{
+                    "/d/10-x.conflist": {{"sha256": "", "plugins": [{first}{{"type": "bridge", "at": "plugins[0].mtu", "mtu": 1450}}]}},
+                    "/d/20-y.conflist": {{"sha256": "", "plugins": [{{"type": "bridge", "at": "plugins[0].mtu"}}]}}}}}}"#
+            );
+            let mut host = Snapshot::empty(Netns::CURRENT);
+            host.cni = Some(serde_json::from_str(&text).unwrap());
+            let found = crate::lint::host::host(&host);
+            found.iter().map(|one| one.code.to_string()).collect::<String>()
+        };
+        assert_eq!(check(""), "");
+        assert_eq!(check(r#"{"type": "multus", "at": "mtu"},"#), "NK042");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Compares the MTU of pods with the MTU that the CNI's encapsulation leaves of its underlay.
 
+use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::finding::Findings;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_mtu::detect::detect;
 use netkeel_mtu::judge::TooLarge;
-use netkeel_mtu::pods::{judge_containers, judge_pods};
+use netkeel_mtu::pods::{judge_containers, judge_pods, pods};
 use netkeel_mtu::underlay::{Underlay, preferred};
 
 /// Checks a host whose underlay is known. Without a known CNI, pods must fit the underlay itself, and containers of
@@ -27,6 +28,21 @@ pub(crate) fn check(host: &Snapshot, over: Option<Underlay>, findings: &mut Find
         Ok(answer) => detected.judge(host, &answer, findings),
         Err(_) => TooLarge::default(),
     }
+}
+
+/// Why it is not known whether pods fit their underlay, on a host that has pods.
+pub(crate) fn unjudged(host: &Snapshot, over: Option<Underlay>) -> Option<Error> {
+    if over.is_some() || pods(host).is_empty() {
+        return None;
+    }
+    let underlay = match detect(host) {
+        Some(detected) => detected.underlay(host),
+        None => preferred(host, None),
+    };
+    // Without a default route, packets leave by no known interface, and that was read.
+    underlay
+        .err()
+        .filter(|error| error.kind == ErrorKind::Unreadable)
 }
 
 #[cfg(test)]

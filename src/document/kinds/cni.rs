@@ -402,6 +402,9 @@ impl Entry {
                         Some(network) => error.hint(format!(
                             "it is Multus', which calls {network}: name that with `file` as it is on the host (/host is the host's root there)"
                         )),
+                        None if configuration.is_of_multus() => error.hint(
+                            "it is Multus', which calls the configuration that its daemon's file names (`clusterNetwork` in daemon-config.json), or the first other one in the directory: name that with `file`",
+                        ),
                         None => error.hint(format!("it has {}", there.join(", "))),
                     }
                 }

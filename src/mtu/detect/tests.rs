@@ -155,3 +155,79 @@ fn what_is_given_is_held_against_what_is_left() {
         .collect();
     assert_eq!(told, ["/d/10-x.conflist", "1 veth into a pod"]);
 }
+
+#[test]
+fn a_device_that_another_cni_left_behind_decides_nothing() {
+    // The loaded plugin has no convention, so that no encapsulation is known.
+    assert_eq!(layers(&["flannel.1"], "azure-vnet"), "none");
+    assert_eq!(layers(&["flannel.1", "tunl0"], "calico"), "calico:ipip");
+    assert_eq!(
+        layers(&["flannel.1", "vxlan.calico"], "calico"),
+        "calico:vxlan"
+    );
+    let with = |change: &dyn Fn(&mut Link), hops: &[&str]| {
+        let plugin = r#"{"type": "calico", "at": "plugins[0].mtu"}"#;
+        let mut host = host(&["flannel.1"], plugin);
+        host.families.ipv4 = true;
+        host.families.ipv6 = true;
+        let link = host.link_mut("flannel.1".parse().unwrap()).unwrap();
+        link.addresses = ["10.244.1.0/32".parse().unwrap()].into();
+        change(link);
+        let hop = |name: &&str| format!(r#"{{"link":"{name}","router":"10.244.2.0"}}"#);
+        let hops: Vec<String> = hops.iter().map(hop).collect();
+        host.next_hops = Some(serde_json::from_str(&format!("[{}]", hops.join(","))).unwrap());
+        detect(&host).unwrap().layers.join(" ")
+    };
+    assert_eq!(with(&|_| {}, &["flannel.1"]), "canal");
+    assert_eq!(with(&|_| {}, &["eth0"]), "calico");
+    assert_eq!(with(&|link| link.up = false, &["flannel.1"]), "calico");
+    assert_eq!(with(&|link| link.addresses.clear(), &["flannel.1"]), "calico");
+}
+
+#[test]
+fn the_cni_that_multus_calls_counts() {
+    let mut host = host(&["flannel.1"], "");
+    let text = r#"{"runtime": {"directory": "/d"}, "files": {
+        "/d/00-multus.conf": {"sha256": "", "plugins": [{"type": "multus-shim", "at": "mtu", "cluster_network": "/host/d/10-azure.conflist"}]},
+        "/d/10-azure.conflist": {"sha256": "", "plugins": [{"type": "azure-vnet", "at": "plugins[0].mtu"}]}}}"#;
+    host.cni = Some(serde_json::from_str(text).unwrap());
+    assert_eq!(detect(&host), None);
+}
+
+#[test]
+fn a_tunnel_over_ipv6_leaves_less() {
+    let v6 = "calico:vxlan,ipv6";
+    assert_eq!(layers(&["vxlan-v6.calico"], "calico"), v6);
+    assert_eq!(layers(&["vxlan.calico", "vxlan-v6.calico"], "calico"), v6);
+    assert_eq!(layers(&["wg-v6.cali"], "calico"), "calico:wireguard,ipv6");
+    assert_eq!(layers(&["flannel-v6.1"], "flannel"), "flannel:vxlan,ipv6");
+    let mut host = host(&["vxlan.calico", "vxlan-v6.calico"], "");
+    for (name, mtu) in [("vxlan.calico", 1450), ("vxlan-v6.calico", 1430)] {
+        host.link_mut(name.parse().unwrap()).unwrap().mtu = mtu;
+    }
+    let detected = detect(&host).unwrap();
+    let answer = detected.answer(1500, "").unwrap();
+    assert_eq!((answer.mtu, detected.outer), (1430, None));
+    let fits = |found: &MtuInUse| found.verdict(&answer) == Verdict::Fits;
+    assert!(detected.found.len() == 2 && detected.found.iter().all(fits));
+}
+
+#[test]
+fn the_mtu_of_kubespan_counts_where_it_is_smaller() {
+    let left = |kubespan: u32| {
+        let plugin = r#"{"type": "flannel", "at": "plugins[0].mtu"}"#;
+        let mut host = host(&["eth0", "kubespan", "flannel.1"], plugin);
+        host.link_mut("kubespan".parse().unwrap()).unwrap().mtu = kubespan;
+        host.link_mut("flannel.1".parse().unwrap()).unwrap().lower = Some(1);
+        let detected = detect(&host).unwrap();
+        let (underlay, from) = detected.underlay(&host).unwrap();
+        (detected.answer(underlay, &from).unwrap().mtu, from)
+    };
+    assert_eq!(
+        left(1300),
+        (1250, "kubespan, whose own MTU is 1300, and its headers".to_owned())
+    );
+    assert_eq!(left(1420), (1370, "eth0, the lower device of flannel.1".to_owned()));
+    // It does not fit eth0, and is reported by itself.
+    assert_eq!(left(1440).0, 1370);
+}
