@@ -197,14 +197,17 @@ fn what_was_not_read_is_said() {
         }
         let mut host = snapshot(archive)?;
         changes::without_default_routes(&mut host);
-        let why = "whether the packets of pods fit their underlay: the snapshot does not hold the default routes";
+        let why =
+            "whether the packets of pods fit their underlay: the snapshot does not hold the default routes";
         match lint(archive, &host) {
             Err(error) if error.contains(why) => {}
             other => return Err(format!("lint without default routes: {other:?}")),
         }
         changes::without_the_ends_of_pods(&mut host);
         match netkeel(&["pods"], None, &host) {
-            Err(error) if error.contains("the snapshot does not hold it") && !error.contains("0 pods") => Ok(()),
+            Err(error) if error.contains("the snapshot does not hold it") && !error.contains("0 pods") => {
+                Ok(())
+            }
             other => Err(format!("pods without their ends: {other:?}")),
         }
     });

@@ -94,13 +94,17 @@ const BRIDGES_OF_OTHERS: &[&str] = &[
     "virbr",
 ];
 
-/// The device of a CNI if it is in use: up, and with an address where the CNI gives it one and addresses were read. One
-/// that a CNI left behind, or that the kernel makes when a module is loaded (tunl0), carries nothing.
-pub(crate) fn device_in_use<'a>(host: &'a Snapshot, name: &str) -> Option<&'a Link> {
-    let link = host.link(name.parse().ok()?)?;
-    let has_address = name.starts_with("flannel") || name.ends_with(".calico");
+/// The device of a CNI if it is up. The kernel makes some when a module is loaded (tunl0).
+pub(crate) fn device_up<'a>(host: &'a Snapshot, name: &str) -> Option<&'a Link> {
+    host.link(name.parse().ok()?).filter(|link| link.up)
+}
+
+/// Whether a device was left behind by a CNI that is gone: flannel gives each of its devices an address, and addresses
+/// were read.
+pub(crate) fn is_left_behind(host: &Snapshot, name: &str) -> bool {
     let read = host.families.ipv4 && host.families.ipv6;
-    (link.up && !(has_address && read && link.addresses.is_empty())).then_some(link)
+    let link = device_up(host, name);
+    name.starts_with("flannel") && read && link.is_some_and(|link| link.addresses.is_empty())
 }
 
 /// The CNI that alone gives the veths of pods such names, where there are some. Other programs give names as those of
@@ -137,8 +141,12 @@ impl Mark {
     fn is_on(self, host: &Snapshot, name: LinkName, link: &Link) -> bool {
         match self {
             Mark::Prefix(prefix) => link.master.is_none() && name.as_bytes().starts_with(prefix.as_bytes()),
-            Mark::Bridge(bridge) => master(host, link).is_some_and(|(name, _)| name.as_bytes() == bridge.as_bytes()),
-            Mark::OpenVSwitch => master(host, link).is_some_and(|(_, master)| master.kind_name() == "openvswitch"),
+            Mark::Bridge(bridge) => {
+                master(host, link).is_some_and(|(name, _)| name.as_bytes() == bridge.as_bytes())
+            }
+            Mark::OpenVSwitch => {
+                master(host, link).is_some_and(|(_, master)| master.kind_name() == "openvswitch")
+            }
         }
     }
 
@@ -163,7 +171,9 @@ fn is_of_others(bridge: LinkName) -> bool {
     let name = bridge.as_text();
     BRIDGES_OF_OTHERS.iter().any(|word| {
         let rest = name.strip_prefix(word);
-        rest.is_some_and(|rest| word.ends_with('-') || !rest.starts_with(|letter: char| letter.is_alphabetic()))
+        rest.is_some_and(|rest| {
+            word.ends_with('-') || !rest.starts_with(|letter: char| letter.is_alphabetic())
+        })
     })
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::budget::{Budget, Derivation};
-use crate::cni::{DEVICES, PLUGINS, SHARED, device_in_use, named_pods};
+use crate::cni::{DEVICES, PLUGINS, SHARED, device_up, is_left_behind, named_pods};
 use crate::layer::{self, Layer};
 use crate::pods::{of_cni, veths};
 use crate::underlay::preferred;
@@ -66,13 +66,17 @@ pub fn detect(host: &Snapshot) -> Option<Detected> {
         evidence.push(format!("{path} ({kind})"));
         Some(*cni)
     });
-    let seen = DEVICES.iter().filter(|(name, ..)| device_in_use(host, name).is_some());
+    let seen = DEVICES
+        .iter()
+        .filter(|(name, ..)| device_up(host, name).is_some());
     let seen: Vec<_> = seen.collect();
     let found = match by_plugin {
         // A device that another CNI left behind says nothing against the loaded plugin.
         Some(cni) => cni?,
         None => {
-            let by_device = seen.iter().map(|(_, cni, _)| *cni).find(|cni| !cni.is_empty());
+            let shown =
+                |(name, cni, _): &&&(&str, &str, &str)| !cni.is_empty() && !is_left_behind(host, name);
+            let by_device = seen.iter().find(shown).map(|(_, cni, _)| *cni);
             by_device.or_else(|| {
                 let named = named_pods(host)?;
                 evidence.push(format!("the names of veths into pods ({named})"));
@@ -113,7 +117,7 @@ pub fn detect(host: &Snapshot) -> Option<Detected> {
         parameters.push("ipv6");
     }
     let mut layers = Vec::new();
-    if device_in_use(host, KUBESPAN).is_some() {
+    if device_up(host, KUBESPAN).is_some() {
         evidence.push(KUBESPAN.to_owned());
         layers.push(KUBESPAN.to_owned());
     }
@@ -140,7 +144,8 @@ const KUBESPAN: &str = "kubespan";
 fn is_canal(host: &Snapshot, seen: &[&(&str, &str, &str)]) -> bool {
     let carries = |name: &str| {
         let hops = host.next_hops.as_ref();
-        hops.is_none_or(|hops| hops.iter().any(|hop| hop.link.as_bytes() == name.as_bytes()))
+        let leads = hops.is_none_or(|hops| hops.iter().any(|hop| hop.link.as_bytes() == name.as_bytes()));
+        leads && !is_left_behind(host, name)
     };
     let calico = seen
         .iter()
@@ -205,7 +210,7 @@ fn in_use(
         *of == cni && matches!(cni, "calico" | "flannel") || (*of == "flannel" && cni == "canal")
     });
     for (name, ..) in tunnels {
-        if let Some(link) = device_in_use(host, name) {
+        if let Some(link) = device_up(host, name) {
             add((*name).to_owned(), link.mtu.into(), "tunnel");
         }
     }
@@ -249,7 +254,7 @@ impl Detected {
     /// As [`preferred`].
     pub fn underlay(&self, host: &Snapshot) -> Result<(i64, String), Error> {
         let below = self.below(host)?;
-        let Some(link) = device_in_use(host, KUBESPAN) else {
+        let Some(link) = device_up(host, KUBESPAN) else {
             return Ok(below);
         };
         let own = i64::from(link.mtu);
@@ -304,7 +309,7 @@ impl Detected {
         let names = DEVICES
             .iter()
             .filter(move |(_, of, parameter)| own(of) && !parameter.is_empty());
-        names.filter_map(|(name, ..)| Some((name.parse().ok()?, device_in_use(host, name)?)))
+        names.filter_map(|(name, ..)| Some((name.parse().ok()?, device_up(host, name)?)))
     }
 
     /// The MTU that its convention leaves of an underlay.

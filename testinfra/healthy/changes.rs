@@ -10,15 +10,27 @@ pub const HARMLESS: &[(&str, Change)] = &[
     ("a container of Docker", container),
     ("a container of LXD", lxd_container),
     ("a bridge of Docker without containers", |host| {
-        add(host, "docker0", json!({"kind": "bridge", "mtu": 9000, "addresses": ["172.17.0.1/16"]}));
+        add(
+            host,
+            "docker0",
+            json!({"kind": "bridge", "mtu": 9000, "addresses": ["172.17.0.1/16"]}),
+        );
     }),
     ("a device of flannel that is down", |host| {
-        add(host, "flannel.1", json!({"kind": "vxlan", "mtu": 1450, "up": false}));
+        add(
+            host,
+            "flannel.1",
+            json!({"kind": "vxlan", "mtu": 1450, "up": false}),
+        );
     }),
     ("a device of flannel that lost its address", |host| {
         let lower = index(host, &default_route(host));
         let mtu = link(host, &default_route(host))["mtu"].as_u64().unwrap() - 50;
-        add(host, "flannel.1", json!({"kind": "vxlan", "mtu": mtu, "lower": lower}));
+        add(
+            host,
+            "flannel.1",
+            json!({"kind": "vxlan", "mtu": mtu, "lower": lower}),
+        );
     }),
     ("tunl0 of the module alone", |host| {
         add(host, "tunl0", json!({"kind": "ipip", "mtu": 1480, "up": false}));
@@ -60,7 +72,11 @@ fn container(host: &mut Value) {
 }
 
 fn lxd_container(host: &mut Value) {
-    add(host, "lxdbr0", json!({"kind": "bridge", "mtu": 1400, "addresses": ["10.99.0.1/24"]}));
+    add(
+        host,
+        "lxdbr0",
+        json!({"kind": "bridge", "mtu": 1400, "addresses": ["10.99.0.1/24"]}),
+    );
     let master = index(host, "lxdbr0");
     let veth = json!({"kind": "veth", "mtu": 1400, "master": master, "lower": 2, "peer_netns": 78});
     add(host, "vethab12", veth);

@@ -42,7 +42,8 @@ pub(crate) struct Arguments {
     talos_version: Option<Version>,
     /// Underlay of the pods' packets: an MTU, an interface or default-route
     ///
-    /// Without it, the lower device of the CNI's tunnel counts, or the default routes.
+    /// Without it, the lower device of the CNI's tunnel counts, or the default route by which packets
+    /// leave. default-route is the smallest MTU of all default routes.
     #[arg(long, value_name = "UNDERLAY", value_parser = Underlay::parse, conflicts_with = "talos_version")]
     underlay: Option<Underlay>,
     /// Exit with status 2 on a finding of at least this severity

@@ -40,9 +40,7 @@ pub(crate) fn unjudged(host: &Snapshot, over: Option<Underlay>) -> Option<Error>
         None => preferred(host, None),
     };
     // Without a default route, packets leave by no known interface, and that was read.
-    underlay
-        .err()
-        .filter(|error| error.kind == ErrorKind::Unreadable)
+    underlay.err().filter(|error| error.kind == ErrorKind::Unreadable)
 }
 
 #[cfg(test)]

@@ -58,14 +58,7 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
 }
 
 /// Compares a device with the interface that its packets leave by, as far as that can be known without its peers.
-fn over(
-    mtu: u32,
-    below: &str,
-    name: LinkName,
-    link: &Link,
-    outer: Option<Family>,
-    findings: &mut Findings,
-) {
+fn over(mtu: u32, below: &str, name: LinkName, link: &Link, outer: Option<Family>, findings: &mut Findings) {
     let least = match outer {
         Some(Family::Ipv6) => OVER_IPV6,
         Some(Family::Ipv4) | None => OVER_IPV4,
@@ -220,7 +213,10 @@ mod tests {
                 })
                 .collect::<String>()
         };
-        let (default, none) = (r#","default_routes":[{"link":"eth0"}]"#, r#","default_routes":[]"#);
+        let (default, none) = (
+            r#","default_routes":[{"link":"eth0"}]"#,
+            r#","default_routes":[]"#,
+        );
         let either = "set 1320; 1340 is enough if every endpoint is IPv4";
         assert_eq!(
             check("flannel-wg", 1420, default),

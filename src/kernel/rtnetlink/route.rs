@@ -61,9 +61,7 @@ pub(crate) fn header(message: &Message<'_>) -> Result<Option<RouteHeader>, Malfo
 fn read(message: &Message<'_>, found: &mut Vec<Hop>) -> Result<(), Malformed> {
     let wanted = |header: &RouteHeader| {
         // A route for one type of service is not the route of other packets.
-        header.destination_prefix_length == 0
-            && header.table == RouteHeader::RT_TABLE_MAIN
-            && header.tos == 0
+        header.destination_prefix_length == 0 && header.table == RouteHeader::RT_TABLE_MAIN && header.tos == 0
     };
     if !header(message)?.is_some_and(|header| wanted(&header)) {
         return Ok(());
@@ -245,10 +243,7 @@ mod tests {
             .iter()
             .map(|route| (route.index, route.mtu, route.metric, route.ipv6))
             .collect();
-        assert_eq!(
-            found,
-            [(3, Some(1400), 101, false), (4, Some(1400), 101, false)]
-        );
+        assert_eq!(found, [(3, Some(1400), 101, false), (4, Some(1400), 101, false)]);
         for other in [
             payload(24, libc::RT_TABLE_MAIN, libc::RTN_UNICAST),
             payload(0, 255, libc::RTN_UNICAST),

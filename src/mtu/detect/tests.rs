@@ -161,10 +161,7 @@ fn a_device_that_another_cni_left_behind_decides_nothing() {
     // The loaded plugin has no convention, so that no encapsulation is known.
     assert_eq!(layers(&["flannel.1"], "azure-vnet"), "none");
     assert_eq!(layers(&["flannel.1", "tunl0"], "calico"), "calico:ipip");
-    assert_eq!(
-        layers(&["flannel.1", "vxlan.calico"], "calico"),
-        "calico:vxlan"
-    );
+    assert_eq!(layers(&["flannel.1", "vxlan.calico"], "calico"), "calico:vxlan");
     let with = |change: &dyn Fn(&mut Link), hops: &[&str]| {
         let plugin = r#"{"type": "calico", "at": "plugins[0].mtu"}"#;
         let mut host = host(&["flannel.1"], plugin);
@@ -225,9 +222,15 @@ fn the_mtu_of_kubespan_counts_where_it_is_smaller() {
     };
     assert_eq!(
         left(1300),
-        (1250, "kubespan, whose own MTU is 1300, and its headers".to_owned())
+        (
+            1250,
+            "kubespan, whose own MTU is 1300, and its headers".to_owned()
+        )
     );
-    assert_eq!(left(1420), (1370, "eth0, the lower device of flannel.1".to_owned()));
+    assert_eq!(
+        left(1420),
+        (1370, "eth0, the lower device of flannel.1".to_owned())
+    );
     // It does not fit eth0, and is reported by itself.
     assert_eq!(left(1440).0, 1370);
 }
