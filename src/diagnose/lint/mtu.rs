@@ -333,10 +333,9 @@ mod tests {
                 "gre1":{"index":9,"kind":"gre","mtu":1476,"lower":2},"gretap1":{"index":10,"kind":"gretap","mtu":1476,"lower":2},
                 "gre2":{"index":11,"kind":"gre","mtu":1500}}"#
         ), @r"
-        NK016 flannel-v6.1: its MTU of 1450 and its 70 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or dropped
+        NK016 flannel-v6.1,vx6: its MTU of 1450 and its 70 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or dropped
         NK016 gretap1: its MTU of 1476 and its 38 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or refused
         NK016 ipip2: its MTU of 1500 and its 20 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or refused
-        NK016 vx6: its MTU of 1450 and its 70 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or dropped
         ");
     }
 
