@@ -5,8 +5,10 @@
 //! `fault NAME.json` changes values of the snapshot, by their JSON pointers (RFC 6901; null removes one). The
 //! section `lint NAME` has what lint prints of the changed snapshot. The section `remedy NAME.yaml` is the remedy as a
 //! part of a document: applied to the model of the changed host, it leaves no finding. `remedy NAME.json` is what an
-//! operator changes in a file of the host. Where the fault is another program's, `by hand NAME` says what mends it.
+//! operator changes in a file of the host. The section `detect` has what `mtu --detect` prints of the healthy host. Where the fault is another program's, `by hand NAME` says what mends it.
 
+#[path = "healthy/changes.rs"]
+mod changes;
 #[path = "support/remedy.rs"]
 mod remedy;
 #[path = "support/txtar.rs"]
@@ -54,6 +56,11 @@ const HOSTS: &[&str] = &[
 
 /// Runs `netkeel lint` on a snapshot, with the document of a case.
 fn lint(archive: &Archive, snapshot: &Value) -> Result<String, String> {
+    netkeel(&["lint"], archive.get("document.yaml"), snapshot)
+}
+
+/// Runs netkeel on a snapshot: what it prints, unless it fails or prints errors.
+fn netkeel(verb: &[&str], document: Option<&str>, snapshot: &Value) -> Result<String, String> {
     let scratch = TempDir::new().unwrap();
     let write = |name: &str, text: &str| {
         let path = scratch.path().join(name);
@@ -65,10 +72,10 @@ fn lint(archive: &Archive, snapshot: &Value) -> Result<String, String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_netkeel"));
     command.env("NO_COLOR", "1").current_dir(scratch.path());
     command
-        .arg("lint")
+        .args(verb)
         .arg("--snapshot")
         .arg(write("snapshot.json", &snapshot.to_string()));
-    if let Some(document) = archive.get("document.yaml") {
+    if let Some(document) = document {
         command.arg("-f").arg(write("document.yaml", document));
     }
     let done = command.output().unwrap();
@@ -76,7 +83,8 @@ fn lint(archive: &Archive, snapshot: &Value) -> Result<String, String> {
     match done.status.success() && done.stderr.is_empty() {
         true => Ok(text(&done.stdout)),
         false => Err(format!(
-            "lint ends with {}\n{}{}",
+            "{} ends with {}\n{}{}",
+            verb.join(" "),
             done.status,
             text(&done.stdout),
             text(&done.stderr)
@@ -133,6 +141,74 @@ fn lint_is_silent_on_a_healthy_host() {
         match found == "0 findings.\n" {
             true => Ok(()),
             false => Err(format!("lint finds on the healthy host:\n{found}")),
+        }
+    });
+}
+
+/// A container, a tunnel that was left behind, a backup route, or a part that was not read makes no fault.
+#[test]
+fn lint_is_silent_on_a_healthy_host_with_something_more_or_less() {
+    run_all("healthy", |_, archive| {
+        let healthy = snapshot(archive)?;
+        let mut wrong = Vec::new();
+        for (name, change) in changes::HARMLESS {
+            let mut changed = healthy.clone();
+            change(&mut changed);
+            match lint(archive, &changed) {
+                Ok(found) if found == "0 findings.\n" => {}
+                Ok(found) => wrong.push(format!("{name}: {found}")),
+                Err(error) => wrong.push(format!("{name}: {error}")),
+            }
+        }
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(wrong.join("\n")),
+        }
+    });
+}
+
+#[test]
+fn the_mtus_and_the_pods_of_a_healthy_host_are_as_they_should_be() {
+    run_all("healthy", |path, archive| {
+        let healthy = snapshot(archive)?;
+        // A host without a known CNI ends with an error, which says so.
+        let detected = netkeel(&["mtu", "--detect"], None, &healthy).unwrap_or_else(|error| error);
+        golden(path, archive, "detect", &detected)?;
+        if detected.contains("NK0") || detected.contains("too large") {
+            return Err(format!("mtu --detect finds a fault:\n{detected}"));
+        }
+        let pods = netkeel(&["pods"], None, &healthy)?;
+        if !pods.contains(", 0 stale.\n") {
+            return Err(format!("pods finds a stale one:\n{pods}"));
+        }
+        let plan = netkeel(&["plan"], Some("version: 1\npersist: no\n"), &healthy)?;
+        match plan.contains("NK0") || !plan.starts_with("In sync: 0 facts") {
+            true => Err(format!("plan of a document that declares nothing:\n{plan}")),
+            false => Ok(()),
+        }
+    });
+}
+
+#[test]
+fn what_was_not_read_is_said() {
+    run_all("healthy", |path, archive| {
+        if !path.ends_with("calico-ipip.txt") {
+            return Ok(());
+        }
+        let mut host = snapshot(archive)?;
+        changes::without_default_routes(&mut host);
+        let why =
+            "whether the packets of pods fit their underlay: the snapshot does not hold the default routes";
+        match lint(archive, &host) {
+            Err(error) if error.contains(why) => {}
+            other => return Err(format!("lint without default routes: {other:?}")),
+        }
+        changes::without_the_ends_of_pods(&mut host);
+        match netkeel(&["pods"], None, &host) {
+            Err(error) if error.contains("the snapshot does not hold it") && !error.contains("0 pods") => {
+                Ok(())
+            }
+            other => Err(format!("pods without their ends: {other:?}")),
         }
     });
 }

@@ -68,7 +68,7 @@ pub enum Code {
     NK014,
     /// A bridge's MTU was set by hand and does not follow its ports.
     NK015,
-    /// A vxlan does not fit its lower device.
+    /// A tunnel does not fit its lower device.
     NK016,
     /// An Open vSwitch tunnel device whose MTU was lowered.
     NK017,

@@ -84,7 +84,7 @@ impl Namespace {
         of_the_host: bool,
     ) -> Option<Self> {
         let is_here = |link: &Link| here.is_some() && link.peer_netns == here;
-        let by_veth = |link: &Link| link.kind_name() == "veth" && is_here(link);
+        let by_veth = |link: &Link| link.leads_into_a_pod() && is_here(link);
         if links.iter().any(|(_, link)| by_veth(link)) {
             return None;
         }
@@ -204,9 +204,14 @@ mod tests {
         let prefix = |what: &str| format!("it has no veth from here: {what}");
         let macvlan = || link("eth0", 2, "macvlan", (Some(2), Some(0)));
         assert_eq!(why(macvlan()), prefix("macvlan eth0 over the host's eth1"));
+        // A netkit device is to a pod what a veth is.
         assert_eq!(
-            why(link("eth0", 2, "netkit", (Some(3), Some(0)))),
-            prefix("netkit eth0 to the host's lxc1")
+            reason(&[lo(), link("eth0", 2, "netkit", (Some(3), Some(0)))], true),
+            None
+        );
+        assert_eq!(
+            why(link("eth0", 2, "netkit", (Some(3), Some(1)))),
+            prefix("netkit eth0 to another namespace")
         );
         assert_eq!(
             why(link("eth0", 2, "ipvlan", (Some(9), Some(0)))),

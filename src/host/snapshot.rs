@@ -8,6 +8,7 @@ pub mod link;
 pub mod lookup;
 pub mod next_hop;
 pub mod nflog;
+pub mod outer;
 pub mod pod;
 pub mod problem;
 pub mod reading;

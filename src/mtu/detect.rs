@@ -1,20 +1,23 @@
 //! Detects the CNI of a host and its encapsulation from configuration and devices. Compares the MTU
 //! that its convention allows with the MTUs in use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::budget::{Budget, Derivation};
-use crate::layer::{Family, Layer};
-use crate::pods::veths;
-use crate::underlay::Underlay;
+use crate::cni::{DEVICES, PLUGINS, SHARED, device_up, is_left_behind, named_pods};
+use crate::layer::{self, Layer};
+use crate::pods::{of_cni, veths};
+use crate::underlay::preferred;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Value;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::cni::state::StateFiles;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::routes::mtu_over;
 
 /// The CNI detected on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,6 +30,9 @@ pub struct Detected {
     pub evidence: Vec<String>,
     /// The MTUs in use.
     pub found: Vec<MtuInUse>,
+    /// The IP version of the outer headers of its tunnels, where it is known and all have the same.
+    #[serde(skip)]
+    pub outer: Option<Family>,
 }
 
 /// An MTU in use.
@@ -51,52 +57,7 @@ pub enum Verdict {
     Over(i64),
 }
 
-/// Plugins, and the convention of their CNI.
-const PLUGINS: &[(&str, &str)] = &[
-    ("calico", "calico"),
-    ("flannel", "flannel"),
-    ("cilium-cni", "cilium"),
-    ("kube-ovn", "kube-ovn"),
-    ("ovn-k8s-cni-overlay", "openshift"),
-    ("antrea", "antrea"),
-    ("weave-net", "weave"),
-    ("aws-cni", "eks"),
-];
-
-/// A device, the CNI that it indicates, and the parameter of the convention that it implies. Some
-/// devices indicate only how another CNI encapsulates.
-const DEVICES: &[(&str, &str, &str)] = &[
-    ("vxlan.calico", "calico", "vxlan"),
-    ("vxlan-v6.calico", "calico", "vxlan"),
-    ("wireguard.cali", "calico", "wireguard"),
-    ("wg-v6.cali", "calico", "wireguard"),
-    ("tunl0", "", "ipip"),
-    ("flannel.1", "flannel", "vxlan"),
-    ("flannel-v6.1", "flannel", "vxlan"),
-    ("flannel-wg", "flannel", "wireguard"),
-    ("flannel.ipip", "flannel", "ipip"),
-    ("flannel0", "flannel", "udp"),
-    ("cilium_vxlan", "cilium", "vxlan"),
-    ("cilium_geneve", "cilium", "geneve"),
-    ("cilium_wg0", "cilium", "wireguard"),
-    ("antrea-wg0", "antrea", "wireguard"),
-    ("antrea-gw0", "antrea", ""),
-    ("ovn0", "kube-ovn", ""),
-    ("ovn-k8s-mp0", "openshift", ""),
-    ("weave", "weave", ""),
-    ("genev_sys_6081", "", "geneve"),
-    ("vxlan_sys_4789", "", "vxlan"),
-    ("gre_sys", "", "gre"),
-];
-
-/// The parameters that a device without its own CNI implies.
-const SHARED: &[(&str, &[&str])] = &[
-    ("calico", &["ipip"]),
-    ("antrea", &["geneve", "vxlan", "gre"]),
-    ("kube-ovn", &["geneve", "vxlan"]),
-];
-
-/// Detects the CNI; `None` when nothing indicates one.
+/// Detects the CNI; `None` when nothing indicates one, or when the runtime loads one that has no convention.
 pub fn detect(host: &Snapshot) -> Option<Detected> {
     let mut evidence = Vec::new();
     let loaded = loaded(host);
@@ -105,22 +66,30 @@ pub fn detect(host: &Snapshot) -> Option<Detected> {
         evidence.push(format!("{path} ({kind})"));
         Some(*cni)
     });
-    let there = |name: &str| -> Option<&Link> {
-        let link = host.links.get(&name.parse().ok()?)?;
-        // The kernel makes tunl0 when the module is loaded; Calico sets it up.
-        (link.up || name != "tunl0").then_some(link)
-    };
-    let seen = DEVICES.iter().filter(|(name, ..)| there(name).is_some());
+    let seen = DEVICES
+        .iter()
+        .filter(|(name, ..)| device_up(host, name).is_some());
     let seen: Vec<_> = seen.collect();
-    let by_device = seen.iter().map(|(_, cni, _)| *cni).find(|cni| !cni.is_empty());
-    let found = by_plugin.or(by_device)?;
-    let with_flannel = seen.iter().any(|(_, cni, _)| *cni == "flannel");
-    let cni = if found == "calico" && with_flannel {
-        "canal"
-    } else {
-        found
+    let found = match by_plugin {
+        // A device that another CNI left behind says nothing against the loaded plugin.
+        Some(cni) => cni?,
+        None => {
+            let shown =
+                |(name, cni, _): &&&(&str, &str, &str)| !cni.is_empty() && !is_left_behind(host, name);
+            let by_device = seen.iter().find(shown).map(|(_, cni, _)| *cni);
+            by_device.or_else(|| {
+                let named = named_pods(host)?;
+                evidence.push(format!("the names of veths into pods ({named})"));
+                Some(named)
+            })?
+        }
+    };
+    let cni = match found == "calico" && is_canal(host, &seen) {
+        true => "canal",
+        false => found,
     };
     let mut parameters: Vec<&str> = Vec::new();
+    let mut families = BTreeSet::new();
     for (name, of, parameter) in &seen {
         let shared = SHARED
             .iter()
@@ -131,6 +100,9 @@ pub fn detect(host: &Snapshot) -> Option<Detected> {
             if !parameter.is_empty() && !parameters.contains(parameter) && cni != "canal" {
                 parameters.push(parameter);
             }
+            if !parameter.is_empty() {
+                families.extend(name.parse().ok().map(|name| host.outer_family(name)));
+            }
         }
     }
     match cni {
@@ -138,39 +110,71 @@ pub fn detect(host: &Snapshot) -> Option<Detected> {
         "antrea" if parameters.is_empty() => parameters.push("no-encap"),
         _ => {}
     }
+    // A convention without bytes of its own leaves the device's MTU.
+    let found = in_use(host, cni, &loaded, cni == "cilium" && !parameters.is_empty());
+    // The headers of IPv6 are larger. Pods have room for them where one of the tunnels has them.
+    if families.contains(&Some(Family::Ipv6)) {
+        parameters.push("ipv6");
+    }
     let mut layers = Vec::new();
-    if there("kubespan").is_some() {
-        evidence.push("kubespan".to_owned());
-        layers.push("kubespan".to_owned());
+    if device_up(host, KUBESPAN).is_some() {
+        evidence.push(KUBESPAN.to_owned());
+        layers.push(KUBESPAN.to_owned());
     }
     let colon = if parameters.is_empty() { "" } else { ":" };
     layers.push(format!("{cni}{colon}{}", parameters.join(",")));
+    let outer = match families.len() {
+        1 => families.into_iter().next().flatten(),
+        _ => None,
+    };
     Some(Detected {
-        // A convention without bytes of its own leaves the device's MTU.
-        found: in_use(host, cni, &loaded, cni == "cilium" && !parameters.is_empty()),
         cni,
         layers,
         evidence,
+        found,
+        outer,
     })
 }
 
-/// The plugins of the configuration that the runtime loads: path, types, `mtu`.
+/// The WireGuard device of Talos' KubeSpan.
+const KUBESPAN: &str = "kubespan";
+
+/// Whether flannel carries the packets of Calico's pods: a device of flannel is in use, and none of Calico's. Where the
+/// routes were read, one leads to another node by it.
+fn is_canal(host: &Snapshot, seen: &[&(&str, &str, &str)]) -> bool {
+    let carries = |name: &str| {
+        let hops = host.next_hops.as_ref();
+        let leads = hops.is_none_or(|hops| hops.iter().any(|hop| hop.link.as_bytes() == name.as_bytes()));
+        leads && !is_left_behind(host, name)
+    };
+    let calico = seen
+        .iter()
+        .any(|(_, of, parameter)| *of == "calico" || (of.is_empty() && *parameter == "ipip"));
+    !calico && seen.iter().any(|(name, of, _)| *of == "flannel" && carries(name))
+}
+
+/// The plugins of the configuration that the runtime loads, and of the one that Multus calls from it: path, types,
+/// `mtu`.
 fn loaded(host: &Snapshot) -> Vec<(String, &str, Option<i64>)> {
-    let loaded = host.cni.as_ref().and_then(|cni| {
+    let paths = host.cni.as_ref().and_then(|cni| {
         let path = cni.runtime.as_ref()?.intends(&cni.files)?;
-        Some((path, cni.file(path)??))
+        Some((cni, [Some(path), cni.called_by(path)]))
     });
-    let Some((path, configuration)) = loaded else {
+    let Some((cni, paths)) = paths else {
         return Vec::new();
     };
-    let plugins = configuration.plugins().iter().map(|plugin| {
-        let mtu = match plugin.mtu {
-            Some(Value::Number(mtu)) if mtu > 0 => Some(mtu),
-            _ => None,
-        };
-        (path.display().to_string(), &*plugin.kind, mtu)
-    });
-    plugins.collect()
+    let mut found = Vec::new();
+    for path in paths.into_iter().flatten() {
+        let configuration = cni.file(path).flatten();
+        for plugin in configuration.iter().flat_map(|read| read.plugins()) {
+            let mtu = match plugin.mtu {
+                Some(Value::Number(mtu)) if mtu > 0 => Some(mtu),
+                _ => None,
+            };
+            found.push((path.display().to_string(), &*plugin.kind, mtu));
+        }
+    }
+    found
 }
 
 /// The MTUs in use; `by_routes` where the CNI gives pods their MTU by their routes.
@@ -206,8 +210,7 @@ fn in_use(
         *of == cni && matches!(cni, "calico" | "flannel") || (*of == "flannel" && cni == "canal")
     });
     for (name, ..) in tunnels {
-        let link = name.parse().ok().and_then(|name| host.links.get(&name));
-        if let Some(link) = link {
+        if let Some(link) = device_up(host, name) {
             add((*name).to_owned(), link.mtu.into(), "tunnel");
         }
     }
@@ -215,7 +218,7 @@ fn in_use(
     let mut routes = BTreeMap::<i64, usize>::new();
     // Pods whose routes have no MTU of their own: that of the device limits their packets.
     let mut unlimited = BTreeMap::<i64, usize>::new();
-    for link in host.links.values().filter(|link| link.leads_into_a_pod()) {
+    for link in of_cni(host, cni) {
         *devices.entry(link.mtu.into()).or_default() += 1;
         let route = link.pod.as_ref().and_then(|pod| pod.largest_route());
         if let Some(mtu) = route {
@@ -244,11 +247,28 @@ fn in_use(
 
 impl Detected {
     /// The MTU of the interface that carries the CNI's tunnel, and which one that is: the lower device of
-    /// the tunnel, the interface in Cilium's state, or the default routes.
+    /// the tunnel, the routes to the peers of a WireGuard device, the interface in Cilium's state, or the default
+    /// route. KubeSpan's device has an MTU of its own, which may be smaller than what its headers leave.
     ///
     /// # Errors
-    /// As [`Underlay::on`].
+    /// As [`preferred`].
     pub fn underlay(&self, host: &Snapshot) -> Result<(i64, String), Error> {
+        let below = self.below(host)?;
+        let Some(link) = device_up(host, KUBESPAN) else {
+            return Ok(below);
+        };
+        let own = i64::from(link.mtu);
+        let headers = Layer::parse(KUBESPAN, None)?.bytes();
+        Ok(match own + headers < below.0 {
+            true => (
+                own + headers,
+                format!("{KUBESPAN}, whose own MTU is {own}, and its headers"),
+            ),
+            false => below,
+        })
+    }
+
+    fn below(&self, host: &Snapshot) -> Result<(i64, String), Error> {
         let lower = self.tunnels(host).filter_map(|(name, link)| {
             let (lower, below) = host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?)?;
             Some((
@@ -256,12 +276,20 @@ impl Detected {
                 format!("{lower}, the lower device of {name}"),
             ))
         });
+        let to_peers = self.tunnels(host).flat_map(|(name, link)| {
+            let routes = link.peer_routes.iter().flatten();
+            routes.filter_map(move |route| {
+                let (mtu, _) = mtu_over(host.link(route.link)?, [route.mtu]);
+                let from = format!("{}, over which a peer of {name} is reached", route.link);
+                Some((i64::from(mtu), from))
+            })
+        });
         // Pods use one tunnel or the other, by the family of the packet.
-        if let Some(found) = lower.min() {
+        if let Some(found) = lower.chain(to_peers).min() {
             return Ok(found);
         }
         if self.cni != "cilium" {
-            return Underlay::DefaultRoute.on(host);
+            return preferred(host, self.outer);
         }
         let device = host.cni.as_ref().and_then(|cni| cni.cilium_device);
         if let Some((name, link)) = device.and_then(|index| host.by_index(index)) {
@@ -270,20 +298,18 @@ impl Detected {
                 format!("{name}, which Cilium uses between nodes"),
             ));
         }
-        let (mtu, from) = Underlay::DefaultRoute.on(host)?;
+        let (mtu, from) = preferred(host, self.outer)?;
         Ok((mtu, format!("{from}; Cilium's state names no interface")))
     }
 
     /// The devices by which the CNI itself encapsulates packets.
     pub(crate) fn tunnels<'a>(&self, host: &'a Snapshot) -> impl Iterator<Item = (LinkName, &'a Link)> {
-        let own = |of: &str| of == self.cni || (self.cni == "canal" && of == "flannel");
+        let cni = self.cni;
+        let own = move |of: &str| of == cni || (cni == "canal" && of == "flannel");
         let names = DEVICES
             .iter()
             .filter(move |(_, of, parameter)| own(of) && !parameter.is_empty());
-        names.filter_map(|(name, ..)| {
-            let name = name.parse().ok()?;
-            Some((name, host.link(name)?))
-        })
+        names.filter_map(|(name, ..)| Some((name.parse().ok()?, device_up(host, name)?)))
     }
 
     /// The MTU that its convention leaves of an underlay.
@@ -302,7 +328,7 @@ impl Detected {
     ///
     /// # Errors
     /// As [`Layer::parse`].
-    pub fn layers(&self, family: Option<Family>) -> Result<Vec<Layer>, Error> {
+    pub fn layers(&self, family: Option<layer::Family>) -> Result<Vec<Layer>, Error> {
         self.layers
             .iter()
             .map(|text| Layer::parse(text, family))
@@ -330,166 +356,4 @@ impl MtuInUse {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    use netkeel_core::finding::Findings;
-    use netkeel_core::name::netns::Netns;
-    use netkeel_host::snapshot::default_route::DefaultRoute;
-
-    fn host(devices: &[&str], configuration: &str) -> Snapshot {
-        let mut host = Snapshot::empty(Netns::CURRENT);
-        for (at, name) in devices.iter().enumerate() {
-            let link = Link {
-                index: at as u32 + 1,
-                up: true,
-                mtu: 1500,
-                ..Link::default()
-            };
-            host.links.insert(name.parse().unwrap(), link.into());
-        }
-        if !configuration.is_empty() {
-            let text = format!(
-                r#"{{"runtime": {{"directory": "/d"}}, "files": {{"/d/10-x.conflist": {{"sha256": "", "plugins": [{configuration}]}}}}}}"#
-            );
-            host.cni = Some(serde_json::from_str(&text).unwrap());
-        }
-        host
-    }
-
-    fn layers(devices: &[&str], plugin: &str) -> String {
-        let plugin = match plugin {
-            "" => String::new(),
-            plugin => format!(r#"{{"type": "{plugin}", "at": "plugins[0].mtu"}}"#),
-        };
-        detect(&host(devices, &plugin)).map_or("none".into(), |detected| detected.layers.join(" "))
-    }
-
-    #[test]
-    fn a_cni_shows_itself_by_its_plugin_and_its_devices() {
-        let shown = [
-            (layers(&["eth0"], ""), "none"),
-            (layers(&["eth0", "tunl0"], ""), "none"),
-            (layers(&["eth0"], "bridge"), "none"),
-            (layers(&["eth0"], "calico"), "calico"),
-            (layers(&["tunl0"], "calico"), "calico:ipip"),
-            (
-                layers(&["tunl0", "wireguard.cali"], "calico"),
-                "calico:wireguard,ipip",
-            ),
-            (layers(&["vxlan.calico", "kubespan"], ""), "kubespan calico:vxlan"),
-            (layers(&["flannel.1"], "flannel"), "flannel:vxlan"),
-            (layers(&["flannel.1"], "calico"), "canal"),
-            (layers(&[], "flannel"), "flannel:host-gw"),
-            (
-                layers(&["cilium_vxlan", "cilium_wg0"], "cilium-cni"),
-                "cilium:vxlan,wireguard",
-            ),
-            (layers(&["ovn0", "genev_sys_6081"], "kube-ovn"), "kube-ovn:geneve"),
-            (layers(&["ovn-k8s-mp0", "genev_sys_6081"], ""), "openshift"),
-            (layers(&["antrea-gw0"], "antrea"), "antrea:no-encap"),
-            (
-                layers(&["antrea-gw0", "genev_sys_6081", "antrea-wg0"], "antrea"),
-                "antrea:wireguard,geneve",
-            ),
-            (layers(&["weave"], "weave-net"), "weave"),
-        ];
-        for (is, expected) in &shown {
-            assert_eq!(is, expected);
-            if is != "none" {
-                for text in is.split(' ') {
-                    Layer::parse(text, None).unwrap();
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_underlay_of_cilium_is_the_interface_of_its_state() {
-        let underlay = |device: Option<u32>| {
-            let mut host = host(
-                &["eth0", "eth1"],
-                r#"{"type": "cilium-cni", "at": "plugins[0].mtu"}"#,
-            );
-            host.link_mut("eth1".parse().unwrap()).unwrap().mtu = 9000;
-            host.cni.as_mut().unwrap().cilium_device = device;
-            let link = "eth0".parse().unwrap();
-            host.default_routes = Some([DefaultRoute { link, mtu: None }].into());
-            detect(&host).unwrap().underlay(&host).unwrap()
-        };
-        let of_state = (9000, "eth1, which Cilium uses between nodes".to_owned());
-        let of_route = "the default route's eth0; Cilium's state names no interface";
-        assert_eq!(underlay(Some(2)), of_state);
-        assert_eq!(underlay(None), (1500, of_route.to_owned()));
-        // The interface is gone.
-        assert_eq!(underlay(Some(7)), (1500, of_route.to_owned()));
-    }
-
-    #[test]
-    fn the_underlay_is_the_lower_device_of_the_tunnel() {
-        let underlay = |bond0: u32, bond1: u32| {
-            let mut host = host(&["bond0", "bond1", "vxlan.calico"], "");
-            for (name, mtu) in [("bond0", bond0), ("bond1", bond1)] {
-                host.link_mut(name.parse().unwrap()).unwrap().mtu = mtu;
-            }
-            host.link_mut("vxlan.calico".parse().unwrap()).unwrap().lower = Some(1);
-            host.default_routes = Some(
-                [DefaultRoute {
-                    link: "bond1".parse().unwrap(),
-                    mtu: None,
-                }]
-                .into(),
-            );
-            detect(&host).unwrap().underlay(&host).unwrap()
-        };
-        let from = "bond0, the lower device of vxlan.calico".to_owned();
-        assert_eq!(underlay(9000, 1500), (9000, from.clone()));
-        assert_eq!(underlay(1500, 9000), (1500, from));
-    }
-
-    #[test]
-    fn what_is_given_is_held_against_what_is_left() {
-        let plugin = r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": 1480}"#;
-        let mut host = host(&["vxlan.calico"], plugin);
-        for tunnel in host.links.values_mut().map(Arc::make_mut) {
-            tunnel.mtu = 1400;
-        }
-        for (name, mtu) in [("cali1", 1480), ("cali2", 1450), ("cali3", 1450), ("cali4", 1400)] {
-            let link = Link {
-                kind: Some("veth".into()),
-                peer_netns: Some(1),
-                mtu,
-                ..Link::default()
-            };
-            host.links.insert(name.parse().unwrap(), link.into());
-        }
-        let detected = detect(&host).unwrap();
-        let answer = detected.answer(1500, "").unwrap();
-        let verdicts: Vec<(i64, Verdict)> = detected
-            .found
-            .iter()
-            .map(|found| (found.mtu, found.verdict(&answer)))
-            .collect();
-        assert_eq!(
-            verdicts,
-            [
-                (1480, Verdict::Over(30)),
-                (1400, Verdict::Less(50)),
-                (1400, Verdict::Less(50)),
-                (1450, Verdict::Fits),
-                (1480, Verdict::Over(30)),
-            ]
-        );
-        let mut findings = Findings::default();
-        let too_large = detected.judge(&host, &answer, &mut findings);
-        // The tunnel has less than what is left.
-        assert!(too_large.is_reported && too_large.tunnels.is_empty());
-        let told: Vec<_> = findings
-            .into_sorted()
-            .into_iter()
-            .flat_map(|one| one.subjects)
-            .collect();
-        assert_eq!(told, ["/d/10-x.conflist", "1 veth into a pod"]);
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! MTU arithmetic: layers of encapsulation, budgets, and their detection on a host.
 
 pub mod budget;
+mod cni;
 pub mod convention;
 pub mod detect;
 pub mod encapsulation;

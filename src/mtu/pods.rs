@@ -2,14 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use crate::cni::split;
 use netkeel_core::finding::{Code, Findings};
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
 
 /// The MTUs of pods on a host, whatever their CNI: the bytes of a packet that a pod can send, and how many
 /// pods can.
 pub fn pods(host: &Snapshot) -> BTreeMap<i64, usize> {
+    let links = host.links.values().map(AsRef::as_ref);
+    packets(links.filter(|link| link.leads_into_a_pod()))
+}
+
+fn packets<'a>(links: impl Iterator<Item = &'a Link>) -> BTreeMap<i64, usize> {
     let mut found = BTreeMap::new();
-    for link in host.links.values().filter(|link| link.leads_into_a_pod()) {
+    for link in links {
         // Neither end lets a larger packet out than its own MTU.
         let pod = link.pod.as_ref().map(|pod| pod.largest_packet());
         let mtu = pod.map_or(link.mtu, |pod| pod.min(link.mtu));
@@ -21,22 +28,47 @@ pub fn pods(host: &Snapshot) -> BTreeMap<i64, usize> {
 /// Reports pods whose packets do not fit the underlay, on a host whose CNI is not known: nothing then shows
 /// an encapsulation, which would leave even less.
 pub fn judge_pods(host: &Snapshot, underlay: i64, from: &str, findings: &mut Findings) {
+    let remedy = format!(
+        "give pods {underlay}, less what their CNI adds to packets; `--underlay` names another underlay"
+    );
     for (mtu, number) in pods(host) {
         if mtu > underlay {
-            let (have, their) = match number {
-                1 => ("it has", "its"),
-                _ => ("they have", "their"),
-            };
-            let message = format!(
-                "{have} an MTU of {mtu}, and {their} packets leave over {from} with {underlay}: full packets are {} bytes too large",
-                mtu - underlay
-            );
-            let remedy = format!(
-                "give pods {underlay}, less what their CNI adds to packets; `--underlay` names another underlay"
-            );
-            findings.add(Code::NK047, veths(number), message, remedy);
+            let message = too_large(mtu, number, underlay, from);
+            findings.add(Code::NK047, veths(number), message, remedy.as_str());
         }
     }
+}
+
+/// Reports containers of other programs than the CNI whose packets do not fit the underlay. No tunnel carries them.
+pub fn judge_containers(host: &Snapshot, cni: &str, underlay: i64, from: &str, findings: &mut Findings) {
+    let (_, others) = split(host, cni);
+    for (mtu, number) in packets(others.into_iter()) {
+        if mtu > underlay {
+            let subject = match number {
+                1 => "1 veth into a container".to_owned(),
+                _ => format!("{number} veths into containers"),
+            };
+            let message = too_large(mtu, number, underlay, from);
+            let remedy = format!("give the network of the containers {underlay}; {cni} has no part in it");
+            findings.add(Code::NK047, subject, message, remedy);
+        }
+    }
+}
+
+fn too_large(mtu: i64, number: usize, underlay: i64, from: &str) -> String {
+    let (have, their) = match number {
+        1 => ("it has", "its"),
+        _ => ("they have", "their"),
+    };
+    format!(
+        "{have} an MTU of {mtu}, and {their} packets leave over {from} with {underlay}: full packets are {} bytes too large",
+        mtu - underlay
+    )
+}
+
+/// The veths of the pods of a CNI. Those of other programs' containers are none.
+pub fn of_cni<'a>(host: &'a Snapshot, cni: &str) -> Vec<&'a Link> {
+    split(host, cni).0
 }
 
 /// Veths into pods, as text.

@@ -9,7 +9,8 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::text::escape::quoted;
 use netkeel_core::text::number::decimal;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::routes::default_routes;
+use netkeel_host::snapshot::forwarding::Family;
+use netkeel_host::snapshot::routes::{default_routes, preferred_default_routes};
 
 /// The keyword for the default routes.
 const DEFAULT_ROUTE: &str = "default-route";
@@ -21,7 +22,7 @@ pub enum Underlay {
     Mtu(i64),
     /// An interface.
     Link(LinkName),
-    /// All interfaces with a default route; the smallest MTU counts.
+    /// All interfaces with a default route, those of backups too; the smallest MTU counts.
     DefaultRoute,
     /// The path to a host, with its measured MTU.
     Path(IpAddr),
@@ -71,7 +72,7 @@ impl Underlay {
                     format!("the underlay {name} does not exist"),
                 )),
             },
-            Underlay::DefaultRoute => default_route(host),
+            Underlay::DefaultRoute => least(default_routes(host)),
             Underlay::Path(target) => match host.path_mtus.get(&target) {
                 Some(mtu) => Ok(((*mtu).into(), format!("the measured path to {target}"))),
                 None => Err(Error::new(
@@ -95,16 +96,24 @@ impl fmt::Display for Underlay {
     }
 }
 
-fn default_route(host: &Snapshot) -> Result<(i64, String), Error> {
-    let found = default_routes(host).ok_or_else(|| {
+/// The MTU of the default route by which packets leave, and its origin in a few words. `family` is that of the
+/// packets, if it is known. With several such routes the smallest MTU counts.
+///
+/// # Errors
+/// As [`Underlay::on`].
+pub fn preferred(host: &Snapshot, family: Option<Family>) -> Result<(i64, String), Error> {
+    least(preferred_default_routes(host, family))
+}
+
+fn least(routes: Option<Vec<(LinkName, i64, bool)>>) -> Result<(i64, String), Error> {
+    let found = routes.ok_or_else(|| {
         Error::new(
             ErrorKind::Unreadable,
             "the snapshot does not hold the default routes",
         )
         .hint("make a new one with `netkeel observe`")
     })?;
-    let least = found.iter().min_by_key(|(_, mtu, _)| *mtu);
-    let Some((name, mtu, of_route)) = least else {
+    let Some((name, mtu, of_route)) = found.iter().min_by_key(|(_, mtu, _)| *mtu) else {
         return Err(Error::new(
             ErrorKind::Missing,
             "there is no default route to take the underlay's MTU from",

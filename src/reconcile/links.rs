@@ -134,7 +134,7 @@ impl Links {
     pub(crate) fn lead_into_pods(&self, links: &BTreeSet<u32>) -> bool {
         links.iter().any(|index| {
             let link = self.links.get(index).map(|(_, link)| link);
-            link.is_some_and(|link| link.peer_netns.is_some() && link.kind_name() == "veth")
+            link.is_some_and(|link| link.leads_into_a_pod())
         })
     }
 
@@ -166,6 +166,7 @@ fn same_settings(one: &Link, other: &Link) -> bool {
         vlan: _,
         peer_routes: _,
         external,
+        outer: _,
         mtu,
         min_mtu,
         max_mtu,

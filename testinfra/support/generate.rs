@@ -275,8 +275,8 @@ fn build(host: &mut Snapshot, drafts: &[Draft]) {
     host.default_routes = Some(
         routed
             .map(|(name, draft)| DefaultRoute {
-                link: name.parse().unwrap(),
                 mtu: draft.external.then_some(1400),
+                ..DefaultRoute::by(name.parse().unwrap())
             })
             .collect(),
     );

@@ -12,7 +12,7 @@ use crate::load::documents::load_configuration;
 use crate::load::subject::Subject;
 use crate::{exit, output};
 use netkeel_core::error::Error;
-use netkeel_core::finding::Finding;
+use netkeel_core::finding::{Code, Finding};
 use netkeel_diagnose::lint::{host, plan};
 use netkeel_dialects::dialect::Dialect;
 use netkeel_dialects::talos::lint;
@@ -46,7 +46,8 @@ pub(crate) struct Arguments {
     talos_version: Option<Version>,
     /// Underlay of the pods' packets: an MTU, an interface or default-route
     ///
-    /// Without it, the lower device of the CNI's tunnel counts, or the default routes.
+    /// Without it, the lower device of the CNI's tunnel counts, or the default route by which packets
+    /// leave. default-route is the smallest MTU of all default routes.
     #[arg(long, value_name = "UNDERLAY", value_parser = Underlay::parse, conflicts_with = "talos_version")]
     underlay: Option<Underlay>,
     /// Check Kubernetes objects in files: YAML or JSON, a directory, or - for standard input
@@ -80,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let Some(mut subject) = Subject::open(arguments.snapshot.as_deref(), &arguments.documents)? else {
         return Ok(exit::ERROR);
     };
-    let host = match subject.saved.take() {
+    let mut host = match subject.saved.take() {
         Some(saved) => saved,
         None => subject.scan(Scope::wide())?,
     };
@@ -89,9 +90,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         // The host is judged as the document would make it.
         Some(loaded) => match plan::planned(&loaded.document, &host) {
             Ok(planned) => {
-                let mut findings = judged(planned.after.as_ref().unwrap_or(&host), arguments.underlay)?;
+                let after = planned.after.as_ref().unwrap_or(&host);
+                let mut findings = judged(after, arguments.underlay)?;
                 findings.retain(|found| !planned.plan.findings.iter().any(|other| covers(other, found)));
-                findings.extend(planned.plan.findings);
+                // One fault has one finding: that on pods names the tunnels.
+                let named = host::named_with_pods(after, arguments.underlay);
+                let is_named = |subject: &String| named.iter().any(|name| name.to_string() == *subject);
+                let of_plan = planned.plan.findings.into_iter();
+                findings.extend(of_plan.filter(|found| {
+                    let on_tunnel = matches!(found.code, Code::NK016 | Code::NK047);
+                    !(on_tunnel && found.subjects.iter().all(is_named))
+                }));
                 findings.retain(|finding| !loaded.document.allowed.contains_key(&finding.code));
                 findings
             }
@@ -101,6 +110,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             }
         },
     };
+    host.problems.extend(host::unjudged(&host, arguments.underlay));
     let code = show(findings, &host.problems, arguments)?;
     output::problems(&host.problems);
     Ok(if host.problems.is_empty() {

@@ -20,7 +20,7 @@ use netkeel_mtu::budget::{Budget, Derivation};
 use netkeel_mtu::detect::{Detected, detect};
 use netkeel_mtu::layer::Layer;
 use netkeel_mtu::pods;
-use netkeel_mtu::underlay::Underlay;
+use netkeel_mtu::underlay::{Underlay, preferred};
 use netkeel_mtu::{convention, encapsulation};
 use netkeel_render::{findings as wording, mtu, paint};
 
@@ -44,7 +44,8 @@ pub(crate) struct Arguments {
     layers: Vec<String>,
     /// Underlay of the layers: an MTU, an interface or default-route
     ///
-    /// default-route is the smallest MTU of all default routes.
+    /// default-route is the smallest MTU of all default routes. With --detect, it is the underlay that
+    /// the CNI uses, or the default route by which packets leave.
     #[arg(long, value_name = "MTU|IFACE|default-route", default_value = "default-route")]
     underlay: String,
     /// Bytes to keep free
@@ -210,7 +211,10 @@ fn unknown(arguments: &Arguments, host: &Snapshot) -> Result<u8, Error> {
         "no CNI found: neither a known plugin nor a known device",
     );
     if !pods::pods(host).is_empty() {
-        let (underlay, from) = Underlay::parse(&arguments.underlay)?.on(host)?;
+        let (underlay, from) = match Underlay::parse(&arguments.underlay)? {
+            Underlay::DefaultRoute => preferred(host, None)?,
+            given => given.on(host)?,
+        };
         let mut findings = Findings::default();
         pods::judge_pods(host, underlay, &from, &mut findings);
         let findings = findings.into_sorted();

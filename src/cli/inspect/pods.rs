@@ -1,6 +1,6 @@
 //! `netkeel pods`: lists pods, the MTUs of both veth ends, and sandboxes without a veth.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -14,6 +14,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::text::escape::one_line;
 use netkeel_diagnose::pods::pods;
 use netkeel_host::pods::Apart;
+use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::problem::{self, Problem};
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::pod::apart::apart;
@@ -82,6 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     let found = pods(&host, wants.as_ref(), |sandbox| names.get(sandbox).cloned());
     let is_pod = |problem: &&Problem| matches!(problem.what, problem::Subject::PodEnd(_));
+    host.problems.extend(not_held(&host));
     let unread = host.problems.iter().filter(is_pod).count();
     // One error is enough for a user who may look at none.
     let hidden = apart.as_ref().and_then(Apart::problem);
@@ -146,4 +148,19 @@ fn evictions(arguments: &Arguments) -> Result<u8, Error> {
     } else {
         exit::OK
     })
+}
+
+/// The ends that a snapshot does not hold, and why. A number without them would be wrong.
+fn not_held(host: &Snapshot) -> Vec<Problem> {
+    let known: BTreeSet<&problem::Subject> = host.problems.iter().map(|problem| &problem.what).collect();
+    let veths = host.links.iter().filter(|(_, link)| link.leads_into_a_pod());
+    let unread = veths.filter(|(_, link)| link.pod.is_none());
+    unread
+        .map(|(name, _)| problem::Subject::PodEnd(*name))
+        .filter(|what| !known.contains(what))
+        .map(|what| Problem {
+            what,
+            why: "the snapshot does not hold it".to_owned(),
+        })
+        .collect()
 }

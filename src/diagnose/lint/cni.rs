@@ -9,6 +9,7 @@ use netkeel_host::cni::plugin_type::{elsewhere, reads_text};
 use netkeel_host::cni::runtime::{Loaded, stopped};
 use netkeel_host::cni::state::Cni;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_mtu::pods::of_cni;
 
 /// Checks the directory from which the container runtime loads its configuration. `pods_too_large`: the MTUs of
 /// pods are reported already.
@@ -93,10 +94,8 @@ fn calico(
         return;
     };
     // NK013 reports a pod whose two ends differ.
-    let agreed = host.links.values().filter(|link| {
-        let pod = link.pod.as_ref().is_none_or(|pod| pod.mtu == link.mtu);
-        pod && link.kind_name() == "veth" && link.peer_netns.is_some()
-    });
+    let pods = of_cni(host, "calico").into_iter();
+    let agreed = pods.filter(|link| link.pod.as_ref().is_none_or(|pod| pod.mtu == link.mtu));
     let others: BTreeSet<u32> = agreed
         .map(|link| link.mtu)
         .filter(|mtu| i64::from(*mtu) != found)
@@ -114,11 +113,14 @@ fn calico(
 }
 
 /// Multus loads its own file, which has a copy of the delegate's configuration. The delegate's original
-/// file then has no effect.
+/// file then has no effect, until Multus copies it again. Without Multus, no one reads the other files.
 fn copies(cni: &Cni, loaded: &Path, findings: &mut Findings) {
     let Some(Some(configuration)) = cni.file(loaded) else {
         return;
     };
+    if !configuration.is_of_multus() {
+        return;
+    }
     let others = cni.files.iter().filter(|(path, _)| path.as_path() != loaded);
     for (path, other) in others {
         for plugin in other.iter().flat_map(|other| other.plugins()) {
@@ -154,6 +156,23 @@ mod tests {
         let found = crate::lint::host::host(&host);
         let lines = found.iter().map(|one| format!("{} {}", one.code, one.message));
         lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_file_that_nobody_reads_is_no_copy() {
+        let check = |first: &str| {
+            let text = format!(
+                r#"{{"runtime": {{"directory": "/d"}}, "files": {{
+                    "/d/10-x.conflist": {{"sha256": "", "plugins": [{first}{{"type": "bridge", "at": "plugins[0].mtu", "mtu": 1450}}]}},
+                    "/d/20-y.conflist": {{"sha256": "", "plugins": [{{"type": "bridge", "at": "plugins[0].mtu"}}]}}}}}}"#
+            );
+            let mut host = Snapshot::empty(Netns::CURRENT);
+            host.cni = Some(serde_json::from_str(&text).unwrap());
+            let found = crate::lint::host::host(&host);
+            found.iter().map(|one| one.code.to_string()).collect::<String>()
+        };
+        assert_eq!(check(""), "");
+        assert_eq!(check(r#"{"type": "multus", "at": "mtu"},"#), "NK042");
     }
 
     #[test]

@@ -1,33 +1,46 @@
 //! Compares the MTU of pods with the MTU that the CNI's encapsulation leaves of its underlay.
 
+use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::finding::Findings;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_mtu::detect::detect;
 use netkeel_mtu::judge::TooLarge;
-use netkeel_mtu::pods::judge_pods;
-use netkeel_mtu::underlay::Underlay;
+use netkeel_mtu::pods::{judge_containers, judge_pods, pods};
+use netkeel_mtu::underlay::{Underlay, preferred};
 
-/// Checks a host whose underlay is known. Without a known CNI, pods must fit the underlay itself.
+/// Checks a host whose underlay is known. Without a known CNI, pods must fit the underlay itself, and containers of
+/// other programs than the CNI always.
 pub(crate) fn check(host: &Snapshot, over: Option<Underlay>, findings: &mut Findings) -> TooLarge {
-    let detected = detect(host);
-    let found = match (over, &detected) {
-        (Some(underlay), _) => underlay.on(host),
-        (None, Some(detected)) => detected.underlay(host),
-        (None, None) => Underlay::DefaultRoute.on(host),
-    };
-    let Ok((underlay, from)) = found else {
+    let given = |over: Underlay| over.on(host);
+    let Some(detected) = detect(host) else {
+        if let Ok((underlay, from)) = over.map_or_else(|| preferred(host, None), given) {
+            judge_pods(host, underlay, &from, findings);
+        }
         return TooLarge::default();
     };
-    match detected {
-        None => {
-            judge_pods(host, underlay, &from, findings);
-            TooLarge::default()
-        }
-        Some(detected) => match detected.answer(underlay, &from) {
-            Ok(answer) => detected.judge(host, &answer, findings),
-            Err(_) => TooLarge::default(),
-        },
+    if let Ok((underlay, from)) = preferred(host, None) {
+        judge_containers(host, detected.cni, underlay, &from, findings);
     }
+    let answer = over
+        .map_or_else(|| detected.underlay(host), given)
+        .and_then(|(underlay, from)| detected.answer(underlay, &from));
+    match answer {
+        Ok(answer) => detected.judge(host, &answer, findings),
+        Err(_) => TooLarge::default(),
+    }
+}
+
+/// Why it is not known whether pods fit their underlay, on a host that has pods.
+pub(crate) fn unjudged(host: &Snapshot, over: Option<Underlay>) -> Option<Error> {
+    if over.is_some() || pods(host).is_empty() {
+        return None;
+    }
+    let underlay = match detect(host) {
+        Some(detected) => detected.underlay(host),
+        None => preferred(host, None),
+    };
+    // Without a default route, packets leave by no known interface, and that was read.
+    underlay.err().filter(|error| error.kind == ErrorKind::Unreadable)
 }
 
 #[cfg(test)]

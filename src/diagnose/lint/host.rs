@@ -1,9 +1,12 @@
 //! Misconfigurations of a host, independent of any document. Each rule checks a snapshot and adds findings.
 
+use std::collections::BTreeSet;
+
 use crate::lint::{cni, encapsulation, mtu, pmtud, rp_filter, sysctl_d, wireguard};
 use netkeel_core::finding::{Finding, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_mtu::judge::TooLarge;
 use netkeel_mtu::underlay::Underlay;
 
@@ -23,6 +26,20 @@ pub fn host_over(host: &Snapshot, underlay: Option<Underlay>) -> Vec<Finding> {
     sysctl_d::host(host, &mut findings);
     cni::check(host, too_large.is_reported, &mut findings);
     findings.into_sorted()
+}
+
+/// What could not be judged, because it was not read: unknown is no "0 findings".
+pub fn unjudged(host: &Snapshot, underlay: Option<Underlay>) -> Vec<Problem> {
+    let underlay = encapsulation::unjudged(host, underlay).map(|error| Problem {
+        what: Subject::Other("whether the packets of pods fit their underlay".to_owned()),
+        why: error.message,
+    });
+    underlay.into_iter().collect()
+}
+
+/// The tunnels that the finding on pods names: they have no finding of their own.
+pub fn named_with_pods(host: &Snapshot, underlay: Option<Underlay>) -> BTreeSet<LinkName> {
+    encapsulation::check(host, underlay, &mut Findings::default()).tunnels
 }
 
 /// Checks the selected interfaces, on a host as a plan leaves it. Tunnels that the finding on pods names have no

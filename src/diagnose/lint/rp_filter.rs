@@ -61,21 +61,25 @@ pub(crate) fn tunnels_but(host: &Snapshot, judged: &dyn Fn(LinkName) -> bool, fi
     let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
         return;
     };
-    let routed_by_a_cni = LazyCell::new(|| detect(host).is_some());
-    let tunnels = host.links.iter().filter(|(name, link)| {
-        let drops = takes_any_sender(link) || (serves(**name, link) && !*routed_by_a_cni);
-        drops && !judged(**name)
-    });
-    for (name, link) in tunnels {
+    let has_cni = LazyCell::new(|| detect(host).is_some());
+    for (name, link) in host.links.iter().filter(|(name, _)| !judged(**name)) {
+        let is_served = || serves(host, *name, link) && !*has_cni && !is_way_back(host, *name);
+        let is_certain = takes_any_sender(link);
+        if !is_certain && !is_served() {
+            continue;
+        }
         let Some(own) = link.rp_filter.map(i64::from) else {
             continue;
         };
         let effective = effective(all, own, link.has_ipv4() || !host.families.ipv4);
         if effective.verdict != Verdict::Accept {
-            let message = format!(
-                "its effective rp_filter is {}: the packets that it decapsulates are dropped",
-                effective.value
-            );
+            let fate = match is_certain || host.cni.is_some() || host.next_hops.is_some() {
+                true => "the packets that it decapsulates are dropped",
+                false => {
+                    "the packets that it decapsulates are dropped, unless a CNI that was not read routes back by it"
+                }
+            };
+            let message = format!("its effective rp_filter is {}: {fate}", effective.value);
             let remedy = match all {
                 0 => "set its rp_filter to 0",
                 _ => {
@@ -93,18 +97,35 @@ fn takes_any_sender(link: &Link) -> bool {
     link.external && link.master.is_none() && TunnelKind::from_word(link.kind_name()).is_some()
 }
 
-/// A fallback device that is up and holds nothing but virtual addresses, each with its whole length: the real
-/// server of a load balancer (LVS-TUN). A CNI routes packets back by the device.
-fn serves(name: LinkName, link: &Link) -> bool {
+/// A fallback device that is up on the real server of a load balancer (LVS-TUN): it or lo holds virtual addresses, each
+/// with its whole length, and it has no other. A CNI routes packets back by the device.
+fn serves(host: &Snapshot, name: LinkName, link: &Link) -> bool {
     let is_fallback = TunnelKind::ALL
         .iter()
         .any(|kind| name.as_bytes() == kind.fallback_device().as_bytes());
-    let mut ipv4 = link.addresses.iter().filter_map(|address| match address {
-        IpNet::V4(net) => Some(net.prefix_len()),
-        IpNet::V6(_) => None,
-    });
-    let first = ipv4.next();
-    is_fallback && link.up && first == Some(32) && ipv4.all(|length| length == 32)
+    if !is_fallback || !link.up || !host.families.ipv4 {
+        return false;
+    }
+    let is_virtual = |address: &IpNet| address.prefix_len() == 32 && !address.addr().is_loopback();
+    let ipv4 = |link: &Link| -> Vec<IpNet> {
+        let addresses = link.addresses.iter().copied();
+        addresses.filter(|address| address.addr().is_ipv4()).collect()
+    };
+    let own = ipv4(link);
+    let on_lo = || {
+        let lo = "lo".parse().ok().and_then(|lo| host.link(lo));
+        lo.is_some_and(|lo| ipv4(lo).iter().any(is_virtual))
+    };
+    match own.is_empty() {
+        true => on_lo(),
+        false => own.iter().all(is_virtual),
+    }
+}
+
+/// Whether a route is known to lead to a router by the tunnel: packets to the senders leave by it.
+fn is_way_back(host: &Snapshot, name: LinkName) -> bool {
+    let mut hops = host.next_hops.iter().flatten();
+    hops.any(|hop| hop.link == name && !hop.ipv6)
 }
 
 #[cfg(test)]
@@ -162,5 +183,39 @@ mod tests {
         // Routes lead to it.
         assert_eq!(tunl0(1, r#""10.0.0.1/24""#), [""; 0]);
         assert_eq!(tunl0(1, ""), [""; 0]);
+    }
+
+    /// The findings on a tunl0 that filters strictly, with other parts of the host.
+    fn strict(addresses: &str, links: &str, parts: &str) -> String {
+        let text = format!(
+            r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},
+            "sysctls":{{"net/ipv4/conf/all/rp_filter":{{"value":"0","writable":true}}}},
+            "links":{{"tunl0":{{"index":3,"kind":"ipip","up":true,"rp_filter":1,"mtu":1480,"addresses":[{addresses}]}}
+            {links}}}{parts}}}"#
+        );
+        let findings = crate::lint::host::host(&Snapshot::from_json(&text).unwrap());
+        findings.iter().map(|found| found.message.clone()).collect()
+    }
+
+    #[test]
+    fn the_virtual_address_may_be_on_lo() {
+        let lo = |address: &str| format!(r#","lo":{{"mtu":65536,"addresses":["127.0.0.1/8"{address}]}}"#);
+        let read = r#","cni":{"files":{}}"#;
+        let dropped = "its effective rp_filter is 1: the packets that it decapsulates are dropped";
+        assert_eq!(strict("", &lo(r#","198.51.100.200/32""#), read), dropped);
+        assert_eq!(strict("", &lo(""), read), "");
+    }
+
+    #[test]
+    fn a_tunnel_of_a_cni_is_no_real_server() {
+        let own = r#""10.244.31.0/32""#;
+        let unless = "its effective rp_filter is 1: the packets that it decapsulates are dropped, unless a CNI that was not read routes back by it";
+        assert_eq!(strict(own, "", ""), unless);
+        // Calico's pods, although its configuration was not read.
+        let pod = r#","cali1":{"index":5,"kind":"veth","mtu":1480,"lower":2,"peer_netns":0}"#;
+        assert_eq!(strict(own, pod, ""), "");
+        // A route to another node.
+        let hops = r#","next_hops":[{"link":"tunl0","router":"192.0.2.7"}]"#;
+        assert_eq!(strict(own, "", hops), "");
     }
 }

@@ -4,9 +4,11 @@ use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::link::{Link, PeerRoute};
 use netkeel_host::snapshot::reading::SysctlReading;
 use netkeel_host::snapshot::routes::mtu_over;
+use netkeel_mtu::underlay::preferred;
 
 /// Bytes of a data packet over IPv4: IPv4 20, UDP 8, WireGuard 32 (`struct message_data`,
 /// drivers/net/wireguard/messages.h).
@@ -15,14 +17,16 @@ const OVER_IPV4: u32 = 60;
 /// The same over IPv6.
 const OVER_IPV6: u32 = 80;
 
-/// Kinds that carry other devices' packets inside their own, or lead into a pod: no WireGuard packet
-/// leaves the host by them, or their own lower device limits it.
+/// Kinds that carry other devices' packets inside their own, lead into a pod, or join the devices of pods: no
+/// WireGuard packet leaves the host by them unless a route says so, or their own lower device limits it.
 const NOT_BELOW: &[&str] = &[
     "wireguard",
     "veth",
     "netkit",
     "dummy",
     "ifb",
+    "bridge",
+    "openvswitch",
     "vxlan",
     "geneve",
     "ipip",
@@ -35,40 +39,48 @@ const NOT_BELOW: &[&str] = &[
     "tun",
 ];
 
-/// Compares each WireGuard device with the routes to its peers. Where no such route is known, a device is
-/// reported only if its packets fit no interface.
+/// Compares each WireGuard device with the routes to its peers. Where no such route is known, the default route
+/// counts, and without one a device is reported only if its packets fit no interface.
 pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
     let devices = host
         .links
         .iter()
         .filter(|(_, link)| link.kind_name() == "wireguard" && link.up);
-    let devices: Vec<_> = devices.filter(|(name, _)| wanted(**name)).collect();
-    if devices.is_empty() {
-        return;
-    }
-    let largest = underlay(host);
-    for (name, link) in devices {
+    for (name, link) in devices.filter(|(name, _)| wanted(**name)) {
         let routes = link.peer_routes.iter().flatten();
         let ways: Vec<PeerWay> = routes.filter_map(|route| PeerWay::of(route, host)).collect();
         if let Some(way) = ways.iter().min_by_key(|way| way.fits) {
             way.judge(*name, link, findings);
-            continue;
+        } else if let Some((mtu, below)) = underlay(host, host.outer_family(*name)) {
+            over(mtu, &below, *name, link, host.outer_family(*name), findings);
         }
-        let Some((below, largest)) = largest else {
-            continue;
-        };
-        if link.mtu + OVER_IPV4 <= largest.mtu {
-            continue;
-        }
-        let message = format!(
-            "its MTU of {} and the headers of WireGuard ({OVER_IPV4} bytes over IPv4, {OVER_IPV6} over IPv6) do not fit {below}, which has {}: full packets are fragmented or dropped",
-            link.mtu, largest.mtu
-        );
-        let ipv6 = largest.mtu.saturating_sub(OVER_IPV6);
-        let ipv4 = largest.mtu.saturating_sub(OVER_IPV4);
-        let remedy = format!("set {ipv6}; {ipv4} is enough if every endpoint is IPv4");
-        findings.add(Code::NK047, name, message, remedy);
     }
+}
+
+/// Compares a device with the interface that its packets leave by, as far as that can be known without its peers.
+fn over(mtu: u32, below: &str, name: LinkName, link: &Link, outer: Option<Family>, findings: &mut Findings) {
+    let least = match outer {
+        Some(Family::Ipv6) => OVER_IPV6,
+        Some(Family::Ipv4) | None => OVER_IPV4,
+    };
+    if link.mtu + least <= mtu {
+        return;
+    }
+    let ipv6 = mtu.saturating_sub(OVER_IPV6);
+    let ipv4 = mtu.saturating_sub(OVER_IPV4);
+    let (headers, remedy) = match outer {
+        Some(Family::Ipv6) => (format!("{OVER_IPV6} bytes over IPv6"), format!("set {ipv6}")),
+        Some(Family::Ipv4) => (format!("{OVER_IPV4} bytes over IPv4"), format!("set {ipv4}")),
+        None => (
+            format!("{OVER_IPV4} bytes over IPv4, {OVER_IPV6} over IPv6"),
+            format!("set {ipv6}; {ipv4} is enough if every endpoint is IPv4"),
+        ),
+    };
+    let message = format!(
+        "its MTU of {} and the headers of WireGuard ({headers}) do not fit {below}, which has {mtu}: full packets are fragmented or dropped",
+        link.mtu
+    );
+    findings.add(Code::NK047, name, message, remedy);
 }
 
 /// The way to a peer, and what it leaves of a packet.
@@ -121,23 +133,21 @@ impl PeerWay {
     }
 }
 
-/// The interface with the largest MTU by which packets can leave the host.
-fn underlay(host: &Snapshot) -> Option<(LinkName, &Link)> {
+/// The MTU to peers of which nothing is known, and in a few words where it is from: the default route, and without
+/// one the interface with the largest MTU by which packets can leave the host.
+fn underlay(host: &Snapshot, outer: Option<Family>) -> Option<(u32, String)> {
+    if let Ok((mtu, from)) = preferred(host, outer) {
+        return Some((mtu.try_into().ok()?, from));
+    }
+    // Without addresses in the snapshot, any interface may be the one.
+    let known = host.families.ipv4 && host.families.ipv6;
     let leaves = |name: LinkName, link: &Link| {
-        let default = host
-            .default_routes
-            .iter()
-            .flatten()
-            .any(|route| route.link == name);
-        // Without addresses in the snapshot, any interface may be the one.
-        let known = host.families.ipv4 && host.families.ipv6;
-        let addressed = !known || default || !link.addresses.is_empty();
+        let addressed = !known || !link.addresses.is_empty();
         link.up && addressed && name.as_bytes() != b"lo" && !NOT_BELOW.contains(&link.kind_name())
     };
-    let links = host.links.iter().map(|(name, link)| (*name, link.as_ref()));
-    links
-        .filter(|(name, link)| leaves(*name, link))
-        .max_by_key(|(_, link)| link.mtu)
+    let links = host.links.iter().filter(|(name, link)| leaves(**name, link));
+    let (name, link) = links.max_by_key(|(_, link)| link.mtu)?;
+    Some((link.mtu, name.to_string()))
 }
 
 #[cfg(test)]
@@ -175,8 +185,54 @@ mod tests {
         assert_eq!(check(1500, 1500, 1420), "");
         // Over IPv4 alone.
         assert_eq!(check(1500, 1500, 1440), "");
-        // Its peers may be behind the larger interface.
-        assert_eq!(check(1500, 9000, 8920), "");
+        // No route to a peer is known: it is not held against a storage network that is larger.
+        assert_eq!(
+            check(1500, 9000, 8920),
+            "NK047 flannel-wg: set 1420; 1440 is enough if every endpoint is IPv4"
+        );
+    }
+
+    #[test]
+    fn a_bridge_of_pods_is_never_the_underlay() {
+        let check = |name: &str, wireguard: u32, routes: &str| {
+            let text = format!(
+                r#"{{"format":1,"netns":null,"kernel":"6.12","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{{
+                    "eth0":{{"index":2,"mtu":1400,"up":true,"addresses":["10.0.0.4/24"]}},
+                    "{name}":{{"index":4,"kind":"wireguard","mtu":{wireguard},"up":true}},
+                    "cni0":{{"index":5,"kind":"bridge","mtu":1500,"up":true,"addresses":["10.42.0.1/24"]}}}}
+                    {routes}}}"#
+            );
+            let host = Snapshot::from_json(&text).unwrap();
+            let mut findings = netkeel_core::finding::Findings::default();
+            super::check(&host, &|_| true, &mut findings);
+            let found = findings.into_sorted().into_iter();
+            found
+                .map(|one| {
+                    let (_, below) = one.message.split_once("do not fit ").unwrap();
+                    format!("{}; {}", below.split_once(':').unwrap().0, one.remedy)
+                })
+                .collect::<String>()
+        };
+        let (default, none) = (
+            r#","default_routes":[{"link":"eth0"}]"#,
+            r#","default_routes":[]"#,
+        );
+        let either = "set 1320; 1340 is enough if every endpoint is IPv4";
+        assert_eq!(
+            check("flannel-wg", 1420, default),
+            format!("the default route's eth0, which has 1400; {either}")
+        );
+        for unknown in [none, ""] {
+            assert_eq!(
+                check("flannel-wg", 1420, unknown),
+                format!("eth0, which has 1400; {either}")
+            );
+        }
+        assert_eq!(check("flannel-wg", 1340, default), "");
+        // Calico's device for IPv6.
+        let v6 = "the default route's eth0, which has 1400; set 1320";
+        assert_eq!(check("wg-v6.cali", 1340, default), v6);
+        assert_eq!(check("wg-v6.cali", 1320, default), "");
     }
 
     #[test]

@@ -309,29 +309,13 @@ impl Entry {
         None
     }
 
-    /// The configuration that Multus calls instead of the loaded one, where that has the plugin. Multus
-    /// names it by path (below /host in its container), by file or by network.
+    /// The configuration that Multus calls instead of the loaded one, where that has the plugin.
     fn delegate<'a>(&self, cni: &'a Cni, loaded: &FilePath) -> Option<&'a FilePath> {
-        let multus = cni.file(loaded)??;
-        if multus.of(&self.plugin).next().is_some() {
-            return None;
-        }
-        let named = FilePath::new(multus.cluster_network()?);
-        let below_host = named
-            .strip_prefix("/host")
-            .map(|rest| FilePath::new("/").join(rest));
-        let mut others = cni
-            .files
-            .iter()
-            .filter_map(|(path, other)| Some((path, other.as_ref()?)));
-        let found = others.find(|(path, other)| {
-            let is_named = path.as_path() == named
-                || below_host.as_ref().is_ok_and(|below| below == *path)
-                || path.file_name() == named.file_name()
-                || other.network.as_deref() == named.to_str();
-            is_named && other.of(&self.plugin).next().is_some()
-        });
-        found.map(|(path, _)| path.as_path())
+        let has = |path: &FilePath| {
+            let configuration = cni.file(path).flatten();
+            configuration.is_some_and(|read| read.of(&self.plugin).next().is_some())
+        };
+        cni.called_by(loaded).filter(|path| !has(loaded) && has(path))
     }
 
     fn want(&self, host: &Snapshot, path: &FilePath, wants: &mut Wants) {
@@ -418,6 +402,9 @@ impl Entry {
                         Some(network) => error.hint(format!(
                             "it is Multus', which calls {network}: name that with `file` as it is on the host (/host is the host's root there)"
                         )),
+                        None if configuration.is_of_multus() => error.hint(
+                            "it is Multus', which calls the configuration that its daemon's file names (`clusterNetwork` in daemon-config.json), or the first other one in the directory: name that with `file`",
+                        ),
                         None => error.hint(format!("it has {}", there.join(", "))),
                     }
                 }

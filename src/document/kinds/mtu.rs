@@ -47,7 +47,7 @@ const FIELDS: &[Field] = &[
             }]),
         ]),
         required: true,
-        doc: "The underlay of the layers: an MTU in bytes, an interface, or `default-route`: the least MTU of all default routes.",
+        doc: "The underlay of the layers: an MTU in bytes, an interface, or `default-route`: the least MTU of all default routes, also of those with a larger metric.",
     },
     Field {
         name: "layers",

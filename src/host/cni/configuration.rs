@@ -102,6 +102,12 @@ impl Configuration {
         mtus.any(|mtu| mtu != first).then(|| self.mtu(kind)).flatten()
     }
 
+    /// Whether Multus made it: the runtime calls Multus, which calls others.
+    pub fn is_of_multus(&self) -> bool {
+        let mut plugins = self.plugins().iter();
+        plugins.any(|plugin| matches!(&*plugin.kind, "multus" | "multus-shim"))
+    }
+
     /// The network that Multus delegates to.
     pub fn cluster_network(&self) -> Option<&str> {
         self.plugins()

@@ -79,6 +79,25 @@ impl Cni {
         }
     }
 
+    /// The configuration that Multus calls from the loaded one. Multus names it by path (below /host in its
+    /// container), by file or by network.
+    pub fn called_by(&self, loaded: &Path) -> Option<&Path> {
+        let named = Path::new(self.file(loaded)??.cluster_network()?);
+        let below_host = named.strip_prefix("/host").map(|rest| Path::new("/").join(rest));
+        let mut others = self
+            .files
+            .iter()
+            .filter_map(|(path, other)| Some((path, other.as_ref()?)));
+        let found = others.find(|(path, other)| {
+            path.as_path() != loaded
+                && (path.as_path() == named
+                    || below_host.as_ref().is_ok_and(|below| below == *path)
+                    || path.file_name() == named.file_name()
+                    || other.network.as_deref() == named.to_str())
+        });
+        found.map(|(path, _)| path.as_path())
+    }
+
     /// A file that was read: the inner none when it does not exist, the outer none when it was not
     /// read.
     pub fn file(&self, path: &Path) -> Option<Option<&Configuration>> {

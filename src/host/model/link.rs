@@ -1,11 +1,13 @@
 //! Interfaces in the model: create, delete, up, down, and the side effects of an MTU.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use crate::model::{Change, Model};
 use crate::snapshot::default_route::DefaultRoute;
+use crate::snapshot::forwarding::Family;
 use crate::snapshot::link::Link;
 use crate::snapshot::route::Route;
 use netkeel_core::fact::{Fact, Field};
@@ -191,18 +193,26 @@ impl Model {
         }
     }
 
-    /// Gives a default route of the main table another MTU, on which budgets depend. The set of default
-    /// routes does not tell families apart: a route of the other family with the same MTU changes too.
+    /// Gives a default route of the main table another MTU, on which budgets depend. An old snapshot tells neither
+    /// families nor metrics apart: a route by the same interface with the same MTU changes too.
     pub(crate) fn default_route_changes(&mut self, link: LinkName, key: RouteKey, to: Option<u32>) {
         if key.destination.prefix_len() != 0 || key.place() != RouteKey::new(key.destination) {
             return;
         }
         let route = self.host.links.get(&link).and_then(|link| link.routes.get(&key));
         let from = route.and_then(|route| route.metrics.get(&Metric::Mtu).copied());
-        if let Some(routes) = &mut self.host.default_routes
-            && routes.remove(&DefaultRoute { link, mtu: from })
-        {
-            routes.insert(DefaultRoute { link, mtu: to });
+        let family = Family::of(key.destination.addr());
+        let is_it = |known: &DefaultRoute| {
+            known.link == link
+                && known.mtu == from
+                && known.metric.is_none_or(|metric| metric == key.metric)
+                && known.family.is_none_or(|known| known == family)
+        };
+        if let Some(routes) = &mut self.host.default_routes {
+            let (changed, mut kept) = routes.iter().cloned().partition(is_it);
+            let changed: BTreeSet<DefaultRoute> = changed;
+            kept.extend(changed.into_iter().map(|route| DefaultRoute { mtu: to, ..route }));
+            *routes = kept;
         }
     }
 

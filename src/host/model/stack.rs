@@ -10,6 +10,12 @@ use netkeel_core::name::link::LinkName;
 /// also grows with it (`ipvlan_adjust_mtu`).
 const FOLLOW_DOWN: &[&str] = &["vlan", "macvlan", "macvtap"];
 
+/// A kind that shrinks with its lower device too, to that device's MTU without its own headers: a tag with SCI of 16
+/// bytes, and an ICV of 16 unless another was set (`macsec_notify`, drivers/net/macsec.c).
+const MACSEC: &str = "macsec";
+
+const MACSEC_HEADERS: u32 = 32;
+
 const FOLLOW_BOTH: &[&str] = &["ipvlan", "ipvtap"];
 
 /// Kinds that are deleted with their lower device but keep their MTU when its MTU changes.
@@ -57,7 +63,7 @@ impl Stack {
         let mut stack = Stack::default();
         for (name, link) in &host.links {
             let kind = link.kind_name();
-            let stands = [FOLLOW_DOWN, FOLLOW_BOTH, DELETED_WITH_LOWER]
+            let stands = [FOLLOW_DOWN, FOLLOW_BOTH, DELETED_WITH_LOWER, &[MACSEC]]
                 .iter()
                 .any(|kinds| kinds.contains(&kind));
             if let (true, Some(lower), None) = (stands, link.lower, link.peer_netns) {
@@ -163,6 +169,10 @@ impl Stack {
             let down = FOLLOW_DOWN.contains(&kind) && above.mtu > to;
             if down || FOLLOW_BOTH.contains(&kind) {
                 follow.push((upper, to));
+            }
+            let without_headers = to.saturating_sub(MACSEC_HEADERS);
+            if kind == MACSEC && above.mtu > without_headers {
+                follow.push((upper, without_headers));
             }
         }
         if let Some(bridge) = link.master.and_then(|master| self.bridges.get_mut(&master)) {

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::snapshot::forwarding::Family;
 use crate::snapshot::pod::PodEnd;
 use crate::snapshot::route::Route;
 use netkeel_core::name::link::LinkName;
@@ -63,6 +64,10 @@ pub struct Link {
     /// A tunnel in collect-metadata mode (`ip link add ... external`).
     #[serde(skip_serializing_if = "is_false")]
     pub external: bool,
+    /// The IP version of the ends of a vxlan or geneve device; none where it has none, and in a snapshot of an
+    /// older netkeel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outer: Option<Family>,
     /// Bytes.
     pub mtu: u32,
     /// Smallest MTU of the device, bytes (IFLA_MIN_MTU); 0 when the kernel sets none.
@@ -159,9 +164,9 @@ impl Link {
         None
     }
 
-    /// Whether it is a veth whose other end is in another namespace, as that of a pod is.
+    /// Whether it is a veth or netkit device whose other end is in another namespace, as that of a pod is.
     pub fn leads_into_a_pod(&self) -> bool {
-        self.kind_name() == "veth" && self.peer_netns.is_some()
+        matches!(self.kind_name(), "veth" | "netkit") && self.peer_netns.is_some()
     }
 
     /// Whether it has an IPv4 address.

@@ -1,14 +1,47 @@
 //! The interfaces by which packets leave: those of the default routes, and the MTU over a route.
 
 use crate::snapshot::Snapshot;
+use crate::snapshot::default_route::DefaultRoute;
+use crate::snapshot::forwarding::Family;
 use crate::snapshot::link::Link;
 use netkeel_core::name::link::LinkName;
 
-/// The interfaces of the default routes that are up, each once with its smallest MTU.
+/// The interfaces of all default routes that are up, each once with its smallest MTU.
 pub fn default_routes(host: &Snapshot) -> Option<Vec<(LinkName, i64, bool)>> {
+    Some(ways(host, &up(host)?))
+}
+
+/// The same of the default routes by which packets leave: those with the smallest metric of each family, or of one
+/// family. Other routes are backups, over which no packet leaves. A route whose family is not known is of any
+/// family, and where no metric is known, no route is known to be a backup.
+pub fn preferred_default_routes(
+    host: &Snapshot,
+    family: Option<Family>,
+) -> Option<Vec<(LinkName, i64, bool)>> {
+    let mut found = up(host)?;
+    found.retain(|route| family.is_none() || route.family.is_none() || route.family == family);
+    let preferred = |route: &&DefaultRoute| {
+        let rivals = || found.iter().filter(|other| other.family == route.family);
+        let is_known = rivals().any(|other| other.metric.is_some());
+        let least = rivals().map(|other| other.metric.unwrap_or(0)).min();
+        !is_known || Some(route.metric.unwrap_or(0)) == least
+    };
+    let preferred: Vec<&DefaultRoute> = found.iter().copied().filter(preferred).collect();
+    Some(ways(host, &preferred))
+}
+
+/// The default routes over interfaces that are up: the kernel drops those of others.
+fn up(host: &Snapshot) -> Option<Vec<&DefaultRoute>> {
+    let routes = host.default_routes.as_ref()?.iter();
+    let is_up = |route: &&DefaultRoute| host.link(route.link).is_some_and(|link| link.up);
+    Some(routes.filter(is_up).collect())
+}
+
+/// The interfaces of routes, each once with its smallest MTU.
+fn ways(host: &Snapshot, routes: &[&DefaultRoute]) -> Vec<(LinkName, i64, bool)> {
     let mut found: Vec<(LinkName, i64, bool)> = Vec::new();
-    for route in host.default_routes.as_ref()? {
-        let Some(link) = host.links.get(&route.link).filter(|link| link.up) else {
+    for route in routes {
+        let Some(link) = host.link(route.link) else {
             continue;
         };
         let (mtu, own) = mtu_over(link, [route.mtu]);
@@ -19,7 +52,7 @@ pub fn default_routes(host: &Snapshot) -> Option<Vec<(LinkName, i64, bool)>> {
             None => found.push((route.link, mtu, own)),
         }
     }
-    Some(found)
+    found
 }
 
 /// The largest packet over an interface, in bytes, and whether another limit than its MTU decides: that of a
@@ -46,5 +79,38 @@ mod tests {
         assert_eq!(mtu_over(&link, [Some(9000), None]), (1500, false));
         assert_eq!(mtu_over(&link, [Some(1500)]), (1500, false));
         assert_eq!(mtu_over(&link, [Some(1450), Some(1400)]), (1400, true));
+    }
+
+    #[test]
+    fn no_packet_leaves_by_a_default_route_with_a_larger_metric() {
+        let preferred = |routes: &str, family: Option<Family>| {
+            let text = format!(
+                r#"{{"format":1,"netns":null,"kernel":"6.12","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{{
+                    "eno1":{{"index":2,"mtu":1500,"up":true}},"eno2":{{"index":3,"mtu":9000,"up":true}},
+                    "usb0":{{"index":4,"mtu":1400,"up":true}},"down0":{{"index":5,"mtu":1300}}}},
+                    "default_routes":[{routes}]}}"#
+            );
+            let host = Snapshot::from_json(&text).unwrap();
+            let found = preferred_default_routes(&host, family).unwrap();
+            let names: Vec<String> = found.iter().map(|(name, ..)| name.to_string()).collect();
+            names.join(" ")
+        };
+        let eno1 = r#"{"link":"eno1","metric":100,"family":"ipv4"}"#;
+        let usb0 = r#"{"link":"usb0","metric":500,"family":"ipv4"}"#;
+        let usb0_v6 = r#"{"link":"usb0","metric":1024,"family":"ipv6"}"#;
+        assert_eq!(preferred(&format!("{eno1},{usb0}"), None), "eno1");
+        // The next hops of one route.
+        let eno2 = r#"{"link":"eno2","metric":100,"family":"ipv4"}"#;
+        assert_eq!(preferred(&format!("{eno1},{eno2},{usb0}"), None), "eno1 eno2");
+        // Each family has its own.
+        assert_eq!(preferred(&format!("{eno1},{usb0_v6}"), None), "eno1 usb0");
+        let (ipv4, ipv6) = (Some(Family::Ipv4), Some(Family::Ipv6));
+        assert_eq!(preferred(&format!("{eno1},{usb0_v6}"), ipv4), "eno1");
+        assert_eq!(preferred(&format!("{eno1},{usb0_v6}"), ipv6), "usb0");
+        // The kernel drops the routes of an interface that is down.
+        let down0 = r#"{"link":"down0","metric":1,"family":"ipv4"}"#;
+        assert_eq!(preferred(&format!("{down0},{usb0}"), None), "usb0");
+        // An old snapshot has no metrics, so that each may be the one.
+        assert_eq!(preferred(r#"{"link":"eno1"},{"link":"usb0"}"#, ipv4), "eno1 usb0");
     }
 }

@@ -39,6 +39,7 @@ use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::Op;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::default_route::DefaultRoute;
+use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::next_hop::NextHop;
 use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::reading::SysctlReading;
@@ -238,6 +239,11 @@ impl Live {
                     Some(DefaultRoute {
                         link: *link,
                         mtu: route.mtu,
+                        metric: Some(route.metric),
+                        family: Some(match route.ipv6 {
+                            true => Family::Ipv6,
+                            false => Family::Ipv4,
+                        }),
                     })
                 };
                 snapshot.default_routes = Some(found.into_iter().filter_map(named).collect());

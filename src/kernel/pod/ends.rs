@@ -1,4 +1,4 @@
-//! The other ends of veths, in pods: found by the kernel's namespace ids, read from outside, and
+//! The other ends of veths and netkit devices, in pods: found by the kernel's namespace ids, read from outside, and
 //! written by a thread that goes in.
 
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ pub(crate) fn read(
     let cilium = rows.iter().any(|(name, _)| name.as_bytes() == b"cilium_host");
     let mut by_namespace: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
     for (at, (_, link)) in rows.iter().enumerate() {
-        if let (Some(id), "veth") = (link.peer_netns, link.kind_name()) {
+        if let (Some(id), true) = (link.peer_netns, link.leads_into_a_pod()) {
             by_namespace.entry(id).or_default().push(at);
         }
     }

@@ -11,6 +11,7 @@ use crate::netlink::message::{Attribute, Attributes, Malformed, Message, Request
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::{ATTEMPTS, Dump, Socket};
 use netkeel_core::name::link::LinkName;
+use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::problem::{Problem, Subject};
 
@@ -43,6 +44,17 @@ pub(crate) const IFLA_IPTUN_COLLECT_METADATA: u16 = 19;
 /// In IFLA_INFO_DATA of vxlan (include/uapi/linux/if_link.h): the device below it, which it does not
 /// say in IFLA_LINK.
 const IFLA_VXLAN_LINK: u16 = 3;
+
+/// The ends of a vxlan device (IFLA_VXLAN_GROUP, _LOCAL, _GROUP6, _LOCAL6), and of a geneve device
+/// (IFLA_GENEVE_REMOTE, _REMOTE6), with their families.
+const VXLAN_ENDS: [(u16, Family); 4] = [
+    (2, Family::Ipv4),
+    (4, Family::Ipv4),
+    (16, Family::Ipv6),
+    (17, Family::Ipv6),
+];
+
+const GENEVE_ENDS: [(u16, Family); 2] = [(2, Family::Ipv4), (7, Family::Ipv6)];
 
 /// In IFLA_INFO_DATA of vlan (include/uapi/linux/if_link.h).
 const IFLA_VLAN_ID: u16 = 1;
@@ -317,11 +329,22 @@ fn read_kind(info: Attribute<'_>, words: &mut Words, link: &mut Link) -> Result<
                 if attribute.kind == IFLA_VXLAN_LINK {
                     link.lower = Some(attribute.u32()?).filter(|lower| *lower != 0);
                 }
+                link.outer = family_of(&VXLAN_ENDS, attribute.kind).or(link.outer);
+            }
+        }
+        "geneve" => {
+            for attribute in data.nested() {
+                link.outer = family_of(&GENEVE_ENDS, attribute?.kind).or(link.outer);
             }
         }
         _ => {}
     }
     Ok(())
+}
+
+fn family_of(ends: &[(u16, Family)], kind: u16) -> Option<Family> {
+    let (_, family) = ends.iter().find(|(end, _)| *end == kind)?;
+    Some(*family)
 }
 
 fn read_families(spec: Attribute<'_>, link: &mut Link) -> Result<(), Malformed> {

@@ -7,6 +7,7 @@ use crate::rtnetlink::link::{
     IFLA_INET_CONF, IFLA_INET6_CONF, IFLA_IPTUN_COLLECT_METADATA, INET_RP_FILTER, INET6_DISABLE_IPV6,
     INET6_MTU, Row, Words, read, read_of_pod,
 };
+use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::link::Link;
 
 /// A message about the interface with index 7.
@@ -95,6 +96,29 @@ fn further_names_of_a_pod_s_interface_are_not_kept() {
         (name.as_bytes(), link.mtu, link.altnames.len()),
         (&b"ipip0"[..], 1480, 0)
     );
+}
+
+#[test]
+fn the_ends_of_a_tunnel_tell_the_family_of_its_headers() {
+    let outer = |kind: &[u8], end: u16| {
+        let bytes = link(0)
+            .attribute(libc::IFLA_IFNAME, b"t0\0")
+            .nest(libc::IFLA_LINKINFO, |info| {
+                info.attribute(libc::IFLA_INFO_KIND, kind)
+                    .nest(libc::IFLA_INFO_DATA, |data| data.attribute(end, &[0; 16]))
+            })
+            .finish(1)
+            .to_vec();
+        let payload = Messages(&bytes).next().unwrap().unwrap().payload;
+        rows(payload).unwrap().pop().unwrap().1.outer
+    };
+    // IFLA_VXLAN_LOCAL, _GROUP6, _ID; IFLA_GENEVE_REMOTE, _REMOTE6, _ID (include/uapi/linux/if_link.h).
+    assert_eq!(outer(b"vxlan\0", 4), Some(Family::Ipv4));
+    assert_eq!(outer(b"vxlan\0", 16), Some(Family::Ipv6));
+    assert_eq!(outer(b"vxlan\0", 1), None);
+    assert_eq!(outer(b"geneve\0", 2), Some(Family::Ipv4));
+    assert_eq!(outer(b"geneve\0", 7), Some(Family::Ipv6));
+    assert_eq!(outer(b"geneve\0", 1), None);
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(crate) struct Hop {
     pub mtu: Option<u32>,
     /// It is a route for IPv6.
     pub ipv6: bool,
+    /// The kernel prefers the smallest.
+    pub metric: u32,
 }
 
 /// Reads the default routes of the main table, of both families, a multipath route once for each
@@ -58,7 +60,8 @@ pub(crate) fn header(message: &Message<'_>) -> Result<Option<RouteHeader>, Malfo
 
 fn read(message: &Message<'_>, found: &mut Vec<Hop>) -> Result<(), Malformed> {
     let wanted = |header: &RouteHeader| {
-        header.destination_prefix_length == 0 && header.table == RouteHeader::RT_TABLE_MAIN
+        // A route for one type of service is not the route of other packets.
+        header.destination_prefix_length == 0 && header.table == RouteHeader::RT_TABLE_MAIN && header.tos == 0
     };
     if !header(message)?.is_some_and(|header| wanted(&header)) {
         return Ok(());
@@ -173,7 +176,7 @@ fn query(destination: IpAddr) -> RouteMessage {
 
 /// The ways of one route.
 fn hops(message: &Message<'_>) -> Result<Vec<Hop>, Malformed> {
-    let (mut indices, mut mtu) = (Vec::new(), None);
+    let (mut indices, mut mtu, mut metric) = (Vec::new(), None, 0);
     let route = message.parse::<RouteMessage>()?;
     let ipv6 = route.header.address_family == AddressFamily::Inet6;
     for attribute in route.attributes {
@@ -181,13 +184,17 @@ fn hops(message: &Message<'_>) -> Result<Vec<Hop>, Malformed> {
             RouteAttribute::Oif(index) => indices.push(index),
             RouteAttribute::MultiPath(hops) => indices.extend(hops.iter().map(|hop| hop.interface_index)),
             RouteAttribute::Metrics(metrics) => mtu = mtu_of(&metrics),
+            RouteAttribute::Priority(number) => metric = number,
             _ => {}
         }
     }
-    Ok(indices
-        .into_iter()
-        .map(|index| Hop { index, mtu, ipv6 })
-        .collect())
+    let hop = |index| Hop {
+        index,
+        mtu,
+        ipv6,
+        metric,
+    };
+    Ok(indices.into_iter().map(hop).collect())
 }
 
 /// The MTU among the metrics of a route, in bytes.
@@ -222,6 +229,7 @@ mod tests {
         let hop = |index: u8| [8, 0, 0, 0, index, 0, 0, 0];
         let request = Request::new(libc::RTM_NEWROUTE, 0, &fixed)
             .attribute(libc::RTA_MULTIPATH, &[hop(3), hop(4)].concat())
+            .attribute(libc::RTA_PRIORITY, &101_u32.to_ne_bytes())
             .nest(libc::RTA_METRICS, |metrics| {
                 metrics.attribute(RTAX_MTU, &1400_u32.to_ne_bytes())
             });
@@ -231,8 +239,11 @@ mod tests {
     #[test]
     fn a_default_route_has_each_of_its_interfaces_and_its_mtu() {
         let found = routes(&payload(0, libc::RT_TABLE_MAIN, libc::RTN_UNICAST)).unwrap();
-        let found: Vec<_> = found.iter().map(|route| (route.index, route.mtu)).collect();
-        assert_eq!(found, [(3, Some(1400)), (4, Some(1400))]);
+        let found: Vec<_> = found
+            .iter()
+            .map(|route| (route.index, route.mtu, route.metric, route.ipv6))
+            .collect();
+        assert_eq!(found, [(3, Some(1400), 101, false), (4, Some(1400), 101, false)]);
         for other in [
             payload(24, libc::RT_TABLE_MAIN, libc::RTN_UNICAST),
             payload(0, 255, libc::RTN_UNICAST),

@@ -1,0 +1,233 @@
+//! How CNIs show themselves on a host: their plugins, their devices, and the veths of their pods.
+
+use netkeel_core::name::link::LinkName;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
+
+/// Plugins, and the convention of their CNI; none for a CNI that adds nothing to packets, or whose rule netkeel does
+/// not know.
+pub(crate) const PLUGINS: &[(&str, Option<&str>)] = &[
+    ("calico", Some("calico")),
+    ("flannel", Some("flannel")),
+    ("cilium-cni", Some("cilium")),
+    ("kube-ovn", Some("kube-ovn")),
+    ("ovn-k8s-cni-overlay", Some("openshift")),
+    ("antrea", Some("antrea")),
+    ("weave-net", Some("weave")),
+    ("aws-cni", Some("eks")),
+    ("azure-vnet", None),
+    ("galaxy-k8s-sriov", None),
+    ("galaxy-k8s-vlan", None),
+    ("galaxy-veth", None),
+    ("gke", None),
+    ("terway", None),
+    ("tke-route-eni", None),
+];
+
+/// A device, the CNI that it indicates, and the parameter of the convention that it implies. Some
+/// devices indicate only how another CNI encapsulates.
+pub(crate) const DEVICES: &[(&str, &str, &str)] = &[
+    ("vxlan.calico", "calico", "vxlan"),
+    ("vxlan-v6.calico", "calico", "vxlan"),
+    ("wireguard.cali", "calico", "wireguard"),
+    ("wg-v6.cali", "calico", "wireguard"),
+    ("tunl0", "", "ipip"),
+    ("flannel.1", "flannel", "vxlan"),
+    ("flannel-v6.1", "flannel", "vxlan"),
+    ("flannel-wg", "flannel", "wireguard"),
+    ("flannel.ipip", "flannel", "ipip"),
+    ("flannel0", "flannel", "udp"),
+    ("cilium_vxlan", "cilium", "vxlan"),
+    ("cilium_geneve", "cilium", "geneve"),
+    ("cilium_wg0", "cilium", "wireguard"),
+    ("antrea-wg0", "antrea", "wireguard"),
+    ("antrea-gw0", "antrea", ""),
+    ("ovn0", "kube-ovn", ""),
+    ("ovn-k8s-mp0", "openshift", ""),
+    ("weave", "weave", ""),
+    ("genev_sys_6081", "", "geneve"),
+    ("vxlan_sys_4789", "", "vxlan"),
+    ("gre_sys", "", "gre"),
+];
+
+/// The parameters that a device without its own CNI implies.
+pub(crate) const SHARED: &[(&str, &[&str])] = &[
+    ("calico", &["ipip"]),
+    ("antrea", &["geneve", "vxlan", "gre"]),
+    ("kube-ovn", &["geneve", "vxlan"]),
+];
+
+/// What the veths of a CNI's pods have in common, unless the CNI was configured otherwise.
+#[derive(Clone, Copy)]
+enum Mark {
+    /// Their names begin with this, and a route leads to each: none is a port.
+    Prefix(&'static str),
+    /// They are ports of this bridge.
+    Bridge(&'static str),
+    /// They are ports of Open vSwitch.
+    OpenVSwitch,
+}
+
+const MARKS: &[(&str, Mark)] = &[
+    ("antrea", Mark::OpenVSwitch),
+    ("calico", Mark::Prefix("cali")),
+    ("canal", Mark::Prefix("cali")),
+    ("cilium", Mark::Prefix("lxc")),
+    ("eks", Mark::Prefix("eni")),
+    ("flannel", Mark::Bridge("cni0")),
+    ("kube-ovn", Mark::OpenVSwitch),
+    ("openshift", Mark::OpenVSwitch),
+    ("weave", Mark::Bridge("weave")),
+];
+
+/// The bridges of programs that run containers by themselves: Docker, Podman, nerdctl, LXD, Incus, LXC, libvirt. A
+/// name ends after the word, or in what is no letter.
+const BRIDGES_OF_OTHERS: &[&str] = &[
+    "docker",
+    "br-",
+    "podman",
+    "cni-podman",
+    "nerdctl",
+    "lxdbr",
+    "incusbr",
+    "lxcbr",
+    "virbr",
+];
+
+/// The device of a CNI if it is up. The kernel makes some when a module is loaded (tunl0).
+pub(crate) fn device_up<'a>(host: &'a Snapshot, name: &str) -> Option<&'a Link> {
+    host.link(name.parse().ok()?).filter(|link| link.up)
+}
+
+/// Whether a device was left behind by a CNI that is gone: flannel gives each of its devices an address, and addresses
+/// were read.
+pub(crate) fn is_left_behind(host: &Snapshot, name: &str) -> bool {
+    let read = host.families.ipv4 && host.families.ipv6;
+    let link = device_up(host, name);
+    name.starts_with("flannel") && read && link.is_some_and(|link| link.addresses.is_empty())
+}
+
+/// The CNI that alone gives the veths of pods such names, where there are some. Other programs give names as those of
+/// Cilium's and AWS's too.
+pub(crate) fn named_pods(host: &Snapshot) -> Option<&'static str> {
+    let mut veths = host.links.iter().filter(|(_, link)| link.leads_into_a_pod());
+    veths
+        .any(|(name, _)| name.as_bytes().starts_with(b"cali"))
+        .then_some("calico")
+}
+
+/// Splits the veths into other namespaces: those of the pods of a CNI, and others, as those of Docker's containers. The
+/// packets of others do not go through the tunnel of the CNI.
+pub(crate) fn split<'a>(host: &'a Snapshot, cni: &str) -> (Vec<&'a Link>, Vec<&'a Link>) {
+    let veths = || {
+        let links = host.links.iter().map(|(name, link)| (*name, link.as_ref()));
+        links.filter(|(_, link)| link.leads_into_a_pod())
+    };
+    let Some((_, mark)) = MARKS.iter().find(|(of, _)| *of == cni) else {
+        return (veths().map(|(_, link)| link).collect(), Vec::new());
+    };
+    // With another name of its own, a CNI's veths are still no ports of another program's bridge.
+    let by_mark = veths().any(|(name, link)| mark.is_on(host, name, link));
+    let belongs = |(name, link): &(LinkName, &Link)| match by_mark {
+        true => mark.is_on(host, *name, link),
+        false => mark.may_be_on(host, link),
+    };
+    let (own, others): (Vec<_>, Vec<_>) = veths().partition(belongs);
+    let links = |veths: Vec<(LinkName, &'a Link)>| veths.into_iter().map(|(_, link)| link).collect();
+    (links(own), links(others))
+}
+
+impl Mark {
+    fn is_on(self, host: &Snapshot, name: LinkName, link: &Link) -> bool {
+        match self {
+            Mark::Prefix(prefix) => link.master.is_none() && name.as_bytes().starts_with(prefix.as_bytes()),
+            Mark::Bridge(bridge) => {
+                master(host, link).is_some_and(|(name, _)| name.as_bytes() == bridge.as_bytes())
+            }
+            Mark::OpenVSwitch => {
+                master(host, link).is_some_and(|(_, master)| master.kind_name() == "openvswitch")
+            }
+        }
+    }
+
+    /// Whether it may be a pod of a CNI that was configured otherwise.
+    fn may_be_on(self, host: &Snapshot, link: &Link) -> bool {
+        match self {
+            Mark::Prefix(_) | Mark::OpenVSwitch => link.master.is_none(),
+            Mark::Bridge(_) => match (link.master, master(host, link)) {
+                (None, _) => true,
+                (Some(_), Some((name, master))) => master.kind_name() == "bridge" && !is_of_others(name),
+                (Some(_), None) => false,
+            },
+        }
+    }
+}
+
+fn master<'a>(host: &'a Snapshot, link: &Link) -> Option<(LinkName, &'a Link)> {
+    host.by_index(link.master?)
+}
+
+fn is_of_others(bridge: LinkName) -> bool {
+    let name = bridge.as_text();
+    BRIDGES_OF_OTHERS.iter().any(|word| {
+        let rest = name.strip_prefix(word);
+        rest.is_some_and(|rest| {
+            word.ends_with('-') || !rest.starts_with(|letter: char| letter.is_alphabetic())
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The MTUs of the pods of a CNI, and those of other veths.
+    fn mtus(cni: &str, links: &str) -> (Vec<u32>, Vec<u32>) {
+        let text = format!(
+            r#"{{"format":1,"netns":null,"kernel":"6.12","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{{
+                "docker0":{{"index":20,"kind":"bridge"}},"br-5f3c9a1b2d4e":{{"index":21,"kind":"bridge"}},
+                "lxdbr0":{{"index":22,"kind":"bridge"}},"brpods":{{"index":23,"kind":"bridge"}},
+                "cni0":{{"index":24,"kind":"bridge"}},"ovs-system":{{"index":25,"kind":"openvswitch"}},{links}}}}}"#
+        );
+        let host = Snapshot::from_json(&text).unwrap();
+        let (own, others) = split(&host, cni);
+        let mtus = |links: Vec<&Link>| links.iter().map(|link| link.mtu).collect();
+        (mtus(own), mtus(others))
+    }
+
+    fn veth(name: &str, mtu: u32, master: u32) -> String {
+        let master = match master {
+            0 => String::new(),
+            index => format!(r#","master":{index}"#),
+        };
+        format!(r#""{name}":{{"kind":"veth","mtu":{mtu},"lower":2,"peer_netns":1{master}}}"#)
+    }
+
+    #[test]
+    fn a_container_of_another_program_is_no_pod_of_the_cni() {
+        let containers = [
+            veth("veth1", 1, 20),
+            veth("veth2", 2, 21),
+            veth("veth3", 3, 22),
+            veth("veth4", 4, 99),
+        ]
+        .join(",");
+        for (cni, pod) in [
+            ("calico", veth("cali1", 9, 0)),
+            // FELIX_INTERFACEPREFIX
+            ("calico", veth("mine1", 9, 0)),
+            ("eks", veth("eni1", 9, 0)),
+            ("flannel", veth("vetha", 9, 24)),
+            ("flannel", veth("vetha", 9, 23)),
+            ("kube-ovn", veth("1_h", 9, 25)),
+        ] {
+            let found = mtus(cni, &format!("{pod},{containers}"));
+            assert_eq!(found, (vec![9], vec![1, 2, 3, 4]), "{cni} {pod}");
+        }
+        // No pod runs.
+        assert_eq!(mtus("flannel", &containers), (vec![], vec![1, 2, 3, 4]));
+        // Pods have the CNI's own mark, and this veth has not.
+        let both = [veth("cali1", 9, 0), veth("vpn", 8, 0)].join(",");
+        assert_eq!(mtus("calico", &both), (vec![9], vec![8]));
+    }
+}

@@ -1,0 +1,236 @@
+//! Tests of the detection of CNIs.
+
+use super::*;
+use std::sync::Arc;
+
+use netkeel_core::finding::Findings;
+use netkeel_core::name::netns::Netns;
+use netkeel_host::snapshot::default_route::DefaultRoute;
+
+fn host(devices: &[&str], configuration: &str) -> Snapshot {
+    let mut host = Snapshot::empty(Netns::CURRENT);
+    for (at, name) in devices.iter().enumerate() {
+        let link = Link {
+            index: at as u32 + 1,
+            up: true,
+            mtu: 1500,
+            ..Link::default()
+        };
+        host.links.insert(name.parse().unwrap(), link.into());
+    }
+    if !configuration.is_empty() {
+        let text = format!(
+            r#"{{"runtime": {{"directory": "/d"}}, "files": {{"/d/10-x.conflist": {{"sha256": "", "plugins": [{configuration}]}}}}}}"#
+        );
+        host.cni = Some(serde_json::from_str(&text).unwrap());
+    }
+    host
+}
+
+fn layers(devices: &[&str], plugin: &str) -> String {
+    let plugin = match plugin {
+        "" => String::new(),
+        plugin => format!(r#"{{"type": "{plugin}", "at": "plugins[0].mtu"}}"#),
+    };
+    detect(&host(devices, &plugin)).map_or("none".into(), |detected| detected.layers.join(" "))
+}
+
+#[test]
+fn a_cni_shows_itself_by_its_plugin_and_its_devices() {
+    let shown = [
+        (layers(&["eth0"], ""), "none"),
+        (layers(&["eth0", "tunl0"], ""), "none"),
+        (layers(&["eth0"], "bridge"), "none"),
+        (layers(&["eth0"], "calico"), "calico"),
+        (layers(&["tunl0"], "calico"), "calico:ipip"),
+        (
+            layers(&["tunl0", "wireguard.cali"], "calico"),
+            "calico:wireguard,ipip",
+        ),
+        (layers(&["vxlan.calico", "kubespan"], ""), "kubespan calico:vxlan"),
+        (layers(&["flannel.1"], "flannel"), "flannel:vxlan"),
+        (layers(&["flannel.1"], "calico"), "canal"),
+        (layers(&[], "flannel"), "flannel:host-gw"),
+        (
+            layers(&["cilium_vxlan", "cilium_wg0"], "cilium-cni"),
+            "cilium:vxlan,wireguard",
+        ),
+        (layers(&["ovn0", "genev_sys_6081"], "kube-ovn"), "kube-ovn:geneve"),
+        (layers(&["ovn-k8s-mp0", "genev_sys_6081"], ""), "openshift"),
+        (layers(&["antrea-gw0"], "antrea"), "antrea:no-encap"),
+        (
+            layers(&["antrea-gw0", "genev_sys_6081", "antrea-wg0"], "antrea"),
+            "antrea:wireguard,geneve",
+        ),
+        (layers(&["weave"], "weave-net"), "weave"),
+    ];
+    for (is, expected) in &shown {
+        assert_eq!(is, expected);
+        if is != "none" {
+            for text in is.split(' ') {
+                Layer::parse(text, None).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn the_underlay_of_cilium_is_the_interface_of_its_state() {
+    let underlay = |device: Option<u32>| {
+        let mut host = host(
+            &["eth0", "eth1"],
+            r#"{"type": "cilium-cni", "at": "plugins[0].mtu"}"#,
+        );
+        host.link_mut("eth1".parse().unwrap()).unwrap().mtu = 9000;
+        host.cni.as_mut().unwrap().cilium_device = device;
+        let link = "eth0".parse().unwrap();
+        host.default_routes = Some([DefaultRoute::by(link)].into());
+        detect(&host).unwrap().underlay(&host).unwrap()
+    };
+    let of_state = (9000, "eth1, which Cilium uses between nodes".to_owned());
+    let of_route = "the default route's eth0; Cilium's state names no interface";
+    assert_eq!(underlay(Some(2)), of_state);
+    assert_eq!(underlay(None), (1500, of_route.to_owned()));
+    // The interface is gone.
+    assert_eq!(underlay(Some(7)), (1500, of_route.to_owned()));
+}
+
+#[test]
+fn the_underlay_is_the_lower_device_of_the_tunnel() {
+    let underlay = |bond0: u32, bond1: u32| {
+        let mut host = host(&["bond0", "bond1", "vxlan.calico"], "");
+        for (name, mtu) in [("bond0", bond0), ("bond1", bond1)] {
+            host.link_mut(name.parse().unwrap()).unwrap().mtu = mtu;
+        }
+        host.link_mut("vxlan.calico".parse().unwrap()).unwrap().lower = Some(1);
+        host.default_routes = Some([DefaultRoute::by("bond1".parse().unwrap())].into());
+        detect(&host).unwrap().underlay(&host).unwrap()
+    };
+    let from = "bond0, the lower device of vxlan.calico".to_owned();
+    assert_eq!(underlay(9000, 1500), (9000, from.clone()));
+    assert_eq!(underlay(1500, 9000), (1500, from));
+}
+
+#[test]
+fn what_is_given_is_held_against_what_is_left() {
+    let plugin = r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": 1480}"#;
+    let mut host = host(&["vxlan.calico"], plugin);
+    for tunnel in host.links.values_mut().map(Arc::make_mut) {
+        tunnel.mtu = 1400;
+    }
+    for (name, mtu) in [("cali1", 1480), ("cali2", 1450), ("cali3", 1450), ("cali4", 1400)] {
+        let link = Link {
+            kind: Some("veth".into()),
+            peer_netns: Some(1),
+            mtu,
+            ..Link::default()
+        };
+        host.links.insert(name.parse().unwrap(), link.into());
+    }
+    let detected = detect(&host).unwrap();
+    let answer = detected.answer(1500, "").unwrap();
+    let verdicts: Vec<(i64, Verdict)> = detected
+        .found
+        .iter()
+        .map(|found| (found.mtu, found.verdict(&answer)))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            (1480, Verdict::Over(30)),
+            (1400, Verdict::Less(50)),
+            (1400, Verdict::Less(50)),
+            (1450, Verdict::Fits),
+            (1480, Verdict::Over(30)),
+        ]
+    );
+    let mut findings = Findings::default();
+    let too_large = detected.judge(&host, &answer, &mut findings);
+    // The tunnel has less than what is left.
+    assert!(too_large.is_reported && too_large.tunnels.is_empty());
+    let told: Vec<_> = findings
+        .into_sorted()
+        .into_iter()
+        .flat_map(|one| one.subjects)
+        .collect();
+    assert_eq!(told, ["/d/10-x.conflist", "1 veth into a pod"]);
+}
+
+#[test]
+fn a_device_that_another_cni_left_behind_decides_nothing() {
+    // The loaded plugin has no convention, so that no encapsulation is known.
+    assert_eq!(layers(&["flannel.1"], "azure-vnet"), "none");
+    assert_eq!(layers(&["flannel.1", "tunl0"], "calico"), "calico:ipip");
+    assert_eq!(layers(&["flannel.1", "vxlan.calico"], "calico"), "calico:vxlan");
+    let with = |change: &dyn Fn(&mut Link), hops: &[&str]| {
+        let plugin = r#"{"type": "calico", "at": "plugins[0].mtu"}"#;
+        let mut host = host(&["flannel.1"], plugin);
+        host.families.ipv4 = true;
+        host.families.ipv6 = true;
+        let link = host.link_mut("flannel.1".parse().unwrap()).unwrap();
+        link.addresses = ["10.244.1.0/32".parse().unwrap()].into();
+        change(link);
+        let hop = |name: &&str| format!(r#"{{"link":"{name}","router":"10.244.2.0"}}"#);
+        let hops: Vec<String> = hops.iter().map(hop).collect();
+        host.next_hops = Some(serde_json::from_str(&format!("[{}]", hops.join(","))).unwrap());
+        detect(&host).unwrap().layers.join(" ")
+    };
+    assert_eq!(with(&|_| {}, &["flannel.1"]), "canal");
+    assert_eq!(with(&|_| {}, &["eth0"]), "calico");
+    assert_eq!(with(&|link| link.up = false, &["flannel.1"]), "calico");
+    assert_eq!(with(&|link| link.addresses.clear(), &["flannel.1"]), "calico");
+}
+
+#[test]
+fn the_cni_that_multus_calls_counts() {
+    let mut host = host(&["flannel.1"], "");
+    let text = r#"{"runtime": {"directory": "/d"}, "files": {
+        "/d/00-multus.conf": {"sha256": "", "plugins": [{"type": "multus-shim", "at": "mtu", "cluster_network": "/host/d/10-azure.conflist"}]},
+        "/d/10-azure.conflist": {"sha256": "", "plugins": [{"type": "azure-vnet", "at": "plugins[0].mtu"}]}}}"#;
+    host.cni = Some(serde_json::from_str(text).unwrap());
+    assert_eq!(detect(&host), None);
+}
+
+#[test]
+fn a_tunnel_over_ipv6_leaves_less() {
+    let v6 = "calico:vxlan,ipv6";
+    assert_eq!(layers(&["vxlan-v6.calico"], "calico"), v6);
+    assert_eq!(layers(&["vxlan.calico", "vxlan-v6.calico"], "calico"), v6);
+    assert_eq!(layers(&["wg-v6.cali"], "calico"), "calico:wireguard,ipv6");
+    assert_eq!(layers(&["flannel-v6.1"], "flannel"), "flannel:vxlan,ipv6");
+    let mut host = host(&["vxlan.calico", "vxlan-v6.calico"], "");
+    for (name, mtu) in [("vxlan.calico", 1450), ("vxlan-v6.calico", 1430)] {
+        host.link_mut(name.parse().unwrap()).unwrap().mtu = mtu;
+    }
+    let detected = detect(&host).unwrap();
+    let answer = detected.answer(1500, "").unwrap();
+    assert_eq!((answer.mtu, detected.outer), (1430, None));
+    let fits = |found: &MtuInUse| found.verdict(&answer) == Verdict::Fits;
+    assert!(detected.found.len() == 2 && detected.found.iter().all(fits));
+}
+
+#[test]
+fn the_mtu_of_kubespan_counts_where_it_is_smaller() {
+    let left = |kubespan: u32| {
+        let plugin = r#"{"type": "flannel", "at": "plugins[0].mtu"}"#;
+        let mut host = host(&["eth0", "kubespan", "flannel.1"], plugin);
+        host.link_mut("kubespan".parse().unwrap()).unwrap().mtu = kubespan;
+        host.link_mut("flannel.1".parse().unwrap()).unwrap().lower = Some(1);
+        let detected = detect(&host).unwrap();
+        let (underlay, from) = detected.underlay(&host).unwrap();
+        (detected.answer(underlay, &from).unwrap().mtu, from)
+    };
+    assert_eq!(
+        left(1300),
+        (
+            1250,
+            "kubespan, whose own MTU is 1300, and its headers".to_owned()
+        )
+    );
+    assert_eq!(
+        left(1420),
+        (1370, "eth0, the lower device of flannel.1".to_owned())
+    );
+    // It does not fit eth0, and is reported by itself.
+    assert_eq!(left(1440).0, 1370);
+}
