@@ -441,7 +441,7 @@ mod tests {
         std::fs::create_dir(&run).unwrap();
         std::fs::write(store.live_path(), [0; 100]).unwrap();
         assert!(Steps::resume(store.live_path(), &live).is_err());
-        assert_eq!(std::fs::read(store.live_path()).unwrap(), [0; 100]);
+        assert_eq!(std::fs::metadata(store.live_path()).unwrap().len(), 100);
         std::fs::remove_dir_all(&run).unwrap();
         std::fs::rename(&away, &run).unwrap();
         commit(&transaction).unwrap();
