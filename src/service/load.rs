@@ -134,7 +134,11 @@ impl Service<'_> {
         if !unrejected || !matches!(store.pending(), Ok(None)) {
             return;
         }
-        if let Err(error) = store.keep_good(&self.state.document.canonical) {
+        let document = &self.state.document;
+        let kept = store
+            .keep_good(&document.canonical)
+            .and_then(|()| store.keep_accepted(&document.owner, &document.canonical));
+        if let Err(error) = kept {
             self.effects
                 .log
                 .say(Level::Warning, "document-not-kept", &[("why", &error)]);
