@@ -137,7 +137,11 @@ impl Service<'_> {
         let document = &self.state.document;
         let kept = store
             .keep_good(&document.canonical)
-            .and_then(|()| store.keep_accepted(&document.owner, &document.canonical));
+            .and_then(|()| match self.state.enforces {
+                true => store.keep_accepted(&document.owner, &document.canonical),
+                // It was not applied.
+                false => Ok(()),
+            });
         if let Err(error) = kept {
             self.effects
                 .log

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::daemon::{Daemon, PODS, netkeel, netkeel_inside};
+use super::daemon::{Daemon, PODS, netkeel, netkeel_inside, program};
 use super::namespace::Namespace;
 use super::{facts, until};
 
@@ -236,6 +236,26 @@ fn a_program_in_another_namespace_plans_no_file_of_the_host() {
     };
     let (code, said) = plan("version: 1\nsysctl: { net.ipv4.tcp_ecn: 1 }\n");
     assert_eq!(code, 0, "{said}");
+    assert!(said.contains("net.ipv4.tcp_ecn"), "{said}");
+    assert!(!said.contains("file /etc/sysctl.d/"), "{said}");
+    // Nor where it is PID 1 itself, or a child of one.
+    let name = namespace.name.as_str();
+    let of_pid_1 = [
+        "netns",
+        "exec",
+        name,
+        "unshare",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        program(),
+    ];
+    let plan_as_pid_1 = ["plan", "-f", document.to_str().unwrap()];
+    let done = std::process::Command::new("ip")
+        .args(of_pid_1)
+        .args(plan_as_pid_1)
+        .output();
+    let said = String::from_utf8(done.unwrap().stdout).unwrap();
     assert!(said.contains("net.ipv4.tcp_ecn"), "{said}");
     assert!(!said.contains("file /etc/sysctl.d/"), "{said}");
     for text in [

@@ -23,7 +23,7 @@ use netkeel_render::wording::count;
 
 /// Keep the changes of a pending `apply --confirm-within`
 ///
-/// Exit status: 0 kept; 1 nothing waits for confirmation; 3 the changes were already rolled back.
+/// Exit status: 0 kept; 1 error, or nothing waits for confirmation; 3 the changes were already rolled back.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
