@@ -133,6 +133,7 @@ fn a_confirmation_that_a_service_would_revert_is_refused_or_pauses_it() {
     fs::write(&other, OTHER).unwrap();
     let run = |arguments: &[&str]| netkeel(&[arguments, &["--netns", &namespace.name]].concat());
     let paused = || run(&["status"]).1.contains("PAUSED");
+    let service_here = format!("netkeel run (pid {})", pid(&namespace));
     let (code, said) = run(&["pause", "5s"]);
     assert_eq!(code, 0, "{said}");
     let (code, said) = apply(&namespace, &other, &["--confirm-within", "300s"]);
@@ -140,7 +141,6 @@ fn a_confirmation_that_a_service_would_revert_is_refused_or_pauses_it() {
     until("the pause is over", || !paused());
     let (code, said) = run(&["confirm"]);
     assert_eq!(code, 1, "{said}");
-    let service_here = format!("netkeel run (pid {})", pid(&namespace));
     for told in [
         &service_here,
         "--pause 1h",

@@ -24,8 +24,9 @@ impl Store {
         self.state.join(format!("accepted-{owner}.json"))
     }
 
+    /// A boot ends the wait.
     fn waiting_path(&self) -> PathBuf {
-        self.state.join("waiting.json")
+        self.run.join("waiting.json")
     }
 
     /// The last accepted document of an owner, in its canonical spelling.
