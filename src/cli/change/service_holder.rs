@@ -31,8 +31,8 @@ const STEP: Duration = Duration::from_millis(50);
 pub(crate) struct PauseOption {
     /// Pause a running service of this owner first, for this long, e.g. 1h
     ///
-    /// When the pause ends, the service enforces its document again. With --confirm-within it lasts this
-    /// long after the time to confirm.
+    /// When the pause ends, the service enforces its document again. The pause of `apply --confirm-within`
+    /// lasts this long after the time to confirm.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pause: Option<Duration>,
 }
