@@ -240,6 +240,7 @@ pub fn keep(held: &Held, netns: &Netns) -> Result<(usize, Vec<Error>), Error> {
     let confirmed = Executed::of_entries(rest.map(|(_, entry)| entry).take(files));
     let noted = [
         accepted,
+        store.accept_waiting(&live.header),
         store.note(&live.header, HistoryEvent::Confirmed, None, confirmed),
     ];
     Ok((files, noted.into_iter().filter_map(Result::err).collect()))
@@ -250,8 +251,8 @@ fn write_files(transaction: &mut Transaction, netns: &Netns, durable: &Journal) 
     let mut files = 0;
     Live::with(netns, |kernel| {
         for (number, entry) in durable.rest() {
+            unchanged(kernel, entry, number <= durable.begun)?;
             if number > durable.begun {
-                unchanged(kernel, entry)?;
                 transaction.mark(true)?;
             }
             kernel
@@ -265,8 +266,8 @@ fn write_files(transaction: &mut Transaction, netns: &Netns, durable: &Journal) 
 }
 
 /// A file that another program has written since the plan was made is not written over: it is as its undo
-/// would leave it.
-fn unchanged(kernel: &mut dyn Kernel, entry: &Entry) -> Result<(), Error> {
+/// would leave it, or as a write that was `begun` before left it.
+fn unchanged(kernel: &mut dyn Kernel, entry: &Entry, begun: bool) -> Result<(), Error> {
     let (path, content) = match entry.undo.ops.first() {
         Some(Op::WriteFile { path, content, .. }) => (path, Some(content)),
         Some(Op::RemoveFile { path }) => (path, None),
@@ -281,7 +282,8 @@ fn unchanged(kernel: &mut dyn Kernel, entry: &Entry) -> Result<(), Error> {
     if let Some(problem) = host.problems.first() {
         return Err(Error::new(ErrorKind::Unreadable, problem.to_string()));
     }
-    if host.get(&entry.fact).value() == entry.found {
+    let now = host.get(&entry.fact).value();
+    if now == entry.found || begun && now == entry.desired {
         return Ok(());
     }
     let was = if content.is_some() {
@@ -297,8 +299,8 @@ fn unchanged(kernel: &mut dyn Kernel, entry: &Entry) -> Result<(), Error> {
 /// Does what is left of an apply, files first, as the plan had it; the number of writes that took.
 ///
 /// # Errors
-/// When the host was booted since, when undoing was begun, or when a write fails; then the journal
-/// stays, and it can be undone.
+/// When the host was booted since, when undoing was begun, when the apply was to be confirmed, when a file was
+/// changed since, or when a write fails; then the journal stays, and it can be undone.
 pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
     let pending = held.pending();
     let Some(live) = &pending.live else {
@@ -315,11 +317,20 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
         )
         .hint("netkeel recover undoes the rest"));
     }
+    // To finish it would be to confirm it, without the time and the checks of `keep`.
+    if live.header.confirm_by.is_some() {
+        return Err(watched(held).hint("an apply with --confirm-within cannot be finished by `--resume`"));
+    }
     let mut transaction = held.resume()?;
     let mut done = Vec::new();
     Live::with(netns, |kernel| {
         for journal in [pending.durable.as_ref(), Some(live)].into_iter().flatten() {
-            for (number, Entry { op, .. }) in journal.rest() {
+            for (number, entry) in journal.rest() {
+                let op = &entry.op;
+                if op.is_durable() {
+                    let instead = "netkeel recover undoes it all instead";
+                    unchanged(kernel, entry, number <= journal.begun).map_err(|error| error.hint(instead))?;
+                }
                 if number > journal.begun {
                     transaction.mark(op.is_durable())?;
                 }
@@ -336,6 +347,8 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
     })??;
     let claims = pending.journals().flat_map(Journal::claims);
     transaction.commit(claims, live.released.iter())?;
+    // Only its hash is known here: no boot falls back to a document from before.
+    let _ = held.store().forget_accepted(&live.header.owner);
     let writes = done.len();
     // The interrupted apply has no line of its own: this one has all its writes. A missing line does not change
     // the result.
@@ -423,11 +436,14 @@ pub fn unconfirmed_yet(pending: &Pending) -> Error {
             Error::new(ErrorKind::Refused, message)
                 .hint(format!("`{}` undoes it now", command("recover", netns)))
         }
-        (left, _) => {
-            let left = left.map_or_else(String::new, |left| {
-                format!(" for another {} s", left.as_millis().div_ceil(1000))
-            });
-            let message = format!("an apply by {actor} waits to be confirmed{left}");
+        (None, None) => {
+            let message = format!("an apply by {actor} that was to be confirmed was interrupted");
+            Error::new(ErrorKind::Refused, message)
+                .hint(format!("`{}` undoes it now", command("recover", netns)))
+        }
+        (Some(left), _) => {
+            let left = left.as_millis().div_ceil(1000);
+            let message = format!("an apply by {actor} waits to be confirmed for another {left} s");
             Error::new(ErrorKind::Refused, message).hint(format!(
                 "`{}` keeps it; else it is undone when its time is over",
                 confirm_command(netns)

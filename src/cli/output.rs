@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::geteuid;
 use serde::Serialize;
 
@@ -35,6 +37,26 @@ pub(crate) fn print(result: &str) -> Result<(), Error> {
     }
 }
 
+/// Prints the result of a change that is made. An output error is only a warning: it does not undo the change.
+pub(crate) fn print_done(result: &str) {
+    if let Err(error) = print(result) {
+        say(&format!("warning: {error}\n"));
+    }
+}
+
+/// Writes a message to standard error, unless nobody reads it: then a write would wait for ever.
+pub(crate) fn say_if_read(message: &str) {
+    let stderr = io::stderr();
+    let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    let writable = |fds: &[PollFd<'_>]| {
+        let events = fds.first().and_then(PollFd::revents);
+        events.is_some_and(|events| events.contains(PollFlags::POLLOUT))
+    };
+    if matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1..)) && writable(&fds) {
+        say(message);
+    }
+}
+
 /// Writes a message to standard error.
 pub(crate) fn say(message: &str) {
     // There is nowhere to report that stderr is closed.
@@ -43,13 +65,18 @@ pub(crate) fn say(message: &str) {
 
 /// Reports an error with its hints.
 pub(crate) fn error(error: &Error) {
+    say(&error_text(error));
+}
+
+/// An error with its hints.
+pub(crate) fn error_text(error: &Error) -> String {
     let paint = Paint(stderr_colour());
     let shown = |text: &str| text.lines().map(printable).collect::<Vec<_>>().join("\n");
     let mut message = format!("{} {}\n", paint.red("error:"), shown(&error.message));
     for hint in &error.hints {
         message.push_str(&format!("  help: {}\n", shown(hint)));
     }
-    say(&message);
+    message
 }
 
 /// Reports the diagnostics of documents.

@@ -136,7 +136,15 @@ impl Service<'_> {
         if !unrejected || !matches!(store.pending(), Ok(None)) {
             return;
         }
-        if let Err(error) = store.keep_good(&self.state.document.canonical) {
+        let document = &self.state.document;
+        let kept = store
+            .keep_good(&document.canonical)
+            .and_then(|()| match self.state.enforces {
+                true => store.keep_accepted(&document.owner, &document.canonical),
+                // It was not applied.
+                false => Ok(()),
+            });
+        if let Err(error) = kept {
             self.effects
                 .log
                 .say(Level::Warning, "document-not-kept", &[("why", &error)]);

@@ -136,6 +136,17 @@ impl Sources {
         file.shown.hide(&hidden);
     }
 
+    /// The text of a file as messages show it, line by line. Nothing of a file that was not loaded is shown.
+    pub fn masked(&self, file: FileId) -> String {
+        let shown = self.shown(file);
+        let (mut masked, mut start) = (String::new(), 0);
+        for line in self.text(file).split_inclusive('\n') {
+            masked.push_str(&shown.masked(line, start));
+            start += line.len();
+        }
+        masked
+    }
+
     /// The parts of a file that messages show.
     pub(crate) fn shown(&self, file: FileId) -> &Shown {
         self.files

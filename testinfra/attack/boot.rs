@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::confirmed::{CHANGES, Ended, apply, kill, until_unwatched, watchdog};
+use crate::confirmed::{CHANGES, Ended, JOURNAL, apply, kill, until_unwatched, watchdog};
 use crate::world::{DOCUMENT, DropIn, Place, World, inside};
 
 const DROP_IN: &str = "/etc/sysctl.d/90-netkeel.conf";
@@ -148,4 +148,72 @@ fn a_file_that_somebody_wrote_meanwhile_is_not_written_over() {
         let file = |name: &str| name.starts_with("file ");
         assert_eq!(world.look().without(file).difference(&before.without(file)), None);
     });
+}
+
+#[test]
+fn a_resumption_does_not_write_over_a_file_that_somebody_wrote_meanwhile() {
+    inside(Place::Host, DropIn::Theirs, |world| {
+        let _ended = Ended;
+        let before = world.look();
+        apply(world, "600s");
+        kill("KILL", watchdog().unwrap());
+        until_unwatched();
+        // As an apply without a confirmation leaves it that is killed before its files.
+        for journal in [JOURNAL, FILES] {
+            let text = fs::read_to_string(journal).unwrap();
+            let (start, rest) = text.split_once(",\"confirm_by\":").unwrap();
+            let (_, rest) = rest.split_once('}').unwrap();
+            let killed = format!("{start}}}{rest}").replace("{\"complete\":{}}\n", "");
+            fs::write(journal, killed).unwrap();
+        }
+        fs::write(DROP_IN, "# somebody's\n").unwrap();
+        let resumed = world.netkeel(&["recover", "--resume"]);
+        assert!(
+            resumed.code == 1 && resumed.stderr.contains("by another program since the apply"),
+            "{resumed:?}"
+        );
+        assert_eq!(world.netkeel(&["recover"]).code, 0);
+        assert_eq!(fs::read_to_string(DROP_IN).unwrap(), "# somebody's\n");
+        let file = |name: &str| name.starts_with("file ");
+        assert_eq!(world.look().without(file).difference(&before.without(file)), None);
+    });
+}
+
+/// What the boot unit runs: the host is as it was confirmed last.
+#[test]
+fn a_boot_applies_the_document_that_was_accepted_last() {
+    const ACCEPTED: &str = "version: 1\npersist: no\nlink:\n  eth0: { mtu: 1450 }\n";
+    const WITHIN: &[&str] = &["--confirm-within", "600s"];
+    for confirmed in [false, true] {
+        inside(Place::Host, DropIn::Theirs, |world| {
+            let _ended = Ended;
+            let apply = |more: &[&str]| {
+                world.netkeel(&[&["apply", "-f", DOCUMENT, "--allow-management"], more].concat())
+            };
+            world.document(ACCEPTED);
+            let ran = apply(if confirmed { WITHIN } else { &[] });
+            assert_eq!(ran.code, 0, "{ran:?}");
+            if confirmed {
+                assert_eq!(world.netkeel(&["confirm"]).code, 0);
+            }
+            world.document(LIVE_ONLY);
+            assert_eq!(apply(WITHIN).code, 0);
+            power_cycle(world);
+            assert_eq!(apply(&[]).code, 1);
+            let ran = apply(&["--fall-back"]);
+            assert!(
+                ran.code == 0 && ran.stderr.contains("accepted last is applied instead"),
+                "{ran:?}"
+            );
+            assert_eq!(mtu(world), "1450\n", "confirmed: {confirmed}");
+            // Nothing is accepted any more.
+            assert_eq!(world.netkeel(&["release", "--allow-lossy"]).code, 0);
+            let ran = apply(&["--fall-back"]);
+            assert!(
+                ran.code == 1 && ran.stderr.contains("rolled back before"),
+                "{ran:?}"
+            );
+            assert_eq!(mtu(world), "1500\n");
+        });
+    }
 }

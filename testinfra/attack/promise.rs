@@ -1,7 +1,8 @@
 //! The promise of `--confirm-within`: undone in time whatever becomes of its watchdog, kept when confirmed.
 
 use std::fs;
-use std::process::Command;
+use std::io::{Write, pipe};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -233,6 +234,91 @@ fn an_overdue_promise_is_told() {
     });
 }
 
+/// To finish an apply is not to confirm it.
+#[test]
+fn a_resumption_keeps_nothing_that_was_to_be_confirmed() {
+    world(|world| {
+        let before = world.look();
+        apply(world, "600s");
+        let resumed = world.netkeel(&["recover", "--resume"]);
+        assert!(
+            resumed.code == 1 && resumed.stderr.contains("waits to be confirmed for another"),
+            "{resumed:?}"
+        );
+        assert_eq!(world.netkeel(&["recover"]).code, 0);
+        until_unwatched();
+        assert_eq!(world.look().difference(&before), None);
+        let over = |complete: bool| {
+            let ran = world.netkeel(&[
+                "apply",
+                "-f",
+                DOCUMENT,
+                "--allow-management",
+                "--retry-rejected",
+                "--confirm-within",
+                "3s",
+            ]);
+            assert_eq!(ran.code, 0, "{ran:?}");
+            kill("KILL", watchdog().unwrap());
+            until_unwatched();
+            if !complete {
+                let text = fs::read_to_string(JOURNAL).unwrap();
+                fs::write(JOURNAL, text.replace("{\"complete\":{}}\n", "")).unwrap();
+            }
+            sleep(Duration::from_secs(3));
+            let resumed = world.netkeel(&["recover", "--resume"]);
+            assert!(
+                resumed.code == 1 && resumed.stderr.contains("its undoing is overdue by"),
+                "complete: {complete}: {resumed:?}"
+            );
+            // The watchdog that took the place of the killed one.
+            until_unwatched();
+            assert_eq!(world.look().difference(&before), None, "complete: {complete}");
+        };
+        [true, false].into_iter().for_each(over);
+    });
+}
+
+/// A pipe whose reader has stopped reading, as on a dead connection.
+#[test]
+fn a_command_that_waits_for_its_reader_does_not_hold_the_lock() {
+    const APPLY: &[&str] = &["apply", "-f", DOCUMENT, "--allow-management"];
+    for command in [&["recover"] as &[&str], &["confirm"], &["release"], APPLY] {
+        world(|world| {
+            let before = world.look();
+            apply(world, "3s");
+            kill("KILL", watchdog().unwrap());
+            until_unwatched();
+            sleep(Duration::from_secs(3));
+            let (reader, mut writer) = pipe().unwrap();
+            // The capacity of a pipe, pipe(7).
+            writer.write_all(&[b' '; 65536]).unwrap();
+            let mut waits = Command::new(program())
+                .args(command)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(writer)
+                .spawn()
+                .unwrap();
+            until("it is undone", || {
+                fs::read_to_string(JOURNAL).is_ok_and(|text| text.is_empty())
+            });
+            let next = world.netkeel(&["recover", "--lock-timeout", "10s"]);
+            assert!(
+                next.code == 0 && next.stdout.contains("Nothing to recover"),
+                "{command:?}: {next:?}"
+            );
+            assert!(
+                waits.try_wait().unwrap().is_none(),
+                "{command:?} waits for its reader"
+            );
+            drop(reader);
+            waits.wait().unwrap();
+            assert_eq!(world.look().difference(&before), None);
+        });
+    }
+}
+
 /// Ctrl-Z, or a terminal that stands still: the lock stays taken.
 #[test]
 fn an_apply_that_hangs_is_undone_all_the_same() {
@@ -295,7 +381,7 @@ fn time_in_suspension_counts() {
         apply(world, "100s");
         let confirm = world.sh(&format!(
             "unshare --time --boottime 120 --fork {} confirm 2>&1 || echo exit $?",
-            crate::world::program()
+            program()
         ));
         assert!(
             confirm.contains("exit 3") && confirm.contains("too late"),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use crate::run::Scratch;
+use crate::run::{PROGRAM, Scratch};
 
 const SITE: &str =
     "# The pods of this site.\nversion: 1\nlink:\n  pods: { match: { name: \"cali*\" }, mtu: 1460 } # all\n";
@@ -66,4 +66,79 @@ fn what_would_be_invalid_or_is_not_there_is_refused() {
     }
     let piped = scratch.run_with(&["edit", "-f", "-", "link.pods.mtu=1440"], SITE);
     assert_eq!((piped.code, piped.stdout), (0, SITE.replace("1460", "1440")));
+}
+
+#[test]
+fn the_change_shows_no_secret() {
+    let key = |last: &str| format!("  net.ipv4.tcp_fastopen_key: aaaa0000-00000000-00000000-{last}\n");
+    let text = format!("version: 1\nsysctl:\n{}  net.ipv4.tcp_ecn: 1\n", key("bbbb0001"));
+    let scratch = Scratch::new(&[("site.yaml", &text)]);
+    for (set, line) in [
+        ("sysctl.net.ipv4.tcp_ecn=0", "+  net.ipv4.tcp_ecn: 0\n"),
+        (
+            "sysctl.net.ipv4.tcp_fastopen_key=aaaa0000-00000000-00000000-bbbb0002",
+            "+  net.ipv4.tcp_fastopen_key: *",
+        ),
+    ] {
+        for more in [&["--dry-run"][..], &[]] {
+            let done = scratch.run(&[&["edit", "-f", "site.yaml", set], more].concat());
+            assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+            assert!(
+                done.stdout.contains(line) && !done.stdout.contains("aaaa") && !done.stdout.contains("bbbb"),
+                "{done:?}"
+            );
+        }
+    }
+    let text = fs::read_to_string(scratch.path().join("site.yaml")).unwrap();
+    assert!(text.contains(&key("bbbb0002")), "{text}");
+}
+
+#[test]
+fn several_files_are_changed_all_or_none() {
+    let scratch = Scratch::new(&[("a/base.toml", BASE), ("b/site.yaml", SITE)]);
+    let read_only = "mount --bind b b && mount -o remount,bind,ro b && exec \"$@\"";
+    let refused = scratch.command(
+        "unshare",
+        &[
+            "-m",
+            "sh",
+            "-c",
+            read_only,
+            "sh",
+            PROGRAM,
+            "edit",
+            "-f",
+            "a/base.toml",
+            "-f",
+            "b/site.yaml",
+            "link.pods.pod_mtu=1440",
+            "link.pods.mtu=1440",
+        ],
+    );
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");
+    assert!(refused.stderr.contains("b/site.yaml"), "{refused:?}");
+    for (file, text) in [("a/base.toml", BASE), ("b/site.yaml", SITE)] {
+        assert_eq!(
+            fs::read_to_string(scratch.path().join(file)).unwrap(),
+            text,
+            "{file}"
+        );
+        let directory = scratch.path().join(file);
+        let left = fs::read_dir(directory.parent().unwrap()).unwrap().count();
+        assert_eq!(left, 1, "nothing else is left beside {file}");
+    }
+}
+
+#[test]
+fn a_change_that_is_made_is_no_error_when_it_cannot_be_shown() {
+    let scratch = Scratch::new(&[("site.yaml", SITE)]);
+    let line = format!("{PROGRAM} edit -f site.yaml link.pods.mtu=1440 >/dev/full");
+    let done = scratch.command("sh", &["-c", &line]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(
+        done.stderr.contains("warning: cannot write the result"),
+        "{done:?}"
+    );
+    let text = fs::read_to_string(scratch.path().join("site.yaml")).unwrap();
+    assert_eq!(text, SITE.replace("1460", "1440"));
 }

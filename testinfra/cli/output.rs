@@ -199,3 +199,31 @@ fn an_apply_as_markdown_says_that_it_was_applied() {
     );
     assert!(apply().starts_with("### netkeel apply\n\nIn sync: "));
 }
+
+#[test]
+fn a_change_that_is_made_is_no_error_when_its_result_cannot_be_printed() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let mtu = || namespace.sh("ip -o link show cali1 | grep -o 'mtu [0-9]*'");
+    for (verb, after) in [
+        ("apply -f pods.yaml --confirm-within 300s", "mtu 1460\n"),
+        ("confirm", "mtu 1460\n"),
+        ("release", "mtu 1500\n"),
+        ("apply -f pods.yaml", "mtu 1460\n"),
+        ("pause 1h", "mtu 1460\n"),
+        ("pause --end", "mtu 1460\n"),
+    ] {
+        let line = format!("{PROGRAM} {verb} --netns {} >/dev/full", namespace.name);
+        let done = scratch.command("sh", &["-c", &line]);
+        assert_eq!((done.code, mtu().as_str()), (0, after), "{verb}: {done:?}");
+        assert!(
+            done.stderr.contains("warning: cannot write the result"),
+            "{verb}: {done:?}"
+        );
+    }
+    // Nothing waits any more.
+    assert_eq!(
+        scratch.run(&["recover", "--netns", &namespace.name]).stdout,
+        "Nothing to recover.\n"
+    );
+}

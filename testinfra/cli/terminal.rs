@@ -119,6 +119,39 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
     assert_eq!(mtu(&namespace), "1460\n");
 }
 
+/// A second Enter at the first question comes before anybody has seen the effect.
+#[test]
+fn what_was_typed_before_the_last_question_does_not_answer_it() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let types = r#"printf "y\n\n\ny\n"; seen "Enter keeps"; sleep 2; printf "\003"; seen COMMAND_EXIT_CODE"#;
+    let arguments = "apply -f pods.yaml --confirm-within 300s";
+    let interrupted = on_a_terminal(&scratch, types, arguments, &namespace);
+    assert_eq!(interrupted.code, 3, "{interrupted:?}");
+    assert!(!interrupted.stdout.contains("Confirmed"), "{interrupted:?}");
+    assert_eq!(mtu(&namespace), "1500\n");
+}
+
+#[test]
+fn only_enter_or_a_yes_keeps_the_changes() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let apply = |answers: &str| {
+        let types = format!(r#"seen "y/N"; echo y; seen "Enter keeps"; {answers}; seen COMMAND_EXIT_CODE"#);
+        let arguments = "apply -f pods.yaml --confirm-within 300s --retry-rejected";
+        on_a_terminal(&scratch, &types, arguments, &namespace)
+    };
+    for no in ["echo no", r#"echo what; seen "please answer"; echo n"#] {
+        let back = apply(no);
+        assert_eq!(back.code, 3, "{no}: {back:?}");
+        assert_eq!(mtu(&namespace), "1500\n", "{no}");
+    }
+    let kept = apply(r#"echo what; seen "please answer"; echo yes"#);
+    assert_eq!(kept.code, 0, "{kept:?}");
+    assert!(kept.stdout.contains("Confirmed: the changes stay"), "{kept:?}");
+    assert_eq!(mtu(&namespace), "1460\n");
+}
+
 /// A pipe that nobody reads holds the result back until the watchdog has rolled back.
 #[test]
 fn an_apply_that_is_rolled_back_before_it_can_print_does_not_succeed() {

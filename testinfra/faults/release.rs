@@ -175,3 +175,28 @@ fn hold(world: &World, generated: &Generated, random: &mut Random) -> Result<boo
         Some(difference) => Err(format!("{}after the release\n{difference}", release.stdout)),
     }
 }
+
+#[test]
+fn a_release_changes_the_management_interface_only_when_allowed() {
+    inside(Place::Host, DropIn::None, |world| {
+        world.sh("ip route add default via 10.0.0.2 dev eth0");
+        world.document("version: 1\npersist: no\nlink:\n  eth0: { mtu: 1420 }\n");
+        let before = world.look();
+        let applied = world.netkeel(&["apply", "-f", DOCUMENT, "--allow-management"]);
+        assert_eq!(applied.code, 0, "{applied:?}");
+        let held = world.look();
+        assert!(held.difference(&before).is_some());
+        let refused = world.netkeel(&["release", "--allow-lossy"]);
+        assert!(
+            refused.code == 1
+                && refused.stderr.contains("eth0 is the management interface")
+                && refused.stderr.contains("--allow-management")
+                && !refused.stderr.contains("--confirm-within"),
+            "{refused:?}"
+        );
+        assert_eq!(world.look().difference(&held), None);
+        let released = world.netkeel(&["release", "--allow-lossy", "--allow-management"]);
+        assert_eq!(released.code, 0, "{released:?}");
+        assert_eq!(world.look().difference(&before), None);
+    });
+}

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::daemon::{Daemon, PODS, netkeel, netkeel_inside, status};
+use serde_json::Value;
+
+use super::daemon::{Daemon, PODS, netkeel, netkeel_inside, program, status};
 use super::namespace::Namespace;
 use super::{SOON, facts, until};
 
@@ -143,6 +145,50 @@ fn a_pause_lets_a_change_last_and_ends_with_one_that_fails() {
     assert_eq!(service.stop().0, 0);
 }
 
+/// The pause during which it was applied may end before it is confirmed.
+#[test]
+fn a_confirmation_that_a_service_would_revert_is_refused_or_pauses_it() {
+    let (namespace, service) = kept(&[]);
+    let directory = tempfile::tempdir().unwrap();
+    let other = directory.path().join("other.yaml");
+    fs::write(&other, OTHER).unwrap();
+    let run = |arguments: &[&str]| netkeel(&[arguments, &["--netns", &namespace.name]].concat());
+    let paused = || run(&["status"]).1.contains("PAUSED");
+    let service_here = format!("netkeel run (pid {})", pid(&namespace));
+    let (code, said) = run(&["pause", "5s"]);
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = apply(&namespace, &other, &["--confirm-within", "300s"]);
+    assert_eq!(code, 0, "{said}");
+    until("the pause is over", || !paused());
+    let (code, said) = run(&["confirm"]);
+    assert_eq!(code, 1, "{said}");
+    for told in [
+        &service_here,
+        "--pause 1h",
+        "they are rolled back when their time is over",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    let (code, said) = run(&["confirm", "--pause", "1h"]);
+    assert!(code == 0 && said.contains("is paused until"), "{said}");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(facts(&namespace, "cali1"), "1400\n1\n");
+    // The pause of an apply lasts beyond its confirmation.
+    let (code, said) = run(&["pause", "--end"]);
+    assert_eq!(code, 0, "{said}");
+    until("the service enforces its document again", || {
+        facts(&namespace, "cali1") == "1460\n1\n"
+    });
+    let within = ["--pause", "1s", "--confirm-within", "300s"];
+    let (code, said) = apply(&namespace, &other, &within);
+    assert_eq!(code, 0, "{said}");
+    std::thread::sleep(Duration::from_secs(2));
+    let (code, said) = run(&["confirm"]);
+    assert_eq!((code, paused()), (0, true), "{said}");
+    assert_eq!(facts(&namespace, "cali1"), "1400\n1\n");
+    assert_eq!(service.stop().0, 0);
+}
+
 #[test]
 fn an_undo_beside_a_service_of_the_same_owner_is_refused_or_pauses_it() {
     let namespace = Namespace::new();
@@ -219,6 +265,26 @@ fn a_program_in_another_namespace_plans_no_file_of_the_host() {
     };
     let (code, said) = plan("version: 1\nsysctl: { net.ipv4.tcp_ecn: 1 }\n");
     assert_eq!(code, 0, "{said}");
+    assert!(said.contains("net.ipv4.tcp_ecn"), "{said}");
+    assert!(!said.contains("file /etc/sysctl.d/"), "{said}");
+    // Nor where it is PID 1 itself, or a child of one.
+    let name = namespace.name.as_str();
+    let of_pid_1 = [
+        "netns",
+        "exec",
+        name,
+        "unshare",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        program(),
+    ];
+    let plan_as_pid_1 = ["plan", "-f", document.to_str().unwrap()];
+    let done = std::process::Command::new("ip")
+        .args(of_pid_1)
+        .args(plan_as_pid_1)
+        .output();
+    let said = String::from_utf8(done.unwrap().stdout).unwrap();
     assert!(said.contains("net.ipv4.tcp_ecn"), "{said}");
     assert!(!said.contains("file /etc/sysctl.d/"), "{said}");
     for text in [

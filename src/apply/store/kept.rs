@@ -1,5 +1,6 @@
 //! Copies of the last good document, peers and policies, for a time without newer ones; evictions; and what a restart left.
 
+mod accepted;
 mod cluster_peers;
 mod evictions;
 mod last_good;

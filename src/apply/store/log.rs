@@ -237,18 +237,11 @@ pub(crate) fn sync(file: &File, new: bool, path: &Path) -> Result<(), Error> {
     if new { sync_directory(path) } else { Ok(()) }
 }
 
-/// Removes a log, and makes that survive a power cut. One that is not there was removed so before.
-pub(crate) fn remove(path: &Path) -> Result<(), Error> {
-    if unlink(path)? {
-        sync_directory(path)?;
-    }
-    Ok(())
-}
-
-/// Removes a log of which nothing survives a power cut anyway; whether it was there.
-pub(crate) fn unlink(path: &Path) -> Result<bool, Error> {
+/// Removes a log, and makes that survive a power cut; whether it was there. One that is not there was removed so
+/// before.
+pub(crate) fn remove(path: &Path) -> Result<bool, Error> {
     match std::fs::remove_file(path) {
-        Ok(()) => Ok(true),
+        Ok(()) => sync_directory(path).map(|()| true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(failed(&error, path)),
     }

@@ -80,12 +80,12 @@ impl Store {
         log::replace(&self.pause_path(), &(text + "\n"))
     }
 
-    /// Ends a pause; whether there was one.
+    /// Ends a pause, also for a power cut; whether there was one.
     ///
     /// # Errors
     /// When it cannot be removed.
     pub fn resume_service(&self) -> Result<bool, Error> {
-        log::unlink(&self.pause_path())
+        log::remove(&self.pause_path())
     }
 
     /// The pause that lasts now, and how long it still lasts.

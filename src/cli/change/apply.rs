@@ -8,9 +8,10 @@ use clap::Args;
 use crate::arguments::{Documents, FullOption, LockOptions, Output, OwnershipArguments, parse_duration};
 use crate::change::failed::{errors, failed, reasons};
 use crate::change::prompt::{Prompt, ask};
+use crate::change::said::Said;
 use crate::change::service_holder::{PauseOption, clear_way};
-use crate::change::watcher::Watcher;
-use crate::change::{confirm, countdown, recover};
+use crate::change::watcher::{Guard, Watcher};
+use crate::change::{confirm, countdown, fall_back, recover};
 use crate::fail_on::FailOnArguments;
 use crate::inspect::plan as preview;
 use crate::load::documents::{Host, Invalid, Loaded, read, read_saved};
@@ -31,7 +32,6 @@ use netkeel_diagnose::lint::plan;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
 use netkeel_kernel::live::snapshot::Live;
-use netkeel_kernel::namespace::identity;
 use netkeel_kernel::probe::reach::Target;
 use netkeel_plan::goal::saved::{Exactly, SavedPlan};
 use netkeel_plan::goal::{Declared, Goal};
@@ -95,6 +95,12 @@ pub(crate) struct Arguments {
     /// netkeel rejects a document that was not confirmed in time or that made a --verify-reach target unreachable.
     #[arg(long)]
     retry_rejected: bool,
+    /// Apply the last accepted document if this one was rolled back before
+    ///
+    /// That is the last document of the owner that was applied, and confirmed if it had to be. The boot unit does so
+    /// after a power cut before a confirmation.
+    #[arg(long, conflicts_with_all = ["plan", "retry_rejected", "dry_run"])]
+    fall_back: bool,
     /// Allow changes to the interface of the default route or SSH session
     ///
     /// This covers direct changes and indirect ones through `all`, `default` or its lower device. With --netns there
@@ -137,7 +143,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     let print_json = |outcome: &serde_json::Value| {
         if arguments.output == Output::Json {
-            result(&output::pretty(outcome));
+            output::print_done(&output::pretty(outcome));
         }
     };
     match execute(arguments) {
@@ -211,13 +217,17 @@ fn execute(arguments: &Arguments) -> Result<Result<Outcome, Box<Invalid>>, Error
             Host::Live,
         )?,
     };
-    let Loaded {
-        mut document,
-        sources,
-    } = match loaded {
+    let mut loaded = match loaded {
         Ok(loaded) => loaded,
         Err(invalid) => return Ok(Err(invalid)),
     };
+    if arguments.fall_back {
+        loaded = fall_back::unless_rejected(loaded, arguments.lock)?;
+    }
+    let Loaded {
+        mut document,
+        sources,
+    } = loaded;
     document.allow_missing = arguments.allow_missing;
     let targets = arguments
         .verify_reach
@@ -235,7 +245,8 @@ fn execute(arguments: &Arguments) -> Result<Result<Outcome, Box<Invalid>>, Error
         None if arguments.prompt.asks() => show(arguments, &store, &document, &sources)?,
         _ => None,
     };
-    let way = clear_way(&store, &document.owner, Some(&document.hash), &arguments.pause)?;
+    let pause = arguments.pause.after(arguments.confirm_within);
+    let way = clear_way(&store, &document.owner, Some(&document.hash), &pause)?;
     let exactly = saved.as_ref().map(|(_, saved)| saved).or(agreed.as_ref());
     let written = write(arguments, &store, &document, targets, exactly);
     match written {
@@ -266,12 +277,15 @@ fn show(
     sources: &Sources,
 ) -> Result<Option<SavedPlan>, Error> {
     // The lock is not held while somebody reads.
+    let mut said = Said::default();
     drop(recover::settle(
         store,
         &document.netns,
         &actor(),
         arguments.lock.timeout,
+        &mut said,
     )?);
+    drop(said);
     let (host, planned) = preview::live(document, &arguments.ownership)?;
     let Ok(plan) = planned else { return Ok(None) };
     let refused = !plan.problems.is_empty()
@@ -302,7 +316,8 @@ fn write(
     saved: Option<&SavedPlan>,
 ) -> Result<Result<(Applied, String), Failure>, Error> {
     let actor = actor();
-    let settled = recover::settle(store, &document.netns, &actor, arguments.lock.timeout)?;
+    let mut said = Said::default();
+    let settled = recover::settle(store, &document.netns, &actor, arguments.lock.timeout, &mut said)?;
     refuse_rejected(store, document, arguments.retry_rejected)?;
     let ledger = store.ledger()?;
     let declared = Declared {
@@ -321,12 +336,13 @@ fn write(
     log.confirm_within = arguments.confirm_within;
     log.compacts = ledger.wants_compacting();
     log.undoable = Some(&ledger);
-    let mut watch = Watcher::new()?;
-    watch.management = arguments.allow_management
-        || arguments.confirm_within.is_some()
-        || !identity::may_be_the_host(&document.netns);
+    let allowed = arguments.allow_management || arguments.confirm_within.is_some();
+    let mut watch = Watcher::new(Guard::of_apply(allowed, &document.netns))?;
     watch.budget = store.writes_left(document.limits.changes_per_minute)?;
     let lossy = arguments.allow_lossy;
+    if arguments.confirm_within.is_some() {
+        store.keep_waiting(&document.owner, &document.hash, &document.canonical)?;
+    }
     if arguments.fail_on.is_given() {
         arguments.fail_on.check(&findings(document, goal)?)?;
     }
@@ -350,19 +366,20 @@ fn write(
         applied
     });
     let recorded = match &outcome {
-        Ok(_) if arguments.confirm_within.is_none() => store.accept(&document.hash),
+        Ok(_) if arguments.confirm_within.is_none() => store
+            .accept(&document.hash)
+            .and_then(|()| store.keep_accepted(&document.owner, &document.canonical)),
         Err(_) if watch.cut_off => store.reject(&document.hash, "it made a target unreachable"),
         _ => Ok(()),
     };
     // A failure to record the result does not change the result.
     if let Err(error) = recorded {
-        output::error(&error);
+        said.add(&output::error_text(&error));
     }
     let outcome = outcome.map(|applied| (applied, log.id().to_owned()));
-    // Release the lock before printing: printing may block forever on a dead connection, and the
-    // watchdog waits for the lock.
     drop(log);
     drop(settled);
+    drop(said);
     watch.clear();
     Ok(outcome)
 }
@@ -398,13 +415,6 @@ fn refuse_rejected(store: &Store, document: &Document, retry_rejected: bool) -> 
     }
 }
 
-/// Prints the result. An output error is only a warning, because the apply is already done.
-fn result(text: &str) {
-    if let Err(error) = output::print(text) {
-        output::say(&format!("warning: {error}\n"));
-    }
-}
-
 fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
     let Applied {
         planned,
@@ -416,8 +426,8 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
     let plan = &planned.plan;
     let of = output::here();
     match arguments.output {
-        Output::Json => result(&output::pretty(&json::applied(applied, sources))),
-        Output::Markdown => result(&markdown::applied(applied, sources, of)),
+        Output::Json => output::print_done(&output::pretty(&json::applied(applied, sources))),
+        Output::Markdown => output::print_done(&markdown::applied(applied, sources, of)),
         // The plan was shown before the question.
         Output::Text if arguments.prompt.asks() && arguments.plan.is_none() && *done > 0 => {}
         Output::Text | Output::Diff => {
@@ -425,7 +435,7 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
                 commands: false,
                 full: arguments.full,
             };
-            result(&output::shown(plan, sources, arguments.output, detail, of));
+            output::print_done(&output::shown(plan, sources, arguments.output, detail, of));
         }
     }
     let files = files(applied);
@@ -443,7 +453,7 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
         ));
     }
     if arguments.output == Output::Text && *done > 0 {
-        result(&format!("{}\n", applied_line(*done, new_drift.len())));
+        output::print_done(&format!("{}\n", applied_line(*done, new_drift.len())));
     }
     for name in vanished {
         output::say(&format!("{name} was deleted during the apply\n"));

@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::arguments::{LockOptions, Place};
+use crate::arguments::{LockOptions, Place, parse_duration};
 use crate::change::recover;
+use crate::change::service_holder::{PauseOption, Way, clear_way};
 use crate::{exit, output};
 use netkeel_apply::journal::Journal;
 use netkeel_apply::recover::{Cause, keep, undo_held, watched};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::history::{HistoryEntry, HistoryEvent};
+use netkeel_apply::store::pending::Pending;
 use netkeel_apply::store::settled::Gate;
 use netkeel_apply::watchdog::arm::wait_for_end;
 use netkeel_core::error::{Error, ErrorKind};
@@ -21,33 +23,113 @@ use netkeel_render::wording::count;
 
 /// Keep the changes of a pending `apply --confirm-within`
 ///
-/// Exit status: 0 kept; 1 nothing waits for confirmation; 3 the changes were already rolled back.
+/// Exit status: 0 kept; 1 error, or nothing waits for confirmation; 3 the changes were already rolled back.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
     lock: LockOptions,
+    /// Pause a running service of this owner first, for this long, e.g. 1h
+    ///
+    /// A service that enforces another document of the owner would revert the changes, so that the
+    /// confirmation is refused without a pause.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pause: Option<Duration>,
 }
+
+/// What becomes of changes that are not kept.
+const NOT_KEPT: &str = "the changes are not kept: they are rolled back when their time is over";
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    keep_changes(&arguments.place.netns(), None, arguments.lock)
+    keep_changes(
+        &arguments.place.netns(),
+        None,
+        arguments.lock,
+        &PauseOption::of(arguments.pause),
+    )
 }
 
 /// Keeps the changes of the apply that waits, and returns the exit code. With the name of an apply it keeps no other
 /// one, and reports that one where it has ended.
-pub(crate) fn keep_changes(netns: &Netns, only: Option<&str>, lock: LockOptions) -> Result<u8, Error> {
+pub(crate) fn keep_changes(
+    netns: &Netns,
+    only: Option<&str>,
+    lock: LockOptions,
+    pause: &PauseOption,
+) -> Result<u8, Error> {
     let store = Store::open(netns)?;
+    // Before the lock, which nobody may hold while a service is waited for.
+    let (way, cleared) = way(&store, only, pause).map_err(|error| error.hint(NOT_KEPT))?;
+    match keep_pending(&store, netns, only, lock, cleared.as_deref()) {
+        Ok(End::Kept(files)) => {
+            way.tell();
+            let files = match files {
+                0 => String::new(),
+                files => format!(", {} written", count(files, "file")),
+            };
+            output::print_done(&format!("Confirmed: the changes stay{files}.\n"));
+            Ok(exit::OK)
+        }
+        Ok(End::Other(code)) => {
+            way.close();
+            Ok(code)
+        }
+        Err(error) => {
+            way.close();
+            Err(error)
+        }
+    }
+}
+
+/// Makes sure that a service does not revert at once what is kept; returns the name of the apply for which that holds.
+fn way<'a>(
+    store: &'a Store,
+    only: Option<&str>,
+    pause: &PauseOption,
+) -> Result<(Way<'a>, Option<String>), Error> {
+    let pending = store.pending()?;
+    let pending = pending.filter(|pending| {
+        pending.time_left().is_some() && only.is_none_or(|name| pending.transaction() == Some(name))
+    });
+    match pending.as_ref().and_then(Pending::header) {
+        Some(header) => {
+            let way = clear_way(store, &header.owner, Some(&header.document), pause)?;
+            Ok((way, Some(header.transaction.clone())))
+        }
+        None => Ok((Way::is_clear(store), None)),
+    }
+}
+
+/// The end of a confirmation.
+enum End {
+    /// The changes stay, and so many files were written.
+    Kept(usize),
+    /// They do not, or somebody else kept them: the exit code.
+    Other(u8),
+}
+
+/// Keeps the apply that waits. `cleared` is the one that no service reverts.
+fn keep_pending(
+    store: &Store,
+    netns: &Netns,
+    only: Option<&str>,
+    lock: LockOptions,
+    cleared: Option<&str>,
+) -> Result<End, Error> {
     let gate = store.lock(&actor(), lock.timeout)?.look()?;
     let held = match (gate, only) {
         (Gate::Held(held), None) => held,
         (Gate::Held(held), Some(name)) if held.pending().transaction() == Some(name) => held,
         (gate, Some(name)) => {
             drop(gate);
-            return ended(&store, name);
+            return ended(store, name).map(End::Other);
         }
-        (Gate::Settled(_), None) => return missing(&store),
+        (Gate::Settled(settled), None) => {
+            drop(settled);
+            return missing(store).map(End::Other);
+        }
     };
     let pending = held.pending();
     let Some(journal) = pending
@@ -64,29 +146,30 @@ pub(crate) fn keep_changes(netns: &Netns, only: Option<&str>, lock: LockOptions)
             .hint("an incomplete apply cannot be kept: roll it back with `netkeel recover`"));
     }
     if pending.time_left().is_none() {
+        let undone = undo_held(&held, netns, Cause::of(pending))?;
+        drop(held);
         output::say("too late: the time to confirm is over\n");
-        recover::report(&undo_held(&held, netns, Cause::of(pending))?)?;
-        return Ok(exit::ROLLED_BACK);
+        recover::report(&undone)?;
+        return Ok(End::Other(exit::ROLLED_BACK));
     }
     let transaction = journal.header.transaction.clone();
+    if cleared != Some(transaction.as_str()) {
+        let message = "another apply began to wait for its confirmation just now";
+        return Err(Error::new(ErrorKind::Refused, message).hint("run `netkeel confirm` again to keep it"));
+    }
     let (files, unnoted) = match keep(&held, netns) {
         Ok(kept) => kept,
         Err(error) => {
             watched(&held);
-            return Err(error.hint("the changes are not kept: they are rolled back when their time is over"));
+            return Err(error.hint(NOT_KEPT));
         }
     };
     drop(held);
     for error in unnoted {
         output::say(&format!("warning: {}\n", error.message));
     }
-    wait_for_end(&store, &transaction);
-    let files = match files {
-        0 => String::new(),
-        files => format!(", {} written", count(files, "file")),
-    };
-    output::print(&format!("Confirmed: the changes stay{files}.\n"))?;
-    Ok(exit::OK)
+    wait_for_end(store, &transaction);
+    Ok(End::Kept(files))
 }
 
 /// Reports the end of an apply that nobody confirmed here, and returns the exit code.

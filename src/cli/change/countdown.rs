@@ -1,7 +1,6 @@
 //! Waits on a terminal until the changes of `apply --confirm-within` are kept or rolled back.
 
 use std::io;
-use std::io::BufRead;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,10 +8,12 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::read;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::arguments::LockOptions;
+use crate::change::service_holder::PauseOption;
 use crate::change::{confirm, recover};
 use crate::{exit, output};
 use netkeel_apply::recover::{Cause, confirm_command, undo_held};
@@ -39,7 +40,8 @@ pub(crate) fn left(netns: &Netns, transaction: &str) -> Result<Option<Duration>,
         .and_then(|pending| pending.time_left()))
 }
 
-/// Shows the remaining time. Enter keeps the changes; Ctrl-C rolls them back, and so does the end of the time.
+/// Shows the remaining time. Enter and yes keep the changes. Ctrl-C and no roll them back, and so does the end of the
+/// time. What was typed before the question is no answer to it.
 ///
 /// # Errors
 /// When the state cannot be read, or keeping or rolling back fails. The watchdog then rolls back in time.
@@ -56,19 +58,29 @@ pub(crate) fn wait(netns: &Netns, transaction: &str, lock: LockOptions) -> Resul
     let lock = LockOptions {
         timeout: lock.timeout.max(PATIENCE),
     };
+    let mut line = Vec::new();
+    forget_typed()?;
     while let Some(left) = left(netns, transaction)? {
         output::say(&format!(
             "\r\u{1b}[KKeep the changes? Enter keeps them, Ctrl-C rolls them back now; {} s left ",
             left.as_secs()
         ));
-        let entered = entered();
+        let entered = entered(&mut line, TICK);
         if interrupted.load(Ordering::Relaxed) {
             output::say("\n");
             return roll_back(netns, transaction, lock);
         }
         match entered? {
             Entered::Nothing => {}
-            Entered::Line => return confirm::keep_changes(netns, Some(transaction), lock),
+            Entered::Line(Answer::Keep) => {
+                return confirm::keep_changes(netns, Some(transaction), lock, &PauseOption::of(None));
+            }
+            Entered::Line(Answer::RollBack) => return roll_back(netns, transaction, lock),
+            Entered::Line(Answer::Unclear) => {
+                output::say(
+                    "please answer with Enter or `y` to keep the changes, or with `n` to roll them back\n",
+                );
+            }
             Entered::End => {
                 output::say(&format!(
                     "\nkeep the changes with `{}`; otherwise they are rolled back\n",
@@ -90,7 +102,9 @@ fn roll_back(netns: &Netns, transaction: &str, lock: LockOptions) -> Result<u8, 
     if let Gate::Held(held) = store.lock(&actor(), lock.timeout)?.look()?
         && held.pending().transaction() == Some(transaction)
     {
-        let code = recover::report(&undo_held(&held, netns, Cause::of(held.pending()))?)?;
+        let undone = undo_held(&held, netns, Cause::of(held.pending()))?;
+        drop(held);
+        let code = recover::report(&undone)?;
         return Ok(if code == exit::OK { exit::ROLLED_BACK } else { code });
     }
     confirm::ended(&store, transaction)
@@ -99,26 +113,92 @@ fn roll_back(netns: &Netns, transaction: &str, lock: LockOptions) -> Result<u8, 
 /// The input within a tick.
 enum Entered {
     Nothing,
-    Line,
+    Line(Answer),
     /// The terminal is gone.
     End,
 }
 
-fn entered() -> Result<Entered, Error> {
+/// The answer to whether the changes are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Keep,
+    RollBack,
+    Unclear,
+}
+
+impl Answer {
+    fn of(line: &[u8]) -> Self {
+        match line.trim_ascii().to_ascii_lowercase().as_slice() {
+            b"" | b"y" | b"yes" => Answer::Keep,
+            [b'n', ..] => Answer::RollBack,
+            _ => Answer::Unclear,
+        }
+    }
+}
+
+/// Takes away whole lines that were typed before the question: a second Enter after the first question must not keep
+/// changes whose effect nobody has seen.
+fn forget_typed() -> Result<(), Error> {
+    loop {
+        let mut line = Vec::new();
+        match entered(&mut line, 0)? {
+            Entered::Line(_) => {}
+            Entered::Nothing if !line.is_empty() => {}
+            Entered::Nothing | Entered::End => return Ok(()),
+        }
+    }
+}
+
+/// Reads what is typed within so many milliseconds, after the part of a line that came before. It does not wait for the
+/// end of a line, so that the time goes on and Ctrl-C has an effect.
+fn entered(line: &mut Vec<u8>, milliseconds: u16) -> Result<Entered, Error> {
+    let failed = |errno: Errno| {
+        Error::new(
+            ErrorKind::Refused,
+            format!("cannot wait for the terminal: {errno}"),
+        )
+    };
     let stdin = io::stdin();
     let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
-    match poll(&mut fds, PollTimeout::from(TICK)) {
-        Ok(0) | Err(Errno::EINTR) => Ok(Entered::Nothing),
-        Ok(_) => {
-            let mut line = String::new();
-            match stdin.lock().read_line(&mut line) {
-                Ok(0) | Err(_) => Ok(Entered::End),
-                Ok(_) => Ok(Entered::Line),
-            }
+    match poll(&mut fds, PollTimeout::from(milliseconds)) {
+        Ok(0) | Err(Errno::EINTR) => return Ok(Entered::Nothing),
+        Ok(_) => {}
+        Err(errno) => return Err(failed(errno)),
+    }
+    // Not by the buffer of the standard library, which may hold what was typed before.
+    let mut typed = [0; 256];
+    let length = match read(stdin.as_fd(), &mut typed) {
+        Err(Errno::EINTR) => return Ok(Entered::Nothing),
+        Ok(0) | Err(_) => return Ok(Entered::End),
+        Ok(length) => length,
+    };
+    let typed = typed.get(..length).unwrap_or_default();
+    match typed.split_last() {
+        Some((b'\n', end)) => {
+            line.extend_from_slice(end);
+            Ok(Entered::Line(Answer::of(&std::mem::take(line))))
         }
-        Err(error) => Err(Error::new(
-            ErrorKind::Refused,
-            format!("cannot wait for the terminal: {error}"),
-        )),
+        _ => {
+            line.extend_from_slice(typed);
+            Ok(Entered::Nothing)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_enter_and_yes_keep_the_changes() {
+        for keep in ["", "y", "Yes\r", "  "] {
+            assert_eq!(Answer::of(keep.as_bytes()), Answer::Keep, "{keep:?}");
+        }
+        for back in ["n", "no", "NO!", " nope"] {
+            assert_eq!(Answer::of(back.as_bytes()), Answer::RollBack, "{back:?}");
+        }
+        for other in ["yy", "ye", "q", "ls", "\u{1b}[A", "y\nn"] {
+            assert_eq!(Answer::of(other.as_bytes()), Answer::Unclear, "{other:?}");
+        }
     }
 }

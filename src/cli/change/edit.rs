@@ -13,14 +13,17 @@ use crate::arguments::{DEFAULT_DOCUMENTS, Place};
 use crate::load::documents::{check_texts, read_all};
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_render::plan::diff::unified::unified;
+use netkeel_render::plan::diff::unified::unified_masked;
 use netkeel_source::edit::{Set, edited, missing};
+use netkeel_source::sources::Sources;
+use netkeel_source::span::FileId;
 
 /// Change values of a document, keeping comments and layout
 ///
 /// netkeel changes the last file that has the value, and no other byte of it. It prints the change as a
 /// unified diff. Nothing is written if the documents would be invalid, or if a new value would be read
-/// as something else. It changes no host: `netkeel plan` shows the effect.
+/// as something else. Several files are changed all or none. The diff hides the values of secret sysctls.
+/// It changes no host: `netkeel plan` shows the effect.
 ///
 /// Exit status: 0 success; 1 error, nothing was written.
 #[derive(Debug, Args)]
@@ -33,7 +36,8 @@ pub(crate) struct Arguments {
     sets: Vec<Set>,
     /// Document, directory of documents, or - for standard input
     ///
-    /// Repeat the option for layers of documents. A document from standard input is printed with the change.
+    /// Repeat the option for layers of documents. A document from standard input is printed whole with the
+    /// change, secrets too.
     #[arg(short, long = "file", value_name = "FILE|DIR|-", default_value = DEFAULT_DOCUMENTS)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -48,6 +52,16 @@ struct File {
     name: String,
     before: String,
     after: String,
+}
+
+impl File {
+    fn is_changed(&self) -> bool {
+        self.before != self.after
+    }
+
+    fn is_input(&self) -> bool {
+        self.name == "<stdin>"
+    }
 }
 
 /// Runs the verb.
@@ -66,29 +80,45 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     for set in &arguments.sets {
         change(&mut files, set)?;
     }
-    let texts = files
-        .iter()
-        .map(|file| (file.name.clone(), file.after.clone().into_bytes()));
-    if let Err(invalid) = check_texts(texts.collect(), arguments.place.netns()) {
-        output::diagnostics(&invalid.diagnostics, &invalid.sources);
-        output::say("the documents would be invalid; nothing was written\n");
-        return Ok(exit::ERROR);
+    let netns = arguments.place.netns();
+    let texts = |of: fn(&File) -> &String| -> Vec<(String, Vec<u8>)> {
+        let text = |file: &File| (file.name.clone(), of(file).clone().into_bytes());
+        files.iter().map(text).collect()
+    };
+    let after = match check_texts(texts(|file| &file.after), netns.clone()) {
+        Ok(loaded) => loaded.sources,
+        Err(invalid) => {
+            output::diagnostics(&invalid.diagnostics, &invalid.sources);
+            output::say("the documents would be invalid; nothing was written\n");
+            return Ok(exit::ERROR);
+        }
+    };
+    // They may be invalid before.
+    let before = match check_texts(texts(|file| &file.before), netns) {
+        Ok(loaded) => loaded.sources,
+        Err(invalid) => invalid.sources,
+    };
+    if !arguments.dry_run {
+        let changed = |file: &&File| file.is_changed() && !file.is_input();
+        replace_all(&files.iter().filter(changed).collect::<Vec<_>>())?;
     }
-    for file in files.iter().filter(|file| file.before != file.after) {
-        if file.name == "<stdin>" {
+    for (number, file) in (0..).zip(&files).filter(|(_, file)| file.is_changed()) {
+        if file.is_input() {
             output::print(&file.after)?;
             continue;
         }
-        if !arguments.dry_run {
-            replace(Path::new(&file.name), &file.after)
-                .map_err(|error| Error::new(ErrorKind::Refused, format!("{}: {error}", file.name)))?;
+        let shown = |sources: &Sources| sources.masked(FileId(number));
+        let change = unified_masked(
+            &file.name,
+            &file.before,
+            &shown(&before),
+            &file.after,
+            &shown(&after),
+        );
+        match arguments.dry_run {
+            true => output::print(&change)?,
+            false => output::print_done(&change),
         }
-        output::print(&unified(
-            Some(&file.before),
-            Some(&file.after),
-            &file.name,
-            &file.name,
-        ))?;
     }
     Ok(exit::OK)
 }
@@ -108,28 +138,77 @@ fn change(files: &mut [File], set: &Set) -> Result<(), Error> {
     Err(missing(&all, set))
 }
 
-/// Puts the new text in place whole, with the mode and the owner of the file before. A link is not followed: the
-/// file that it leads to may belong to another program.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let before = fs::symlink_metadata(path)?;
-    if !before.is_file() {
-        return Err(std::io::Error::other(
-            "it is not a regular file, and netkeel follows no link",
-        ));
-    }
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
+/// Puts the new texts in place, all or none.
+fn replace_all(files: &[&File]) -> Result<(), Error> {
+    let failed = |file: &File, error: &std::io::Error| {
+        Error::new(ErrorKind::Refused, format!("{}: {error}", file.name))
     };
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(text.as_bytes())?;
-    let now = file.as_file().metadata()?;
-    if (now.uid(), now.gid()) != (before.uid(), before.gid()) {
-        let owner = (Uid::from_raw(before.uid()), Gid::from_raw(before.gid()));
-        fchown(file.as_file().as_fd(), Some(owner.0), Some(owner.1))?;
+    // What fails usually fails here, before the first file is replaced.
+    let ready = files.iter().map(|file| {
+        Replacement::new(Path::new(&file.name), &file.after).map_err(|error| failed(file, &error))
+    });
+    let ready = ready.collect::<Result<Vec<_>, _>>()?;
+    for (number, (file, replacement)) in files.iter().zip(ready).enumerate() {
+        let Err(error) = replacement.place() else { continue };
+        let error = failed(file, &error);
+        // The one that failed may be in its place, too.
+        let replaced = files.iter().take(number + 1).rev();
+        let remains: Vec<String> = replaced
+            .filter_map(|file| {
+                let back = Replacement::new(Path::new(&file.name), &file.before);
+                back.and_then(Replacement::place)
+                    .err()
+                    .map(|error| failed(file, &error).message)
+            })
+            .collect();
+        return Err(match remains.is_empty() {
+            true => error.hint("the files are as before"),
+            false => error.hint(format!("some files are changed: {}", remains.join("; "))),
+        });
     }
-    file.as_file().set_permissions(before.permissions())?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    fs::File::open(directory)?.sync_all()
+    Ok(())
+}
+
+/// A new text of a file that only needs to be put in its place.
+struct Replacement {
+    file: tempfile::NamedTempFile,
+    directory: PathBuf,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// Writes the text beside the file, with the mode and the owner of the file. A link is not followed: the file that
+    /// it leads to may belong to another program.
+    fn new(path: &Path, text: &str) -> std::io::Result<Self> {
+        let before = fs::symlink_metadata(path)?;
+        if !before.is_file() {
+            return Err(std::io::Error::other(
+                "it is not a regular file, and netkeel follows no link",
+            ));
+        }
+        let directory = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        file.write_all(text.as_bytes())?;
+        let now = file.as_file().metadata()?;
+        if (now.uid(), now.gid()) != (before.uid(), before.gid()) {
+            let owner = (Uid::from_raw(before.uid()), Gid::from_raw(before.gid()));
+            fchown(file.as_file().as_fd(), Some(owner.0), Some(owner.1))?;
+        }
+        file.as_file().set_permissions(before.permissions())?;
+        file.as_file().sync_all()?;
+        Ok(Replacement {
+            file,
+            directory: directory.to_owned(),
+            path: path.to_owned(),
+        })
+    }
+
+    /// Puts it in place whole.
+    fn place(self) -> std::io::Result<()> {
+        self.file.persist(&self.path).map_err(|error| error.error)?;
+        fs::File::open(&self.directory)?.sync_all()
+    }
 }

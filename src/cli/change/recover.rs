@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::arguments::{LockOptions, Place};
+use crate::arguments::{LockOptions, Place, parse_duration};
+use crate::change::said::Said;
+use crate::change::service_holder::{PauseOption, Way, clear_way};
 use crate::{exit, output};
+use netkeel_apply::journal::Work;
 use netkeel_apply::recover;
 use netkeel_apply::recover::{Cause, Undone, Unsettled, finish, undo_held};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
+use netkeel_apply::store::pending::Pending;
 use netkeel_apply::store::settled::{Gate, Settled};
 use netkeel_apply::watchdog::arm::ARMED;
 use netkeel_apply::watchdog::handover::Handover;
@@ -31,8 +35,13 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     lock: LockOptions,
     /// Finish the remaining writes instead of rolling back
+    ///
+    /// An apply with --confirm-within is not finished: confirm it, or let it be rolled back.
     #[arg(long)]
     resume: bool,
+    /// With --resume, pause a running service of this owner first, for this long, e.g. 1h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "resume")]
+    pause: Option<Duration>,
     /// Roll back this apply if it is still unconfirmed; used by the watchdog
     #[arg(long, value_name = "TRANSACTION", hide = true, conflicts_with = "resume")]
     unconfirmed: Option<String>,
@@ -65,24 +74,65 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         return Ok(exit::OK);
     }
     let store = Store::open(&netns)?;
+    if arguments.resume {
+        let way = way(&store, &PauseOption::of(arguments.pause))?;
+        return match resume(&store, &netns, arguments.lock.timeout) {
+            Ok(writes) => {
+                way.tell();
+                output::print_done(&resumed(writes));
+                Ok(exit::OK)
+            }
+            Err(error) => {
+                way.close();
+                Err(error)
+            }
+        };
+    }
     let held = match store.lock(&actor(), arguments.lock.timeout)?.look()? {
-        Gate::Settled(_) => {
-            output::print("Nothing to recover.\n")?;
+        Gate::Settled(settled) => {
+            drop(settled);
+            output::print(NOTHING)?;
             return Ok(exit::OK);
         }
         Gate::Held(held) => held,
     };
-    if !arguments.resume {
-        return report(&undo_held(&held, &netns, Cause::of(held.pending()))?);
-    }
-    let writes = count(finish(&held, &netns)?, "write");
-    output::print(&format!(
-        "Resumed: {writes} done. Run `netkeel check` to see whether the host is in sync.\n"
-    ))?;
-    Ok(exit::OK)
+    let undone = undo_held(&held, &netns, Cause::of(held.pending()))?;
+    drop(held);
+    report(&undone)
 }
 
-/// Prints what the watchdog says.
+/// Makes sure that a service does not revert at once what is finished.
+fn way<'a>(store: &'a Store, pause: &PauseOption) -> Result<Way<'a>, Error> {
+    let pending = store.pending()?;
+    let Some(header) = pending.as_ref().and_then(Pending::header) else {
+        return Ok(Way::is_clear(store));
+    };
+    let document = (header.work == Work::Apply).then_some(header.document.as_str());
+    clear_way(store, &header.owner, document, pause)
+}
+
+/// Finishes an interrupted apply; the number of writes, if there was one.
+fn resume(store: &Store, netns: &Netns, timeout: Duration) -> Result<Option<usize>, Error> {
+    match store.lock(&actor(), timeout)?.look()? {
+        Gate::Settled(_) => Ok(None),
+        Gate::Held(held) => finish(&held, netns).map(Some),
+    }
+}
+
+fn resumed(writes: Option<usize>) -> String {
+    match writes {
+        Some(writes) => format!(
+            "Resumed: {} done. Run `netkeel check` to see whether the host is in sync.\n",
+            count(writes, "write")
+        ),
+        None => NOTHING.to_owned(),
+    }
+}
+
+/// The result where no apply is pending.
+const NOTHING: &str = "Nothing to recover.\n";
+
+/// Prints what the watchdog says. It never waits for a reader: it has a promise to keep.
 struct Spoken;
 
 impl Reports for Spoken {
@@ -91,25 +141,31 @@ impl Reports for Spoken {
     }
 
     fn undone(&mut self, undone: &Undone) {
-        print(undone);
+        output::say_if_read(&text(undone));
     }
 
     fn failed(&mut self, error: &Error) {
-        output::error(error);
+        output::say_if_read(&output::error_text(error));
     }
 }
 
-/// Takes the lock, rolls back an interrupted apply before a new one, and reports it.
-pub(crate) fn settle(store: &Store, netns: &Netns, actor: &str, timeout: Duration) -> Result<Settled, Error> {
+/// Takes the lock, and rolls back an interrupted apply before a new one, which is then `said`.
+pub(crate) fn settle(
+    store: &Store,
+    netns: &Netns,
+    actor: &str,
+    timeout: Duration,
+    said: &mut Said,
+) -> Result<Settled, Error> {
     match recover::settle(store, netns, actor, timeout) {
         Ok((settled, undone)) => {
-            undone.iter().for_each(print);
+            undone.iter().for_each(|undone| said.add(&text(undone)));
             Ok(settled)
         }
         Err(Unsettled::Refused(error)) => Err(error),
         Err(Unsettled::Waits(held)) => Err(recover::watched(&held)),
         Err(Unsettled::Remains(undone)) => {
-            print(&undone);
+            said.add(&text(&undone));
             Err(undone.incomplete())
         }
     }
@@ -120,7 +176,7 @@ pub(crate) fn settle(store: &Store, netns: &Netns, actor: &str, timeout: Duratio
 /// # Errors
 /// When everything was undone and that could not be written down.
 pub(crate) fn report(undone: &Undone) -> Result<u8, Error> {
-    print(undone);
+    output::say(&text(undone));
     match (undone.remaining.is_empty(), &undone.unrecorded) {
         (false, _) => Ok(exit::NOT_ROLLED_BACK),
         (true, Some(_)) => Err(undone.incomplete()),
@@ -128,15 +184,18 @@ pub(crate) fn report(undone: &Undone) -> Result<u8, Error> {
     }
 }
 
-fn print(undone: &Undone) {
+/// The result of a rollback.
+fn text(undone: &Undone) -> String {
+    let mut text = String::new();
     if let Some(apply) = &undone.apply {
-        output::say(&format!("{apply}\n"));
+        text.push_str(&format!("{apply}\n"));
     }
     for (op, error) in &undone.remaining {
-        output::say(&format!("not undone: {}    # {error}\n", op.command()));
+        text.push_str(&format!("not undone: {}    # {error}\n", op.command()));
     }
     if undone.remaining.is_empty() {
         let writes = count(undone.writes, "write");
-        output::say(&format!("recovered: {writes} undone, the host is as before\n"));
+        text.push_str(&format!("recovered: {writes} undone, the host is as before\n"));
     }
+    text
 }

@@ -7,8 +7,9 @@ use crate::change::apply::new_drift_exit;
 use crate::change::failed::failed;
 use crate::change::holds_nothing::holds_nothing;
 use crate::change::recover;
+use crate::change::said::Said;
 use crate::change::service_holder::{PauseOption, clear_way};
-use crate::change::watcher::Watcher;
+use crate::change::watcher::{Guard, Watcher};
 use crate::output::Detail;
 use crate::{exit, output};
 use netkeel_apply::engine::apply::apply;
@@ -38,6 +39,9 @@ use netkeel_source::sources::Sources;
 /// A running service that enforces a document of the owner would write the values again, so that
 /// the release is refused, unless --pause pauses the service.
 ///
+/// A change to the interface of the default route or SSH session is refused, unless
+/// --allow-management is given.
+///
 /// Exit status: 0 success; 1 error, nothing was written; 3 failed and rolled back; 4 failed and
 /// rolling back failed too; 5 the writes hold, but another program changed other settings of the
 /// owner meanwhile.
@@ -56,6 +60,9 @@ pub(crate) struct Arguments {
     /// Allow changes that cannot be undone exactly
     #[arg(long)]
     allow_lossy: bool,
+    /// Allow changes to the interface of the default route or SSH session
+    #[arg(long)]
+    allow_management: bool,
     #[command(flatten)]
     full: FullOption,
     #[command(flatten)]
@@ -74,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     match release(arguments, &store, &netns) {
         Ok(Ok(released)) => {
             way.tell();
-            report(arguments, &released)
+            Ok(report(arguments, &released))
         }
         Ok(Err(failure)) => {
             way.close();
@@ -116,7 +123,8 @@ fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error
 
 fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result<Applied, Failure>, Error> {
     let actor = actor();
-    let settled = recover::settle(store, netns, &actor, arguments.lock.timeout)?;
+    let mut said = Said::default();
+    let settled = recover::settle(store, netns, &actor, arguments.lock.timeout, &mut said)?;
     let ledger = store.ledger()?;
     if ledger.of(&arguments.owner).next().is_none() {
         return Err(holds_nothing(&arguments.owner, &ledger));
@@ -126,7 +134,7 @@ fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result
         owner: &arguments.owner,
         netns,
     };
-    let mut watch = Watcher::new()?;
+    let mut watch = Watcher::new(Guard::of(arguments.allow_management, netns))?;
     let log = Recorder::new(&settled, netns.clone(), &arguments.owner, "release", &actor);
     let mut log = log.work(Work::Release);
     log.compacts = ledger.wants_compacting();
@@ -144,22 +152,37 @@ fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result
         )
         .outcome
     })?;
+    drop(log);
+    // No boot brings back what was restored.
+    if outcome.is_ok()
+        && let Err(error) = store.forget_accepted(&arguments.owner)
+    {
+        said.add(&output::error_text(&error));
+    }
+    drop(settled);
+    drop(said);
     watch.clear();
     Ok(outcome)
 }
 
-fn report(arguments: &Arguments, released: &Applied) -> Result<u8, Error> {
+fn report(arguments: &Arguments, released: &Applied) -> u8 {
     let plan = &released.planned.plan;
     let sources = Sources::default();
     let detail = Detail {
         commands: false,
         full: arguments.full,
     };
-    output::plan(plan, &sources, Output::Text, detail, output::here())?;
+    output::print_done(&output::shown(
+        plan,
+        &sources,
+        Output::Text,
+        detail,
+        output::here(),
+    ));
     let (facts, writes) = (count(plan.released.len(), "fact"), count(released.done, "write"));
-    output::print(&format!(
+    output::print_done(&format!(
         "Released: the owner {} held {facts}; {writes} done.\n",
         arguments.owner
-    ))?;
-    Ok(new_drift_exit(&released.new_drift))
+    ));
+    new_drift_exit(&released.new_drift)
 }

@@ -31,9 +31,26 @@ const STEP: Duration = Duration::from_millis(50);
 pub(crate) struct PauseOption {
     /// Pause a running service of this owner first, for this long, e.g. 1h
     ///
-    /// When the pause ends, the service enforces its document again.
+    /// When the pause ends, the service enforces its document again. The pause of `apply --confirm-within`
+    /// lasts this long after the time to confirm.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pause: Option<Duration>,
+}
+
+impl PauseOption {
+    /// The value of an option of a verb's own.
+    pub(crate) fn of(pause: Option<Duration>) -> Self {
+        PauseOption { pause }
+    }
+
+    /// A pause that lasts so long after the time to confirm: one that ended before would let the service revert what
+    /// is confirmed late.
+    pub(crate) fn after(&self, confirm_within: Option<Duration>) -> Self {
+        let longer = |pause: Duration| pause.saturating_add(confirm_within.unwrap_or_default());
+        PauseOption {
+            pause: self.pause.map(longer),
+        }
+    }
 }
 
 /// The service as its status shows it.
@@ -68,11 +85,7 @@ pub(crate) fn clear_way<'a>(
     hash: Option<&str>,
     option: &PauseOption,
 ) -> Result<Way<'a>, Error> {
-    let mut way = Way {
-        store,
-        before: None,
-        note: None,
-    };
+    let mut way = Way::is_clear(store);
     let Some(running) = settled(store)? else {
         return Ok(way);
     };
@@ -105,7 +118,16 @@ pub(crate) fn clear_way<'a>(
     Ok(way)
 }
 
-impl Way<'_> {
+impl<'a> Way<'a> {
+    /// The way where there is nothing to clear.
+    pub(crate) fn is_clear(store: &'a Store) -> Self {
+        Way {
+            store,
+            before: None,
+            note: None,
+        }
+    }
+
     /// Says what holds from now on.
     pub fn tell(&self) {
         if let Some(note) = &self.note {

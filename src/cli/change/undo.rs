@@ -9,8 +9,9 @@ use crate::change::apply::new_drift_exit;
 use crate::change::failed::failed;
 use crate::change::prompt::{Prompt, ask};
 use crate::change::recover;
+use crate::change::said::Said;
 use crate::change::service_holder::{PauseOption, clear_way};
-use crate::change::watcher::Watcher;
+use crate::change::watcher::{Guard, Watcher};
 use crate::output::Detail;
 use crate::{exit, output};
 use netkeel_apply::engine::apply::apply;
@@ -27,7 +28,6 @@ use netkeel_core::text::escape::{one_line, printable};
 use netkeel_diagnose::lint::plan;
 use netkeel_host::kernel::Kernel;
 use netkeel_kernel::live::snapshot::Live;
-use netkeel_kernel::namespace::identity;
 use netkeel_plan::goal::Goal;
 use netkeel_plan::goal::undo::{AppliedValues, UndoApply};
 use netkeel_plan::outcome::{Applied, Failure};
@@ -127,7 +127,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     match undo(arguments, &store, &goal, &shown, &netns) {
         Ok(Ok(undone)) => {
             way.tell();
-            report(&undone)
+            Ok(report(&undone))
         }
         Ok(Err(failure)) => {
             way.close();
@@ -227,7 +227,8 @@ fn undo(
     netns: &Netns,
 ) -> Result<Result<Applied, Failure>, Error> {
     let actor = actor();
-    let settled = recover::settle(store, netns, &actor, arguments.lock.timeout)?;
+    let mut said = Said::default();
+    let settled = recover::settle(store, netns, &actor, arguments.lock.timeout, &mut said)?;
     let AppliedValues {
         apply: name, owner, ..
     } = goal.values;
@@ -235,8 +236,7 @@ fn undo(
         return Err(Error::new(ErrorKind::Refused, "the apply was undone meanwhile"));
     }
     let ledger = store.ledger()?;
-    let mut watch = Watcher::new()?;
-    watch.management = arguments.allow_management || !identity::may_be_the_host(netns);
+    let mut watch = Watcher::new(Guard::of(arguments.allow_management, netns))?;
     watch.agreed = Some(commands(shown));
     let log = Recorder::new(&settled, netns.clone(), owner, name, &actor);
     let mut log = log.work(Work::Undo);
@@ -254,6 +254,15 @@ fn undo(
         )
         .outcome
     })?;
+    drop(log);
+    // No boot brings back what was restored.
+    if outcome.is_ok()
+        && let Err(error) = store.forget_accepted(owner)
+    {
+        said.add(&output::error_text(&error));
+    }
+    drop(settled);
+    drop(said);
     watch.clear();
     Ok(outcome)
 }
@@ -263,12 +272,12 @@ fn commands(plan: &Plan) -> Vec<String> {
     plan.steps.iter().map(|step| step.op.to_string()).collect()
 }
 
-fn report(undone: &Applied) -> Result<u8, Error> {
-    output::print(&format!(
+fn report(undone: &Applied) -> u8 {
+    output::print_done(&format!(
         "Undone: {}; verified. The documents are unchanged: the next apply of them writes the values again.\n",
         count(undone.done, "write")
-    ))?;
-    Ok(new_drift_exit(&undone.new_drift))
+    ));
+    new_drift_exit(&undone.new_drift)
 }
 
 #[cfg(test)]

@@ -16,8 +16,10 @@ use crate::output;
 use netkeel_apply::engine::session::Watch;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::netns::Netns;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_kernel::management;
+use netkeel_kernel::namespace::identity;
 use netkeel_kernel::probe::reach::Target;
 use netkeel_plan::plan::Plan;
 
@@ -28,13 +30,41 @@ const MANY: usize = 200;
 /// neighbour resolution.
 const TRIES: u32 = 3;
 
+/// Whether changes to the management interface are allowed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Guard {
+    /// They are, or none can be made.
+    Off,
+    /// They are refused with this help.
+    Refuses(&'static str),
+}
+
+impl Guard {
+    /// The guard of a verb without `--confirm-within`.
+    pub(crate) fn of(allowed: bool, netns: &Netns) -> Self {
+        Guard::with_help(allowed, netns, "use --allow-management to change it all the same")
+    }
+
+    /// The guard of `apply`.
+    pub(crate) fn of_apply(allowed: bool, netns: &Netns) -> Self {
+        let ways = "use --confirm-within 60s to roll back unless you confirm, or --allow-management to change it at once";
+        Guard::with_help(allowed, netns, ways)
+    }
+
+    fn with_help(allowed: bool, netns: &Netns, ways: &'static str) -> Self {
+        match allowed || !identity::may_be_the_host(netns) {
+            true => Guard::Off,
+            false => Guard::Refuses(ways),
+        }
+    }
+}
+
 /// Watches an apply for the command line.
 pub(crate) struct Watcher {
     interrupted: Arc<AtomicBool>,
     terminal: bool,
     shown: bool,
-    /// Whether changes to the management interface are allowed.
-    pub(crate) management: bool,
+    guard: Guard,
     /// Number of ops still allowed; `None` for no limit.
     pub budget: Option<usize>,
     /// The writes that were shown; `None` to allow others.
@@ -45,11 +75,11 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// A watcher that allows every change and has no targets.
+    /// A watcher without targets.
     ///
     /// # Errors
     /// When the signal handlers cannot be installed.
-    pub fn new() -> Result<Self, Error> {
+    pub fn new(guard: Guard) -> Result<Self, Error> {
         let interrupted = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             flag::register(signal, Arc::clone(&interrupted)).map_err(|error| {
@@ -64,7 +94,7 @@ impl Watcher {
             interrupted,
             terminal,
             shown: false,
-            management: true,
+            guard,
             budget: None,
             agreed: None,
             targets: Vec::new(),
@@ -102,7 +132,8 @@ impl Watch for Watcher {
     fn progress(&mut self, done: usize, all: usize) {
         if self.terminal && all >= MANY && (done.is_multiple_of(50) || done == all) {
             self.shown = true;
-            output::say(&format!("\rapplying {done}/{all}"));
+            // Under the lock: a terminal that is stopped must not keep the others waiting.
+            output::say_if_read(&format!("\rapplying {done}/{all}"));
         }
     }
 
@@ -122,9 +153,9 @@ impl Watch for Watcher {
                 .hint("check that the plan is what you want")
                 .hint("raise the limit in the document, or wait a minute"));
         }
-        if self.management {
+        let Guard::Refuses(ways) = self.guard else {
             return Ok(());
-        }
+        };
         let management = management::links(management::ssh_connection().as_deref())?;
         let names: BTreeSet<LinkName> = management.keys().copied().collect();
         let Some(felt) = plan.first_felt_by(&names, host) else {
@@ -137,7 +168,7 @@ impl Watch for Watcher {
         );
         Err(Error::new(ErrorKind::Refused, message)
             .hint(format!("the change is `{}`", felt.op))
-            .hint("use --confirm-within 60s to roll back unless you confirm, or --allow-management to change it at once"))
+            .hint(ways))
     }
 
     fn stops(&mut self) -> bool {

@@ -148,6 +148,15 @@ pub(crate) fn read_saved(saved: &SavedPlan, name: &str) -> Read {
     parse(texts, Dialect::Native, &Facts::new(), netns, Host::Live)
 }
 
+/// Reads a document that was accepted before.
+pub(crate) fn read_accepted(canonical: String, netns: Netns) -> Read {
+    let texts = Texts {
+        files: vec![("document.json".to_owned(), canonical.into_bytes())],
+        ..Texts::default()
+    };
+    parse(texts, Dialect::Native, &Facts::new(), netns, Host::Live)
+}
+
 /// Reads all files, and `policies` over them; an error is text for people. Without `needs_files` there may be none.
 pub(crate) fn load_quietly(
     documents: &Documents,

@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
         Err(error) => return Err(error),
     }
-    output::print(&message)?;
+    output::print_done(&message);
     Ok(exit::OK)
 }
 

@@ -2,6 +2,8 @@
 //! finds itself elsewhere.
 
 use std::fs::File;
+use std::io::ErrorKind as IoErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::{fs, thread};
@@ -143,6 +145,20 @@ pub(crate) fn is_initial() -> Option<bool> {
     let initial = initial.as_ref()?;
     let mine = fs::read_link("/proc/thread-self/ns/net").ok()?;
     Some(mine == *initial)
+}
+
+/// Whether `ip netns` names the namespace of the calling thread here. One whose names cannot be read may be named.
+pub(crate) fn is_named() -> bool {
+    let id = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    let Ok(mine) = id(Path::new("/proc/thread-self/ns/net")) else {
+        return true;
+    };
+    match fs::read_dir(NAMED) {
+        Ok(names) => names
+            .flatten()
+            .any(|name| id(&name.path()).is_ok_and(|its| its == mine)),
+        Err(error) => error.kind() != IoErrorKind::NotFound,
+    }
 }
 
 /// Whether the calling thread is in the first network namespace of the machine; none when that cannot be told.

@@ -30,7 +30,7 @@ const INITIAL: u64 = 1;
 /// When there is no such namespace, or the kernel is older than 5.14 and has no SO_NETNS_COOKIE
 /// where one is needed.
 pub fn identify(of: &Netns) -> Result<Identity, Error> {
-    enter::inside(of, || match enter::is_initial() {
+    enter::inside(of, || match is_initial() {
         Some(true) => Ok(Identity::Host),
         // Without privilege /proc/1/ns/net cannot be read.
         known => match cookie() {
@@ -77,7 +77,14 @@ pub fn may_be_the_host(of: &Netns) -> bool {
 /// cannot be read. Then the cookie shows whether it is the initial namespace. About another one nothing is
 /// known: PID 1 of a container is in that of the container.
 pub(crate) fn is_with_pid_1() -> Option<bool> {
-    with_pid_1(enter::is_initial(), || cookie().ok())
+    with_pid_1(is_initial(), || cookie().ok())
+}
+
+/// Whether the calling thread is in the network namespace of the PID 1 of a host. `ip netns exec NAME unshare --pid`
+/// makes a PID 1 in a namespace that is none of a host's.
+fn is_initial() -> Option<bool> {
+    let of_another = || cookie().is_ok_and(|cookie| cookie != INITIAL) && enter::is_named();
+    enter::is_initial().map(|initial| initial && !of_another())
 }
 
 fn with_pid_1(initial: Option<bool>, cookie: impl FnOnce() -> Option<u64>) -> Option<bool> {

@@ -59,6 +59,6 @@ impl Store {
     /// # Errors
     /// When it cannot be removed.
     pub fn forget_left_rules(&self) -> Result<(), Error> {
-        log::remove(&self.left_rules_path())
+        log::remove(&self.left_rules_path()).map(drop)
     }
 }

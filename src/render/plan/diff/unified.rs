@@ -11,21 +11,70 @@ const CONTEXT: usize = 3;
 
 /// The diff; empty for equal texts. `None` means that the file does not exist.
 pub fn unified(old: Option<&str>, new: Option<&str>, old_name: &str, new_name: &str) -> String {
-    let (before, after) = (lines(old), lines(new));
-    let diff = TextDiff::from_slices(&before, &after);
+    let (old_side, new_side) = (Side::plain(old_name, old), Side::plain(new_name, new));
+    hunks(&old_side, &new_side)
+}
+
+/// The diff of two texts of one file. `old_shown` and `new_shown` are the same lines as they are shown, with masks in
+/// the place of secrets.
+pub fn unified_masked(name: &str, old: &str, old_shown: &str, new: &str, new_shown: &str) -> String {
+    let side = |text, shown| Side {
+        name,
+        is_there: true,
+        lines: lines(Some(text)),
+        shown: lines(Some(shown)),
+    };
+    hunks(&side(old, old_shown), &side(new, new_shown))
+}
+
+/// One of the texts of a diff.
+struct Side<'a> {
+    name: &'a str,
+    is_there: bool,
+    lines: Vec<&'a str>,
+    /// The same lines as they are shown.
+    shown: Vec<&'a str>,
+}
+
+impl<'a> Side<'a> {
+    fn plain(name: &'a str, text: Option<&'a str>) -> Self {
+        Side {
+            name,
+            is_there: text.is_some(),
+            lines: lines(text),
+            shown: lines(text),
+        }
+    }
+
+    fn name(&self) -> &'a str {
+        if self.is_there { self.name } else { "/dev/null" }
+    }
+
+    /// A line without its end, as it is shown. One that has no such form is not shown.
+    fn line(&self, number: usize) -> String {
+        let line = self.shown.get(number).copied().unwrap_or_default();
+        shown(line.strip_suffix('\n').unwrap_or(line))
+    }
+}
+
+fn hunks(old: &Side<'_>, new: &Side<'_>) -> String {
+    let (before, after) = (&old.lines, &new.lines);
+    let diff = TextDiff::from_slices(before, after);
     let mut hunks = diff.unified_diff();
     let mut out = String::new();
     for hunk in hunks.context_radius(CONTEXT).iter_hunks() {
         if out.is_empty() {
-            let name = |name, text: Option<&str>| if text.is_some() { name } else { "/dev/null" };
-            let _ = writeln!(out, "--- {}\n+++ {}", name(old_name, old), name(new_name, new));
+            let _ = writeln!(out, "--- {}\n+++ {}", old.name(), new.name());
         }
         let _ = writeln!(out, "{}", hunk.header());
         for change in hunk.iter_changes() {
-            let line = change.value();
-            let text = line.strip_suffix('\n');
-            let _ = writeln!(out, "{}{}", change.tag(), shown(text.unwrap_or(line)));
-            if text.is_none() {
+            let text = match (change.old_index(), change.new_index()) {
+                (_, Some(at)) => new.line(at),
+                (Some(at), None) => old.line(at),
+                (None, None) => String::new(),
+            };
+            let _ = writeln!(out, "{}{text}", change.tag());
+            if !change.value().ends_with('\n') {
                 out.push_str("\\ No newline at end of file\n");
             }
         }
@@ -48,6 +97,12 @@ fn shown(line: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_masked_line_is_a_change_and_does_not_show_it() {
+        let diff = unified_masked("a", "x\nk: one\n", "x\nk: ***\n", "x\nk: two\n", "x\nk: ***\n");
+        assert_eq!(diff, "--- a\n+++ a\n@@ -1,2 +1,2 @@\n x\n-k: ***\n+k: ***\n");
+    }
 
     proptest! {
         #[test]
