@@ -181,21 +181,24 @@ fn is_rp_filter(key: &SysctlKey) -> bool {
 
 /// Adds the facts that show what `all` or `default` has effect on.
 fn scope_of_effect(key: &SysctlKey, scope: &mut Scope) {
-    match key.per_interface() {
-        Some(PerInterface {
-            table: "conf",
-            slot: Slot::All,
-            ..
-        }) if FactField::of_key(key).is_none() => scope.of_every_link.extend(key.in_slot("default")),
-        Some(PerInterface {
-            family: "ipv4",
-            table: "conf",
-            slot: Slot::Default,
-            ..
-        }) => scope
-            .sysctls
-            .extend(key.in_slot("all").map(|all| all.of_variable())),
-        _ => {}
+    let Some(PerInterface {
+        table: "conf",
+        slot: slot @ (Slot::All | Slot::Default),
+        leaf,
+        ..
+    }) = key.per_interface()
+    else {
+        return;
+    };
+    let slots = ["all", "default"].into_iter();
+    let slots = slots.filter_map(|slot| key.in_slot(slot));
+    scope.sysctls.extend(slots.map(|key| key.of_variable()));
+    if leaf == "accept_redirects" {
+        let forwarding = SysctlKey::known("net/ipv4/conf/default/forwarding");
+        scope.sysctls.insert(forwarding);
+    }
+    if slot == Slot::All && FactField::of_key(key).is_none() {
+        scope.of_every_link.extend(key.in_slot("default"));
     }
 }
 
