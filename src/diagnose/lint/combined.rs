@@ -19,11 +19,7 @@ pub(crate) fn check(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
         _ => None,
     });
     for (key, declared) in sysctls {
-        // `ip_forward` is the fact of `conf.all.forwarding`.
-        let conf = match key.path() {
-            "net/ipv4/ip_forward" => SysctlKey::known("net/ipv4/conf/all/forwarding"),
-            _ => key.clone(),
-        };
+        let conf = key.as_setting();
         let Some(parts) = conf.per_interface().filter(|parts| parts.table == "conf") else {
             continue;
         };
@@ -185,13 +181,20 @@ impl Declared<'_> {
                 Some(false) => or,
                 Some(true) => and,
                 None => or.or(and).map(|_| {
-                    "whether either or both must be on depends on its forwarding, which was not read".to_owned()
+                    "whether either or both must be on depends on its forwarding, which was not read"
+                        .to_owned()
                 }),
             },
-            Rule::Copied if is_mode => (all != own).then(|| format!("its own value counts, {own}")),
-            Rule::Copied => {
-                ((all != 0) != (own != 0)).then(|| format!("its own value counts, {}", on(own)))
+            // `ip6_forward` looks at `all`, and `accept_ra` and `ndisc_send_na` at the interface's own.
+            Rule::Copied if (self.parts.family, self.parts.leaf) == ("ipv6", "forwarding") => {
+                let role = if own != 0 { "router" } else { "host" };
+                let differ = (all != 0) != (own != 0);
+                differ.then(|| {
+                    format!("`all` decides which packets are forwarded, and it acts as a {role} towards routers")
+                })
             }
+            Rule::Copied if is_mode => (all != own).then(|| format!("its own value counts, {own}")),
+            Rule::Copied => ((all != 0) != (own != 0)).then(|| format!("its own value counts, {}", on(own))),
             Rule::Own => (all != own).then(|| "its own value counts, and `all` has no effect".to_owned()),
             Rule::Unknown => None,
         }
@@ -372,7 +375,12 @@ mod tests {
             ];
             // eth0 forwards, and new interfaces do not.
             let values = if (leaf, all) == ("accept_redirects", 1) {
-                [values[0], values[1], values[2], ("ipv4/conf/default/forwarding", 1)]
+                [
+                    values[0],
+                    values[1],
+                    values[2],
+                    ("ipv4/conf/default/forwarding", 1),
+                ]
             } else {
                 values
             };
@@ -380,7 +388,11 @@ mod tests {
             let subjects = found.lines().map(|line| line.split(": ").next().unwrap());
             let slot = |subject: &str| {
                 let default = subject.contains(".default.");
-                if default { "default".to_owned() } else { subject.to_owned() }
+                if default {
+                    "default".to_owned()
+                } else {
+                    subject.to_owned()
+                }
             };
             let mut subjects: Vec<String> = subjects.map(slot).collect();
             subjects.sort_by_key(|slot| slot == "default");
@@ -411,9 +423,15 @@ mod tests {
 
     #[test]
     fn a_rule_or_a_value_that_is_unknown_is_said() {
-        let values = [("ipv4/conf/all/of_tomorrow", 1), ("ipv4/conf/default/of_tomorrow", 1)];
+        let values = [
+            ("ipv4/conf/all/of_tomorrow", 1),
+            ("ipv4/conf/default/of_tomorrow", 1),
+        ];
         let found = check("net.ipv4.conf.all.of_tomorrow: 1", &values, r#""forwarding":1"#);
-        assert!(found.contains("does not know how the kernel combines it"), "{found}");
+        assert!(
+            found.contains("does not know how the kernel combines it"),
+            "{found}"
+        );
         let values = [
             ("ipv4/conf/all/send_redirects", 0),
             ("ipv4/conf/default/send_redirects", 0),
@@ -423,7 +441,10 @@ mod tests {
             &values,
             r#""forwarding":1"#,
         );
-        assert!(found.contains("eth0: ") && found.contains("could not be read"), "{found}");
+        assert!(
+            found.contains("eth0: ") && found.contains("could not be read"),
+            "{found}"
+        );
     }
 
     #[test]

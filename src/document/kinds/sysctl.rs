@@ -23,6 +23,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::snapshot::scope::{Scope, on_host};
 use netkeel_host::sysctl_form::handler::Handler;
+use netkeel_host::sysctl_form::range;
 use netkeel_host::sysctl_form::stored::stored;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
@@ -281,6 +282,12 @@ impl Section for Sysctls {
                 }) => scope.families.ipv4 = true,
                 Some(PerInterface {
                     family: "ipv6",
+                    table: "neigh",
+                    slot: Slot::Default,
+                    ..
+                }) => scope.families.ipv6 = true,
+                Some(PerInterface {
+                    family: "ipv6",
                     leaf: "disable_ipv6",
                     ..
                 }) => scope.families.ipv6 = true,
@@ -334,7 +341,12 @@ impl Section for Sysctls {
             };
             let stored = stored.map_err(|cause| Error::new(ErrorKind::Input, why(cause)));
             let within = stored.and_then(|text| {
-                match bounds::refusal(&entry.key, &text, |key| self.declared(key), host, &self.netns) {
+                let range = range::refusal(&entry.key, &text, &host.kernel, host.ticks);
+                let range = range.or_else(|| range::stays_on(&entry.key, &text, live.as_deref()));
+                let refusal = range.or_else(|| {
+                    bounds::refusal(&entry.key, &text, |key| self.declared(key), host, &self.netns)
+                });
+                match refusal {
                     Some(why) => Err(Error::new(ErrorKind::Input, why)),
                     None => Ok(text),
                 }
