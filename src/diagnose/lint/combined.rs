@@ -190,7 +190,9 @@ impl Declared<'_> {
                 let role = if own != 0 { "router" } else { "host" };
                 let differ = (all != 0) != (own != 0);
                 differ.then(|| {
-                    format!("`all` decides which packets are forwarded, and it acts as a {role} towards routers")
+                    format!(
+                        "`all` decides which packets are forwarded, and it acts as a {role} towards routers"
+                    )
                 })
             }
             Rule::Copied if is_mode => (all != own).then(|| format!("its own value counts, {own}")),

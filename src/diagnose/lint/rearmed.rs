@@ -34,8 +34,10 @@ struct Overridden {
     subjects: BTreeSet<String>,
     declared: BTreeSet<String>,
     current: BTreeSet<String>,
-    /// Narrower patterns with these values.
-    narrower: BTreeSet<String>,
+    /// Narrower patterns, each with the values of interfaces that it would give.
+    narrower: BTreeMap<String, BTreeSet<String>>,
+    /// Those with the value of `default`, which interfaces with a value of their own override.
+    of_default: BTreeMap<String, String>,
     /// A value of `default`, where the names of new interfaces are not known.
     is_of_any_name: bool,
 }
@@ -112,14 +114,20 @@ impl Rearmed {
             Wanted::Declared => overridden.declared.insert(wanted.to_owned()),
             Wanted::Current => overridden.current.insert(wanted.to_owned()),
         };
-        let line = |prefix: &str| {
+        overridden.is_of_any_name |= parts.slot == Slot::Default && prefixes.is_empty();
+        for prefix in prefixes {
             let PerInterface {
                 family, table, leaf, ..
             } = parts;
-            format!("`net.{family}.{table}.{prefix}*.{leaf} = {wanted}`")
-        };
-        overridden.is_of_any_name |= parts.slot == Slot::Default && prefixes.is_empty();
-        overridden.narrower.extend(prefixes.into_iter().map(line));
+            let narrower = format!("net.{family}.{table}.{prefix}*.{leaf}");
+            match parts.slot {
+                Slot::Default => drop(overridden.of_default.insert(narrower, wanted.to_owned())),
+                Slot::All | Slot::Link(_) => {
+                    let values = overridden.narrower.entry(narrower).or_default();
+                    values.insert(wanted.to_owned());
+                }
+            }
+        }
     }
 
     /// Adds a finding for each pattern.
@@ -141,11 +149,21 @@ impl Rearmed {
             );
             let file = place.file.rsplit('/').next().unwrap_or(&place.file);
             let exact = "declare the interface by its exact name: a line for a key exempts it from patterns";
-            let narrower = match overridden.narrower.is_empty() {
+            // No pattern gives two interfaces of one prefix different values.
+            let mut lines: BTreeSet<String> = BTreeSet::new();
+            for (pattern, values) in &overridden.narrower {
+                let value = values.first().filter(|_| values.len() == 1);
+                lines.extend(value.map(|value| format!("`{pattern} = {value}`")));
+            }
+            for (pattern, value) in &overridden.of_default {
+                let is_free = !overridden.narrower.contains_key(pattern);
+                lines.extend(is_free.then(|| format!("`{pattern} = {value}`")));
+            }
+            let narrower = match lines.is_empty() {
                 true => String::new(),
                 false => format!(
                     "add {} to a file of /etc/sysctl.d that sorts after {file}, or ",
-                    join(&overridden.narrower)
+                    join(&lines)
                 ),
             };
             let remedy = match overridden.is_of_any_name {

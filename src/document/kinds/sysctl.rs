@@ -191,6 +191,10 @@ fn scope_of_effect(key: &SysctlKey, scope: &mut Scope) {
     else {
         return;
     };
+    // The file of a secret that nobody set cannot be read, and no effect of one is judged.
+    if key.is_secret() {
+        return;
+    }
     let slots = ["all", "default"].into_iter();
     let slots = slots.filter_map(|slot| key.in_slot(slot));
     scope.sysctls.extend(slots.map(|key| key.of_variable()));
