@@ -98,7 +98,7 @@ impl Declared<'_> {
             let forwards = link.forwarding.map(|value| value != 0);
             let message = match own {
                 Err(why) => format!(
-                    "{key} is declared {declared}, and whether that holds here is unknown: its own value could not be read: {why}"
+                    "{key} is declared {declared}, and whether that holds here is unknown: its own value is missing ({why})"
                 ),
                 Ok(own) => match self.differs(own, forwards) {
                     Some(why) => format!("{key} is declared {declared}, and it has {own} of its own: {why}"),
@@ -120,7 +120,7 @@ impl Declared<'_> {
         let message = match live(host, &default) {
             Live::Absent => return,
             Live::Unread { why } => format!(
-                "{key} is declared {declared}, and whether that holds on new interfaces is unknown: {default} could not be read: {why}"
+                "{key} is declared {declared}, and whether that holds on new interfaces is unknown: {default} is missing ({why})"
             ),
             value @ Live::Value { .. } => {
                 let Some(own) = value.number() else { return };
@@ -145,7 +145,7 @@ impl Declared<'_> {
                 if matches!(self.rule, Rule::Own | Rule::Copied) {
                     return;
                 }
-                format!("whether it holds is unknown: {all_key} could not be read: {why}")
+                format!("whether it holds is unknown: {all_key} is missing ({why})")
             }
             value @ Live::Value { .. } => {
                 let Some(all) = value.number() else { return };
@@ -444,7 +444,7 @@ mod tests {
             r#""forwarding":1"#,
         );
         assert!(
-            found.contains("eth0: ") && found.contains("could not be read"),
+            found.contains("eth0: ") && found.contains("is missing (it was not read)"),
             "{found}"
         );
     }
