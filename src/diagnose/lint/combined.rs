@@ -37,7 +37,7 @@ pub(crate) fn check(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
                 "netkeel does not know how the kernel combines it with the interfaces' own values, so it cannot say whether it holds",
                 format!("declare net.{}.conf.IFACE.{} for the interfaces", parts.family, parts.leaf),
             ),
-            (Slot::All, _) if !declared.is_left_to_interfaces(host, wants) => {
+            (Slot::All, _) if !declared.decides() && !declared.is_left_to_interfaces(host, wants) => {
                 declared.on_interfaces(host, wants, findings);
                 declared.on_new_interfaces(host, wants, findings);
             }
@@ -74,6 +74,20 @@ impl Declared<'_> {
         };
         let is_rp_filter = (self.parts.family, self.parts.leaf) == ("ipv4", "rp_filter");
         is_neutral && (is_rp_filter || gives_another())
+    }
+
+    /// Whether a declared `all` decides alone, whatever the interfaces have.
+    fn decides(&self) -> bool {
+        match self.rule {
+            Rule::Or | Rule::AllUnlessZero => self.value != 0,
+            Rule::And | Rule::Min => self.value == 0,
+            Rule::Max
+            | Rule::LeastNonZero
+            | Rule::AndWhereForwarding
+            | Rule::Copied
+            | Rule::Own
+            | Rule::Unknown => false,
+        }
     }
 
     fn of_default(&self) -> Option<SysctlKey> {
