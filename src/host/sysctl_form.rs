@@ -5,4 +5,5 @@ pub mod bound;
 pub mod handler;
 mod pair;
 mod ports;
+pub mod range;
 pub mod stored;

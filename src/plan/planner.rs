@@ -179,7 +179,7 @@ impl<'a> Planner<'a> {
         let Op::WriteSysctl { key, .. } = op else {
             return;
         };
-        let is_default = |parts: PerInterface<'_>| parts.family == "ipv4" && parts.slot == Slot::Default;
+        let is_default = |parts: PerInterface<'_>| parts.slot == Slot::Default;
         if !key.per_interface().is_some_and(is_default) || !key.copied_to_links() {
             return;
         }

@@ -6,6 +6,7 @@
 //! `NETKEEL_SEED` repeats a run, `NETKEEL_ROUNDS` makes it longer.
 
 mod churn;
+mod combined;
 mod compare;
 mod facts;
 mod host;

@@ -283,6 +283,11 @@ fn the_least_of_the_routes_to_literal_endpoints_counts() {
     let metric = format!("{PRIVATE}; ip route add 203.0.113.1 via 192.0.2.2 mtu 1350");
     let narrow = copied(&metric, "", &["203.0.113.1:51820"], "--floor 1200");
     assert!(narrow.stdout.contains("\nMTU: 1270\n"), "{narrow:?}");
+    let marked = format!(
+        "{PRIVATE}; ip rule add fwmark 51820 lookup 100; ip route add default via 198.51.100.2 dev eth1 table 100"
+    );
+    let marked = copied(&marked, "FwMark = 51820\\n", &["203.0.113.1:51820"], "");
+    assert!(marked.stdout.contains("\nMTU: 1320\n"), "{marked:?}");
     let lost = copied("", "", &["[2001:db8::1]:51820"], "");
     assert!(
         lost.stderr

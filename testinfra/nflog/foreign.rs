@@ -126,6 +126,30 @@ fn a_rule_that_covers_less_is_told_with_what_it_leaves_out_and_netkeel_logs_all(
             assert_eq!(ours.matches("log group 33").count(), 4, "{ours}");
         }
     }
+    // Conditions of which netkeel cannot say what they leave out cover nothing.
+    for conditions in [
+        "-d 10.0.0.1",
+        "-m limit --limit 5/sec",
+        "-m statistic --mode random --probability 0.5",
+    ] {
+        for program in ["iptables-nft", "iptables-legacy"] {
+            let namespace = Namespace::new();
+            namespace.sh(&format!("{program} -t raw -A PREROUTING -i eth0 {conditions} -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33"));
+            let done = applied(&document(ENTRY, &namespace), &namespace);
+            let findings = &done.planned.plan.findings;
+            assert_eq!(
+                codes(&done.planned.plan),
+                [Code::NK031],
+                "{program} {conditions}: {findings:#?}"
+            );
+            let ours = namespace.sh("nft -s list table inet netkeel");
+            assert_eq!(
+                ours.matches("log group 33").count(),
+                4,
+                "{program} {conditions}: {ours}"
+            );
+        }
+    }
     // A part of what the entry ignores too is not missing.
     let namespace = Namespace::new();
     namespace.sh(&OF_GO_PMTUD.replace("192.168.100.0/24", "192.168.100.128/25"));

@@ -192,54 +192,21 @@ fn hold(document: &Document, kernel: &mut Live, scope: &Scope, applied: &Applied
     }
 }
 
-/// The kernel limits a key that is listed here.
-pub const LISTED: &str = "a smaller range of the kernel's";
+/// The kernel limits a key that is listed in [`VARYING`].
+pub const LISTED: &str = "a range that differs between kernels, or follows another key";
 
-/// The kernel rejects a number of another key. A few are ranges that no run has shown; many are a fault of plans.
-pub const UNLISTED: &str = "a number of a key whose range is not listed";
-
-/// Keys of the host whose numbers the kernel limits more than their form does, as three full runs with different
-/// seeds showed them.
-const OF_THE_HOST: &[&str] = &[
-    "net/core/somaxconn",
-    "net/ipv4/route/min_pmtu",
-    "net/ipv4/tcp_autocorking",
-    "net/ipv4/tcp_ecn",
-    "net/ipv4/tcp_ecn_fallback",
-    "net/ipv4/tcp_ecn_option_beacon",
-    "net/ipv4/tcp_no_ssthresh_metrics_save",
-    "net/ipv4/tcp_plb_enabled",
-    "net/ipv4/tcp_syn_retries",
-    "net/ipv4/tcp_wmem",
-    "net/ipv6/fib_multipath_hash_fields",
-    "net/mptcp/enabled",
-    "net/netfilter/nf_conntrack_checksum",
-    "net/netfilter/nf_conntrack_events",
-    "net/netfilter/nf_conntrack_tcp_timeout_fin_wait",
-];
-
-/// The same of an interface: the table and the setting.
-const OF_AN_INTERFACE: &[(&str, &str)] = &[
-    ("conf", "accept_untracked_na"),
-    ("conf", "addr_gen_mode"),
-    ("conf", "force_forwarding"),
-    ("conf", "hop_limit"),
-    ("conf", "ioam6_enabled"),
-    ("conf", "ioam6_id"),
-    ("conf", "ndisc_evict_nocarrier"),
-    ("conf", "ra_defrtr_metric"),
-    ("conf", "ra_honor_pio_life"),
-    ("conf", "ra_honor_pio_pflag"),
-    ("conf", "router_solicitation_delay"),
-    ("conf", "router_solicitation_interval"),
-    ("conf", "router_solicitation_max_interval"),
-    ("conf", "rpl_seg_enabled"),
-    ("neigh", "app_solicit"),
-    ("neigh", "base_reachable_time_ms"),
-    ("neigh", "delay_first_probe_time"),
-    ("neigh", "gc_stale_time"),
-    ("neigh", "interval_probe_time_ms"),
-    ("neigh", "retrans_time_ms"),
+/// Keys whose range is not in the table of ranges. `*` is `all`, `default` or an interface.
+const VARYING: &[&str] = &[
+    // 2 needs a secret in `stable_secret`.
+    "net/ipv6/conf/*/addr_gen_mode",
+    // Later updates of a stable kernel took numbers away.
+    "net/ipv6/conf/*/rpl_seg_enabled",
+    // Without limits until Linux 6.12.
+    "net/ipv4/tcp_max_reordering",
+    "net/ipv4/tcp_reordering",
+    // The greatest number follows from the size of a packet's memory.
+    "net/ipv4/neigh/*/unres_qlen",
+    "net/ipv6/neigh/*/unres_qlen",
 ];
 
 /// The reason of a refusal that a plan cannot know.
@@ -263,19 +230,18 @@ fn unknown(op: &Op, cause: &Error, planned: &Plan) -> Option<&'static str> {
         (Handler::Text, ErrorKind::Missing) => Some("a module that does not load"),
         // Keys with two numbers, or with a bound, are known exactly.
         (Handler::Groups | Handler::Ports, _) => None,
-        (_, ErrorKind::Refused) if numbers && Bound::of(key).is_none() => {
-            Some(if is_listed(key) { LISTED } else { UNLISTED })
-        }
+        (_, ErrorKind::Refused) if numbers && Bound::of(key).is_none() && varies(key) => Some(LISTED),
         _ => None,
     }
 }
 
-/// Whether the kernel's range of a key is known to be smaller than that of its form.
-fn is_listed(key: &SysctlKey) -> bool {
-    match key.per_interface() {
-        Some(parts) => OF_AN_INTERFACE.contains(&(parts.table, parts.leaf)),
-        None => OF_THE_HOST.contains(&key.path()),
-    }
+/// Whether the range of a key is not in the table of ranges.
+fn varies(key: &SysctlKey) -> bool {
+    let path = match key.per_interface() {
+        Some(parts) => format!("net/{}/{}/*/{}", parts.family, parts.table, parts.leaf),
+        None => key.path().to_owned(),
+    };
+    VARYING.contains(&&*path)
 }
 
 /// A host as text, without what the kernel gives anew: link-local addresses.

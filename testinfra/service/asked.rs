@@ -251,3 +251,19 @@ fn metrics_and_health_are_scraped_also_beside_those_who_only_connect() {
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     assert_eq!(service.stop().0, 0);
 }
+
+#[test]
+fn an_interface_that_a_match_finds_has_series_only_with_the_option() {
+    for (more, is_shown) in [(None, false), (Some("--metrics-per-interface"), true)] {
+        let namespace = Namespace::new();
+        namespace.sh("ip link add cali1 type veth peer name eth1");
+        let address = free_port().to_string();
+        let options: Vec<&str> = ["--listen", &address].into_iter().chain(more).collect();
+        let mut service = Daemon::start(&namespace, PODS, &options);
+        service.wait_for("event=full-scan");
+        let metrics = get(address.parse().unwrap(), "/metrics");
+        let series = "netkeel_interface_mtu_bytes{device=\"cali1\"} 1460";
+        assert_eq!(metrics.contains(series), is_shown, "{metrics}");
+        assert_eq!(service.stop().0, 0);
+    }
+}

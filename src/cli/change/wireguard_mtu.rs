@@ -28,7 +28,7 @@ const USUAL_MTU: i64 = 1500;
 /// Copy a WireGuard config with an MTU that fits this host
 ///
 /// The MTU is that of the underlay minus WireGuard's overhead. The underlay is the interface with the
-/// smallest MTU on the routes to the endpoints of the config. Without a literal endpoint address it is
+/// smallest MTU on the routes to the endpoints of the config, for packets with its `FwMark`. Without a literal endpoint address it is
 /// the interface of the default route. A smaller `MTU =` in the config is kept.
 ///
 /// The source is only read, so it may be a mounted Secret. The copy has the same file name, because
@@ -200,7 +200,12 @@ fn underlay(arguments: &Arguments, endpoints: &Endpoints, warnings: &mut Vec<Str
             },
         ));
     }
-    let host = match underlays(&netns, &endpoints.addresses, counts) {
+    if let (Some(mark), true) = (endpoints.mark, endpoints.addresses.is_empty()) {
+        warnings.push(format!(
+            "FwMark {mark} of the config may choose other routes than the default route that is assumed"
+        ));
+    }
+    let host = match underlays(&netns, &endpoints.addresses, endpoints.mark, counts) {
         Ok(host) => host,
         Err(error) => {
             warnings.push(format!(

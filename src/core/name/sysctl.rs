@@ -5,7 +5,7 @@ mod long_name;
 mod module;
 mod relations;
 
-pub use relations::{ALLOWED_CONGESTION_CONTROL, CONGESTION_CONTROL, NOT_FOLLOWED, variable};
+pub use relations::{ALLOWED_CONGESTION_CONTROL, CONGESTION_CONTROL, variable};
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;

@@ -15,6 +15,12 @@ use netkeel_core::rp_filter::{Decider, RpFilter, Verdict};
 pub enum Rule {
     /// The larger value is effective.
     Max,
+    /// The smaller value is effective.
+    Min,
+    /// The smaller of the values that are not 0 is effective.
+    LeastNonZero,
+    /// The value of `all` is effective unless it is 0; then the interface's own one is.
+    AllUnlessZero,
     /// On if either value is on.
     Or,
     /// On if both values are on.
@@ -79,20 +85,81 @@ const IPV4: &[(&str, Rule, bool)] = &[
     ("forwarding", Rule::Copied, false),
     ("tag", Rule::Own, false),
     ("medium_id", Rule::Own, false),
+    // net/ipv4/arp.c, net/ipv4/ip_input.c, net/ipv4/route.c
+    ("drop_gratuitous_arp", Rule::Or, false),
+    ("drop_unicast_in_l2_multicast", Rule::Or, false),
+    ("disable_xfrm", Rule::Or, true),
+    // `IGMP_V1_SEEN` and `unsolicited_report_interval`, net/ipv4/igmp.c
+    ("force_igmp_version", Rule::LeastNonZero, false),
+    ("igmpv2_unsolicited_report_interval", Rule::Own, false),
+    ("igmpv3_unsolicited_report_interval", Rule::Own, false),
 ];
 
-/// The rules below `net.ipv6.conf`, where `all` rarely has an effect.
+/// The rules below `net.ipv6.conf`, where `all` rarely has an effect (net/ipv6/addrconf.c, exthdrs.c, mcast.c,
+/// ndisc.c, route.c and seg6_hmac.c).
 const IPV6: &[(&str, Rule, bool)] = &[
     ("forwarding", Rule::Copied, false),
     ("disable_ipv6", Rule::Copied, false),
     ("ignore_routes_with_linkdown", Rule::Copied, false),
     ("addr_gen_mode", Rule::Copied, false),
+    ("force_forwarding", Rule::Copied, false),
     ("proxy_ndp", Rule::Or, false),
+    ("disable_policy", Rule::Or, false),
+    ("enhanced_dad", Rule::Or, false),
+    ("ndisc_notify", Rule::Or, true),
+    ("optimistic_dad", Rule::Or, false),
+    ("use_optimistic", Rule::Or, false),
+    ("accept_dad", Rule::Max, false),
+    ("accept_source_route", Rule::Min, false),
+    ("rpl_seg_enabled", Rule::Min, false),
+    ("seg6_enabled", Rule::Min, false),
+    ("mc_forwarding", Rule::Own, false),
+    ("ndisc_evict_nocarrier", Rule::And, false),
+    ("force_mld_version", Rule::AllUnlessZero, false),
+    ("keep_addr_on_down", Rule::AllUnlessZero, false),
     ("accept_ra", Rule::Own, false),
+    ("accept_ra_defrtr", Rule::Own, false),
+    ("accept_ra_from_local", Rule::Own, false),
+    ("accept_ra_min_hop_limit", Rule::Own, false),
+    ("accept_ra_min_lft", Rule::Own, false),
+    ("accept_ra_mtu", Rule::Own, false),
+    ("accept_ra_pinfo", Rule::Own, false),
+    ("accept_ra_rt_info_max_plen", Rule::Own, false),
+    ("accept_ra_rt_info_min_plen", Rule::Own, false),
+    ("accept_ra_rtr_pref", Rule::Own, false),
     ("accept_redirects", Rule::Own, false),
+    ("accept_untracked_na", Rule::Own, false),
     ("autoconf", Rule::Own, false),
-    ("mtu", Rule::Own, false),
+    ("dad_transmits", Rule::Own, false),
+    ("drop_unicast_in_l2_multicast", Rule::Own, false),
+    ("drop_unsolicited_na", Rule::Own, false),
+    ("force_tllao", Rule::Own, false),
     ("hop_limit", Rule::Own, false),
+    ("ioam6_enabled", Rule::Own, false),
+    ("ioam6_id", Rule::Own, false),
+    ("ioam6_id_wide", Rule::Own, false),
+    ("max_addresses", Rule::Own, false),
+    ("max_desync_factor", Rule::Own, false),
+    ("mldv1_unsolicited_report_interval", Rule::Own, false),
+    ("mldv2_unsolicited_report_interval", Rule::Own, false),
+    ("mtu", Rule::Own, false),
+    ("ndisc_tclass", Rule::Own, false),
+    ("ra_defrtr_metric", Rule::Own, false),
+    ("ra_honor_pio_life", Rule::Own, false),
+    ("ra_honor_pio_pflag", Rule::Own, false),
+    ("regen_max_retry", Rule::Own, false),
+    ("regen_min_advance", Rule::Own, false),
+    ("router_probe_interval", Rule::Own, false),
+    ("router_solicitation_delay", Rule::Own, false),
+    ("router_solicitation_interval", Rule::Own, false),
+    ("router_solicitation_max_interval", Rule::Own, false),
+    ("router_solicitations", Rule::Own, false),
+    ("seg6_require_hmac", Rule::Own, false),
+    ("stable_secret", Rule::Own, false),
+    ("suppress_frag_ndisc", Rule::Own, false),
+    ("temp_prefered_lft", Rule::Own, false),
+    ("temp_valid_lft", Rule::Own, false),
+    ("use_oif_addrs_only", Rule::Own, false),
     ("use_tempaddr", Rule::Own, false),
 ];
 
@@ -149,6 +216,15 @@ pub(crate) fn combined(host: &Inputs<'_>, key: &SysctlKey) -> Option<Combined> {
             (effective.value, by_all(effective.decided_by == Decider::All))
         }
         (Rule::Max, Some(all), Some(own)) => (all.max(own), by_all(all > own)),
+        (Rule::Min, Some(all), Some(own)) => (all.min(own), by_all(all < own)),
+        (Rule::LeastNonZero, Some(all), Some(own)) => {
+            let least = least_non_zero(all, own);
+            (least, by_all(least != own))
+        }
+        (Rule::AllUnlessZero, Some(all), Some(own)) => match all {
+            0 => (own, by_all(false)),
+            _ => (all, by_all(true)),
+        },
         (Rule::Or, Some(all), Some(own)) => (or(all, own), by_all(all != 0 && own == 0)),
         (Rule::And, Some(all), Some(own)) => (and(all, own), by_all(all == 0 && own != 0)),
         (Rule::AndWhereForwarding, Some(all), Some(own)) => match link.and_then(|link| link.forwarding) {
@@ -169,6 +245,14 @@ fn or(all: i64, own: i64) -> i64 {
 
 fn and(all: i64, own: i64) -> i64 {
     i64::from(all != 0 && own != 0)
+}
+
+/// The smaller of the values that are not 0.
+pub(crate) fn least_non_zero(all: i64, own: i64) -> i64 {
+    match (all, own) {
+        (0, value) | (value, 0) => value,
+        _ => all.min(own),
+    }
 }
 
 /// The interfaces on which the rp_filter of `all` decides.

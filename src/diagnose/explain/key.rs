@@ -73,7 +73,8 @@ pub fn key(host: &Inputs<'_>, key: &SysctlKey) -> KeyExplained {
     // integers.
     let integer = key.path().starts_with("net/") && live.number().is_some();
     let mut sysctl_d = answer(host.files, key, integer);
-    let of_slot = key
+    let setting = key.as_setting();
+    let of_slot = setting
         .per_interface()
         .filter(|parts| !matches!(parts.slot, Slot::Link(_)));
     let notes = notes(host, key, &live, &sysctl_d);
@@ -90,7 +91,9 @@ pub fn key(host: &Inputs<'_>, key: &SysctlKey) -> KeyExplained {
             Some(Live::Value { .. } | Live::Absent | Live::Unread { .. }) | None => None,
         },
         combined: combine::combined(host, key),
-        rule: of_slot.and_then(|_| combine::rule(key)).map(|(rule, _)| rule),
+        rule: of_slot
+            .and_then(|_| combine::rule(&setting))
+            .map(|(rule, _)| rule),
         decides_on: combine::decided_by_all(host, key),
         declared: host.declaring.and_then(|documents| documents.of(&fact)),
         held: held(&host.kept, &fact),

@@ -270,9 +270,10 @@ pub(crate) fn udev_is_there(evidence: &Evidence) -> bool {
 pub fn writers(key: &SysctlKey, evidence: &Evidence, snapshot: &Snapshot) -> Vec<Writer> {
     // Two keys can be one variable.
     let variable = key.of_variable();
+    let setting = key.as_setting();
     let target = Target {
         path: variable.path(),
-        parts: key.per_interface(),
+        parts: setting.per_interface(),
     };
     let mut writers: Vec<Writer> = KNOWN
         .iter()

@@ -24,6 +24,9 @@ const HEADERS: &[(&str, u32)] = &[
 /// The header of IPv6 has 20 bytes more.
 const IPV6_MORE: u32 = 20;
 
+/// The usual MTU of an Ethernet interface, bytes.
+const ETHERNET: u32 = 1500;
+
 pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
     // Built only when an interface has a lower device in this namespace. Most interfaces are pods' veths,
     // whose other ends are in other namespaces.
@@ -46,7 +49,9 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
             "vlan" | "macvlan" | "macvtap" | "ipvlan" => above_parent(*name, link, below, findings),
             "bridge" => bridge(*name, link, ports.get(&link.index), host, findings),
             // A physical one is hv_netvsc, whose port is a virtual function.
-            "bond" | "team" | "physical" => above_ports(*name, link, ports.get(&link.index), findings),
+            "bond" | "team" | "physical" => {
+                above_ports(*name, link, ports.get(&link.index), host, findings);
+            }
             _ => {}
         }
         if device_owner::is_ovs_tunnel(name.as_bytes()) && link.mtu < least_of_ovs(*name) {
@@ -215,8 +220,11 @@ pub(crate) fn fits_vxlan(host: &Snapshot, name: LinkName) -> Option<u32> {
 }
 
 /// A bond, a team or an hv_netvsc device sends by its ports, each with its own MTU.
-fn above_ports(name: LinkName, link: &Link, ports: Option<&Ports>, findings: &mut Findings) {
-    let small = ports.into_iter().flatten().filter(|(_, mtu)| **mtu < link.mtu);
+fn above_ports(name: LinkName, link: &Link, ports: Option<&Ports>, host: &Snapshot, findings: &mut Findings) {
+    // Nothing is sent by a port that is down.
+    let is_up = |port: LinkName| host.link(port).is_none_or(|link| link.up);
+    let ports = ports.into_iter().flatten().filter(|(port, _)| is_up(**port));
+    let small = ports.filter(|(_, mtu)| **mtu < link.mtu);
     for (port, mtu) in small {
         let message = format!(
             "its MTU is {} and its port {port} has {mtu}: larger packets by that port are dropped",
@@ -254,7 +262,7 @@ fn bridge(name: LinkName, link: &Link, ports: Option<&Ports>, host: &Snapshot, f
     let (Some(least), Some(most)) = (mtus.clone().min(), mtus.max()) else {
         return;
     };
-    if least < most {
+    if least < most && !is_of_machines(ports, most, host) {
         let small = ports.into_iter().flatten().filter(|(_, mtu)| **mtu == least);
         let small: Vec<String> = small.map(|(port, _)| port.to_string()).collect();
         // Frames that go through the firewall of IP lack the room for a tag (`br_nf_dev_queue_xmit`,
@@ -274,7 +282,7 @@ fn bridge(name: LinkName, link: &Link, ports: Option<&Ports>, host: &Snapshot, f
         );
         let remedy = "give all ports, and the devices behind them, one MTU";
         findings.add(Code::NK080, name, message, remedy);
-    } else if least != link.mtu {
+    } else if least == most && least != link.mtu {
         let message = format!(
             "its MTU of {} was set by hand: its ports allow {least}, and it no longer follows them",
             link.mtu
@@ -282,6 +290,14 @@ fn bridge(name: LinkName, link: &Link, ports: Option<&Ports>, host: &Snapshot, f
         let remedy = format!("declare its MTU, {least}, or create the bridge again");
         findings.add(Code::NK015, name, message, remedy);
     }
+}
+
+/// Whether the ports with less than the most lead to virtual machines, whose MTU is usually the one of Ethernet: an
+/// uplink with jumbo frames carries them for other hosts, such as storage.
+fn is_of_machines(ports: Option<&Ports>, most: u32, host: &Snapshot) -> bool {
+    let is_tap = |port: LinkName| host.link(port).is_some_and(|link| link.kind_name() == "tun");
+    let mut small = ports.into_iter().flatten().filter(|(_, mtu)| **mtu < most);
+    small.all(|(port, mtu)| *mtu == ETHERNET && is_tap(*port))
 }
 
 #[cfg(test)]
@@ -352,12 +368,31 @@ mod tests {
         insta::assert_snapshot!(check(
             r#"{"cni0":{"index":2,"kind":"bridge","mtu":1450},"a":{"index":3,"kind":"veth","mtu":1450,"master":2},
                 "b":{"index":4,"kind":"veth","mtu":1400,"master":2},
-                "bond0":{"index":5,"kind":"bond","mtu":9000},"e0":{"index":6,"mtu":9000,"master":5},"e1":{"index":7,"mtu":1500,"master":5},
+                "bond0":{"index":5,"kind":"bond","mtu":9000},"e0":{"index":6,"mtu":9000,"master":5},"e1":{"index":7,"mtu":1500,"up":true,"master":5},
                 "vrf0":{"index":8,"kind":"vrf","mtu":65575},"e2":{"index":9,"mtu":1500,"master":8}}"#
         ), @r"
         NK014 bond0: its MTU is 9000 and its port e1 has 1500: larger packets by that port are dropped
         NK080 cni0: its ports have MTUs from 1400 to 1450: it drops packets above 1404 bytes, or above 1400 where br_netfilter gives them to the firewall of IP, on the way to b, without an ICMP error
         ");
+    }
+
+    #[test]
+    fn a_port_that_is_down_and_the_taps_of_virtual_machines_are_no_fault() {
+        assert_eq!(
+            check(
+                r#"{"bond0":{"index":5,"kind":"bond","mtu":9000},"e0":{"index":6,"mtu":9000,"up":true,"master":5},
+                    "e1":{"index":7,"mtu":1500,"up":false,"master":5}}"#
+            ),
+            ""
+        );
+        let tap = |mtu: u32| {
+            check(&format!(
+                r#"{{"vmbr0":{{"index":2,"kind":"bridge","mtu":1500}},"e0":{{"index":3,"mtu":9000,"up":true,"master":2}},
+                    "tap100i0":{{"index":4,"kind":"tun","mtu":{mtu},"up":true,"master":2}}}}"#
+            ))
+        };
+        assert_eq!(tap(1500), "");
+        assert!(tap(1400).starts_with("NK080 vmbr0"), "{}", tap(1400));
     }
 
     #[test]

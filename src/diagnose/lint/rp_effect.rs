@@ -230,14 +230,12 @@ pub(crate) fn side_effects(step: &Step, wants: &BTreeMap<Fact, Want>, findings: 
     let changes = &step.changes;
     match &step.op {
         Op::WriteSysctl { key, .. } if changes.len() > 1 => {
-            let default = matches!(
-                key.per_interface(),
-                Some(PerInterface {
-                    family: "ipv4",
-                    slot: Slot::Default,
-                    ..
-                })
-            );
+            let parts = key.per_interface();
+            let default = parts.is_some_and(|parts| parts.slot == Slot::Default);
+            let family = match parts {
+                Some(PerInterface { family: "ipv6", .. }) => "IPv6",
+                _ => "IPv4",
+            };
             for change in changes
                 .iter()
                 .skip(1)
@@ -249,7 +247,7 @@ pub(crate) fn side_effects(step: &Step, wants: &BTreeMap<Fact, Want>, findings: 
                 findings.add(
                     Code::NK003,
                     name,
-                    format!("writing {key} changes it too, unless its own value was ever written: it has no IPv4 address"),
+                    format!("writing {key} changes it too, unless its own value was ever written: it has no {family} address"),
                     "name it in the document to keep its value",
                 );
             }

@@ -23,7 +23,12 @@ pub(crate) fn check(plan: &Plan, wants: &BTreeMap<Fact, Want>, host: &Snapshot, 
                 continue;
             };
             match (&change.fact.object, change.fact.field) {
-                (Object::Sysctl(key), Field::Value) if key.path().ends_with("/mtu") => {
+                // A value that merely equals the MTU follows it.
+                (Object::Sysctl(key), Field::Value)
+                    if key.path().ends_with("/mtu")
+                        && host.link(target.name).map(|link| link.mtu.to_string())
+                            != Some(from.to_string()) =>
+                {
                     let message = format!("a new MTU of {} resets it from {from} to {to}", target.name);
                     findings.add(
                         Code::NK070,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::lint::rearmed::Rearmed;
+use crate::lint::rearmed::{Rearmed, Wanted};
 use netkeel_core::fact::{Fact, Object};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::sysctl::{Slot, SysctlKey};
@@ -23,6 +23,9 @@ use netkeel_host::sysctl_form::stored::is_same;
 /// [`netkeel_host::sysctl_d::order::DIRECTORIES`].
 const ETC: usize = 0;
 
+/// Directories whose files belong to packages.
+const PACKAGED: [&str; 2] = ["/usr/lib/sysctl.d/", "/lib/sysctl.d/"];
+
 /// The prefix of the names that [`netkeel_host::sysctl_d::drop_in::path`] returns.
 const OURS: &str = "90-netkeel";
 
@@ -33,7 +36,7 @@ pub(crate) fn host(host: &Snapshot, findings: &mut Findings) {
     };
     unreadable(&found.files, findings);
     let mut judge = Judge::new(&found.files);
-    let mut rearmed = Rearmed::new(found.udev);
+    let mut rearmed = Rearmed::new(found.udev, host);
     let ours = |file: &&File| file.directory == ETC && file.name.starts_with(OURS);
     for file in found.files.dropins.iter().filter(ours) {
         if let Content::Text(text) = &file.content {
@@ -49,7 +52,8 @@ pub(crate) fn host(host: &Snapshot, findings: &mut Findings) {
     }
     let default = SysctlKey::known("net/ipv4/conf/default/rp_filter");
     if let Some(value) = host.sysctl_number("net/ipv4/conf/default/rp_filter") {
-        rearmed.check(&default, &default, &value.to_string(), &mut judge);
+        let wanted = value.to_string();
+        rearmed.check(&default, &default, (&wanted, Wanted::Current), &mut judge);
     }
     rearmed.report(findings);
 }
@@ -80,7 +84,7 @@ pub(crate) fn document(
         });
     }
     let mut judge = Judge::new(&files);
-    let mut rearmed = Rearmed::new(found.udev);
+    let mut rearmed = Rearmed::new(found.udev, host);
     if let Some((name, text)) = own {
         drop_in(name, text, &mut rearmed, &mut judge, findings);
     }
@@ -94,10 +98,12 @@ pub(crate) fn document(
         match (&fact.object, fact.link_name()) {
             (_, Some(name)) => {
                 if let Some(key) = fact.field.sysctl_of(name) {
-                    rearmed.check(&key, &name, &value, &mut judge);
+                    rearmed.check(&key, &name, (&value, Wanted::Declared), &mut judge);
                 }
             }
-            (Object::Sysctl(key), None) if is_default(key) => rearmed.check(key, key, &value, &mut judge),
+            (Object::Sysctl(key), None) if is_default(key) => {
+                rearmed.check(key, key, (&value, Wanted::Declared), &mut judge);
+            }
             (
                 Object::Sysctl(_)
                 | Object::Link(_)
@@ -131,10 +137,13 @@ fn drop_in(name: &str, text: &str, rearmed: &mut Rearmed, judge: &mut Judge<'_>,
             (!holds).then(|| (winner(name, dialect, &key, &boot, judge), boot))
         };
         let (systemd, procps) = (lost(Dialect::Systemd), lost(Dialect::Procps));
+        let outcomes = systemd.iter().chain(&procps).map(|(_, outcome)| outcome);
+        let mut places = outcomes.filter_map(|outcome| Some(outcome.place.as_ref()?.file.clone()));
+        let packaged = places.find(|file| PACKAGED.iter().any(|directory| file.starts_with(directory)));
         let message = match (systemd, procps) {
             (None, None) => {
                 if is_default(&key) {
-                    rearmed.check(&key, &key, &value, judge);
+                    rearmed.check(&key, &key, (&value, Wanted::Declared), judge);
                 }
                 continue;
             }
@@ -147,7 +156,12 @@ fn drop_in(name: &str, text: &str, rearmed: &mut Rearmed, judge: &mut Judge<'_>,
             (Some((systemd, _)), None) => format!("at boot {systemd}, by systemd's rules"),
             (None, Some((procps, _))) => format!("where `sysctl --system` applies the files, {procps}"),
         };
-        let remedy = format!("remove the line, or make its file sort before {name}");
+        let remedy = match packaged {
+            Some(file) => format!(
+                "copy {file} to /etc/sysctl.d, which hides it, and remove the line from the copy: an update of its package undoes a change of {file}"
+            ),
+            None => format!("remove the line, or make its file sort before {name}"),
+        };
         findings.add(Code::NK024, &key, message, remedy);
     }
 }

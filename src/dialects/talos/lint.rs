@@ -6,6 +6,7 @@ mod findings;
 mod forms;
 mod kubespan;
 mod pod_mtu;
+mod uplink;
 mod values;
 
 use crate::talos::configuration::Configuration;

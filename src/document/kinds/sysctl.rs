@@ -23,6 +23,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::snapshot::scope::{Scope, on_host};
 use netkeel_host::sysctl_form::handler::Handler;
+use netkeel_host::sysctl_form::range;
 use netkeel_host::sysctl_form::stored::stored;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
@@ -181,21 +182,28 @@ fn is_rp_filter(key: &SysctlKey) -> bool {
 
 /// Adds the facts that show what `all` or `default` has effect on.
 fn scope_of_effect(key: &SysctlKey, scope: &mut Scope) {
-    match key.per_interface() {
-        Some(PerInterface {
-            table: "conf",
-            slot: Slot::All,
-            ..
-        }) if FactField::of_key(key).is_none() => scope.of_every_link.extend(key.in_slot("default")),
-        Some(PerInterface {
-            family: "ipv4",
-            table: "conf",
-            slot: Slot::Default,
-            ..
-        }) => scope
-            .sysctls
-            .extend(key.in_slot("all").map(|all| all.of_variable())),
-        _ => {}
+    let Some(PerInterface {
+        table: "conf",
+        slot: slot @ (Slot::All | Slot::Default),
+        leaf,
+        ..
+    }) = key.per_interface()
+    else {
+        return;
+    };
+    // The file of a secret that nobody set cannot be read, and no effect of one is judged.
+    if key.is_secret() {
+        return;
+    }
+    let slots = ["all", "default"].into_iter();
+    let slots = slots.filter_map(|slot| key.in_slot(slot));
+    scope.sysctls.extend(slots.map(|key| key.of_variable()));
+    if leaf == "accept_redirects" {
+        let forwarding = SysctlKey::known("net/ipv4/conf/default/forwarding");
+        scope.sysctls.insert(forwarding);
+    }
+    if slot == Slot::All && FactField::of_key(key).is_none() {
+        scope.of_every_link.extend(key.in_slot("default"));
     }
 }
 
@@ -278,6 +286,12 @@ impl Section for Sysctls {
                 }) => scope.families.ipv4 = true,
                 Some(PerInterface {
                     family: "ipv6",
+                    table: "neigh",
+                    slot: Slot::Default,
+                    ..
+                }) => scope.families.ipv6 = true,
+                Some(PerInterface {
+                    family: "ipv6",
                     leaf: "disable_ipv6",
                     ..
                 }) => scope.families.ipv6 = true,
@@ -331,7 +345,12 @@ impl Section for Sysctls {
             };
             let stored = stored.map_err(|cause| Error::new(ErrorKind::Input, why(cause)));
             let within = stored.and_then(|text| {
-                match bounds::refusal(&entry.key, &text, |key| self.declared(key), host, &self.netns) {
+                let range = range::refusal(&entry.key, &text, &host.kernel, host.ticks);
+                let range = range.or_else(|| range::stays_on(&entry.key, &text, live.as_deref()));
+                let refusal = range.or_else(|| {
+                    bounds::refusal(&entry.key, &text, |key| self.declared(key), host, &self.netns)
+                });
+                match refusal {
                     Some(why) => Err(Error::new(ErrorKind::Input, why)),
                     None => Ok(text),
                 }

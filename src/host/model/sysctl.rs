@@ -1,18 +1,31 @@
 //! Side effects of sysctl writes, and an interface's sysctls when IPv4 or IPv6 is enabled or
 //! disabled on it.
 
+use std::borrow::Cow;
+
 use crate::model::{Change, Model};
 use crate::snapshot::lookup::Lookup;
 use crate::snapshot::reading::SysctlReading;
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::{
-    ALLOWED_CONGESTION_CONTROL, CONGESTION_CONTROL, NOT_FOLLOWED, PerInterface, Slot, SysctlKey,
+    ALLOWED_CONGESTION_CONTROL, CONGESTION_CONTROL, PerInterface, Slot, SysctlKey,
 };
 use netkeel_core::op::Op;
 
 /// The congestion controls that the kernel has, built in or loaded.
 const AVAILABLE_CONGESTION_CONTROL: &str = "net/ipv4/tcp_available_congestion_control";
+
+/// The beginning of the name of a setting of IPv6 neighbours.
+const NEIGHBOURS_IPV6: &str = "ipv6/neigh/";
+
+/// The name of a setting whose `default` interfaces may follow. For `net.ipv4.conf` it is the leaf.
+fn setting(parts: PerInterface<'_>) -> Cow<'_, str> {
+    match parts.table {
+        "conf" => parts.leaf.into(),
+        _ => format!("{}/neigh/{}", parts.family, parts.leaf).into(),
+    }
+}
 
 impl Model {
     /// The interfaces of which an op removes the default routes that routers announced. `None` if it may
@@ -104,24 +117,19 @@ impl Model {
                     None => self.copy_to_links(leaf, value, changes),
                 }
             }
-            (
-                _,
-                Some(PerInterface {
-                    family,
-                    table: "conf",
-                    slot,
-                    leaf,
-                }),
-            ) => match (family, slot) {
-                ("ipv4", Slot::Default) => self.follow_default(leaf, before, value, changes),
-                ("ipv4", Slot::Link(name)) => {
-                    let firm = match self.firm.get_mut(leaf) {
+            (_, Some(parts)) => match (parts.family, parts.table, parts.slot) {
+                ("ipv4", "conf", Slot::Default) | (_, "neigh", Slot::Default) => {
+                    self.follow_default(key, parts, before, value, changes);
+                }
+                ("ipv4", "conf", Slot::Link(name)) | (_, "neigh", Slot::Link(name)) => {
+                    let setting = setting(parts);
+                    let firm = match self.firm.get_mut(&*setting) {
                         Some(firm) => firm,
-                        None => self.firm.entry(leaf.to_owned()).or_default(),
+                        None => self.firm.entry(setting.into_owned()).or_default(),
                     };
                     firm.insert(name);
                 }
-                ("ipv6", Slot::Link(name)) if leaf == "disable_ipv6" && value != "0" => {
+                ("ipv6", "conf", Slot::Link(name)) if parts.leaf == "disable_ipv6" && value != "0" => {
                     self.lose_ipv6(name, changes);
                 }
                 _ => {}
@@ -181,33 +189,43 @@ impl Model {
     }
 
     /// A write to `default` also changes the interfaces whose leaf was never written and that never
-    /// had an IPv4 address (`devinet_copy_dflt_conf`, net/ipv4/devinet.c). Such an interface still
-    /// has the old value of `default`, so an interface with a different value is known not to
-    /// follow.
-    fn follow_default(&mut self, leaf: &str, before: Option<Value>, value: &str, changes: &mut Vec<Change>) {
-        if NOT_FOLLOWED.contains(&leaf) {
+    /// had an address: for `net.ipv4.conf` an IPv4 address (`devinet_copy_dflt_conf`,
+    /// net/ipv4/devinet.c), for neighbours one of their family (`neigh_copy_dflt_parms`,
+    /// net/core/neighbour.c). Such an interface still has the old value of `default`, so an interface
+    /// with a different value is known not to follow.
+    fn follow_default(
+        &mut self,
+        key: &SysctlKey,
+        parts: PerInterface<'_>,
+        before: Option<Value>,
+        value: &str,
+        changes: &mut Vec<Change>,
+    ) {
+        if !key.copied_to_links() {
             return;
         }
         let Some(before) = before.and_then(|value| value.to_text().parse::<i64>().ok()) else {
             return;
         };
-        let known = self.host.ipv4_conf(leaf);
-        let firm = self.firm.entry(leaf.to_owned()).or_default();
-        if self.compared.insert(leaf.to_owned()) {
+        let known = self.host.of_interfaces(parts);
+        let setting = setting(parts);
+        let firm = self.firm.entry(setting.clone().into_owned()).or_default();
+        if self.compared.insert(setting.into_owned()) {
             let differ = known.iter().filter(|(_, own)| *own != before);
             firm.extend(differ.map(|(name, _)| *name));
         }
+        let addressed = |name: &LinkName| match parts.family {
+            "ipv4" => self.addressed.contains(name),
+            _ => self.host.links.get(name).is_some_and(|link| link.has_ipv6()),
+        };
         let follow: Vec<LinkName> = known
             .iter()
             .map(|(name, _)| *name)
-            .filter(|name| !self.addressed.contains(name) && !firm.contains(name))
+            .filter(|name| !addressed(name) && !firm.contains(name))
             .collect();
-        let field = Field::of_sysctl("ipv4", leaf);
         for name in follow {
-            let fact = match field {
-                Some(field) => Fact::link(&self.host.netns, name, field),
-                None => Fact::sysctl(&self.host.netns, &SysctlKey::conf("ipv4", name, leaf)),
-            };
+            let own = SysctlKey::of_interface(parts.family, parts.table, name, parts.leaf);
+            let fact = Fact::sysctl(&self.host.netns, &own);
             self.set_fact(&fact, Some(value), changes);
         }
     }
@@ -271,10 +289,9 @@ impl Model {
                 self.set_fact(&fact, Some(&value), changes);
             }
         }
-        if family == "ipv4" {
-            // An interface's copy of `default` includes the bits of values that were written
-            // explicitly.
-            for leaf in &self.compared {
+        // An interface's copy of `default` includes the bits of values that were written explicitly.
+        for leaf in &self.compared {
+            if leaf.starts_with(NEIGHBOURS_IPV6) == (family == "ipv6") {
                 self.firm.entry(leaf.clone()).or_default().insert(name);
             }
         }
@@ -372,6 +389,33 @@ mod tests {
             changed,
             ["sysctl net.ipv4.conf.default.rp_filter", "link a rp_filter"]
         );
+    }
+
+    #[test]
+    fn a_default_of_neighbours_reaches_who_was_never_written_nor_addressed() {
+        for (family, address) in [("ipv4", "10.0.0.1/8"), ("ipv6", "fd00::1/64")] {
+            let key = |slot: &str| format!("net.{family}.neigh.{slot}.gc_stale_time");
+            let keys = ["default", "a", "written", "addressed", "other"].map(key);
+            let values: Vec<(&str, &str)> = keys
+                .iter()
+                .map(|key| (&**key, if key.contains("other") { "30" } else { "60" }))
+                .collect();
+            let mut model = host(&values, &["a", "written", "addressed", "other"]);
+            write(&mut model, &key("written"), "60");
+            model.apply(&Op::AddAddress {
+                target: netkeel_core::op::Target {
+                    netns: Netns::CURRENT,
+                    index: 0,
+                    name: "addressed".parse().unwrap(),
+                },
+                address: address.parse().unwrap(),
+            });
+            let changed = write(&mut model, &key("default"), "120");
+            assert_eq!(
+                changed,
+                [key("default"), key("a")].map(|key| format!("sysctl {key}"))
+            );
+        }
     }
 
     #[test]

@@ -176,6 +176,13 @@ impl Link {
             .any(|address| matches!(address, IpNet::V4(_)))
     }
 
+    /// Whether it has an IPv6 address, also a link-local one.
+    pub fn has_ipv6(&self) -> bool {
+        self.addresses
+            .iter()
+            .any(|address| matches!(address, IpNet::V6(_)))
+    }
+
     /// The IPv6 addresses that are not link-local. The kernel adds link-local ones again by itself.
     pub fn lasting_ipv6(&self) -> impl Iterator<Item = &IpNet> {
         self.addresses

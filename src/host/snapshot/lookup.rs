@@ -166,14 +166,10 @@ impl Snapshot {
         !read_only(key) && !others.into_iter().any(|key| read_only(&key))
     }
 
-    /// The interfaces whose `leaf` below `net.ipv4.conf` was read, each with its value.
-    pub(crate) fn ipv4_conf(&self, leaf: &str) -> Vec<(LinkName, i64)> {
-        let field = match leaf {
-            "rp_filter" => Some(Field::RpFilter),
-            "forwarding" => Some(Field::Forwarding),
-            _ => None,
-        };
-        if let Some(field) = field {
+    /// The interfaces whose own setting was read, each with its value. `parts` may be of any slot.
+    pub(crate) fn of_interfaces(&self, parts: PerInterface<'_>) -> Vec<(LinkName, i64)> {
+        let field = Field::of_sysctl(parts.family, parts.leaf);
+        if let Some(field) = field.filter(|_| parts.table == "conf") {
             let number = |link: &Link| link.get(field, self.families).value()?.number();
             return self
                 .links
@@ -181,14 +177,13 @@ impl Snapshot {
                 .filter_map(|(name, link)| Some((*name, number(link)?)))
                 .collect();
         }
-        let of_interface = |key: &SysctlKey| match key.per_interface()? {
-            PerInterface {
-                family: "ipv4",
-                table: "conf",
-                slot: Slot::Link(name),
-                leaf: other,
-            } if other == leaf => Some(name),
-            _ => None,
+        let of_interface = |key: &SysctlKey| {
+            let other = key.per_interface()?;
+            let same = (other.family, other.table, other.leaf) == (parts.family, parts.table, parts.leaf);
+            match other.slot {
+                Slot::Link(name) if same => Some(name),
+                _ => None,
+            }
         };
         self.sysctls
             .iter()

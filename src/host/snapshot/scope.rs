@@ -9,6 +9,7 @@ use crate::snapshot::link;
 use crate::snapshot::link::{Families, Link};
 use crate::sysctl_d::drop_in;
 use crate::sysctl_form::handler::Handler;
+use crate::sysctl_form::range;
 use netkeel_core::fact::Field;
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
@@ -280,10 +281,12 @@ impl Scope {
         }
     }
 
-    /// Whether the kernel rounds the value of one of its sysctls to ticks.
+    /// Whether the kernel rounds the value of one of its sysctls to ticks, or bounds it by them.
     pub fn needs_ticks(&self) -> bool {
-        let rounds =
-            |key: &SysctlKey| matches!(Handler::of(key), Handler::Milliseconds | Handler::Hundredths);
+        let rounds = |key: &SysctlKey| {
+            matches!(Handler::of(key), Handler::Milliseconds | Handler::Hundredths)
+                || range::depends_on_ticks(key)
+        };
         self.sysctls.iter().any(rounds)
     }
 

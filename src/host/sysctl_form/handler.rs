@@ -355,7 +355,7 @@ impl Handler {
 }
 
 /// Whether a path is the one of a pattern.
-fn matches(pattern: &str, path: &str) -> bool {
+pub(super) fn matches(pattern: &str, path: &str) -> bool {
     let Some((before, after)) = pattern.split_once('*') else {
         return pattern == path;
     };

@@ -41,22 +41,25 @@ pub struct Underlays {
     pub links: Vec<(LinkName, u32)>,
 }
 
-/// Reads the underlays in a namespace. Default routes count if `counts` accepts an address of their family.
+/// Reads the underlays in a namespace, of packets with this firewall mark. Default routes count if `counts` accepts
+/// an address of their family.
 ///
 /// # Errors
 /// When the namespace, the interfaces or the routes cannot be read.
 pub fn underlays(
     netns: &Netns,
     endpoints: &BTreeSet<IpAddr>,
+    mark: Option<u32>,
     counts: impl Fn(bool) -> bool + Send,
 ) -> Result<Underlays, Error> {
-    Live::with(netns, |live| live.underlays(endpoints, counts))?
+    Live::with(netns, |live| live.underlays(endpoints, mark, counts))?
 }
 
 impl Live {
     fn underlays(
         &mut self,
         endpoints: &BTreeSet<IpAddr>,
+        mark: Option<u32>,
         counts: impl Fn(bool) -> bool,
     ) -> Result<Underlays, Error> {
         let scope = Scope {
@@ -69,7 +72,7 @@ impl Live {
             ..Underlays::default()
         };
         for endpoint in endpoints {
-            match route::to(&mut self.socket, *endpoint, None) {
+            match route::to(&mut self.socket, *endpoint, mark) {
                 Ok(hop) => answer.found.extend(self.underlay(&host, &hop, Some(*endpoint))),
                 Err(refusal) if is_no_route(refusal.errno) => {
                     answer.unreachable.insert(*endpoint);

@@ -178,6 +178,11 @@ fn effective(out: &mut String, explained: &KeyExplained, combined: &Combined) {
     let own = combined.own.map_or_else(|| "?".to_owned(), |own| own.to_string());
     let how = match combined.rule {
         Rule::Max => format!("the larger of all ({all}) and its own ({own})"),
+        Rule::Min => format!("the smaller of all ({all}) and its own ({own})"),
+        Rule::LeastNonZero => {
+            format!("the smaller of all ({all}) and its own ({own}), of those that are not 0")
+        }
+        Rule::AllUnlessZero => format!("all ({all}) unless it is 0, else its own ({own})"),
         Rule::Or => format!("on if all ({all}) or its own ({own}) is"),
         Rule::And => format!("on if all ({all}) and its own ({own}) are"),
         Rule::AndWhereForwarding => {
@@ -210,6 +215,11 @@ fn effective(out: &mut String, explained: &KeyExplained, combined: &Combined) {
 fn of_slot(rule: Rule) -> Option<&'static str> {
     Some(match rule {
         Rule::Max => "on each interface the larger of all and its own counts",
+        Rule::Min => "on each interface the smaller of all and its own counts",
+        Rule::LeastNonZero => {
+            "on each interface the smaller of all and its own counts, of those that are not 0"
+        }
+        Rule::AllUnlessZero => "all counts on each interface unless it is 0, else its own",
         Rule::Or => "on for an interface if all or its own is",
         Rule::And => "on for an interface if all and its own are",
         Rule::AndWhereForwarding => {

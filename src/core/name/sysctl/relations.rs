@@ -50,7 +50,7 @@ pub fn variable(path: &str) -> &str {
 
 /// The leaves of `net.ipv4.conf` whose `default` no existing interface follows: they are not written
 /// through `devinet_conf_proc` (`devinet_sysctl`, net/ipv4/devinet.c).
-pub const NOT_FOLLOWED: &[&str] = &[
+const NOT_FOLLOWED: &[&str] = &[
     "disable_policy",
     "disable_xfrm",
     "drop_unicast_in_l2_multicast",
@@ -76,6 +76,15 @@ impl SysctlKey {
             same if same == self.path() => self.clone(),
             name => SysctlKey(name.into()),
         }
+    }
+
+    /// The key as a setting of interfaces, where its variable has such a name too: `net.ipv4.conf.all.forwarding` for
+    /// `net.ipv4.ip_forward`.
+    pub fn as_setting(&self) -> SysctlKey {
+        let of_all = NAMES.iter().find(|(other, name)| {
+            *name == self.path() && SysctlKey::known(other).per_interface().is_some()
+        });
+        of_all.map_or_else(|| self.clone(), |(other, _)| SysctlKey::known(other))
     }
 
     /// Position among keys that are set together, as at boot. `accept_ra` keeps the default routes that
@@ -149,15 +158,18 @@ impl SysctlKey {
     }
 
     /// Whether writing this key may change the same setting of interfaces. The kernel copies `all` of
-    /// some IPv6 settings to each interface (net/ipv6/addrconf.c), and `default` of IPv4 settings to
-    /// interfaces that never had an explicit value (`devinet_copy_dflt_conf`, net/ipv4/devinet.c).
+    /// some IPv6 settings to each interface (net/ipv6/addrconf.c), and `default` of IPv4 settings and of
+    /// neighbours to interfaces that never had an explicit value (`devinet_copy_dflt_conf`, net/ipv4/devinet.c;
+    /// `neigh_copy_dflt_parms`, net/core/neighbour.c).
     pub fn copied_to_links(&self) -> bool {
-        let Some(parts) = self.per_interface().filter(|parts| parts.table == "conf") else {
+        let Some(parts) = self.per_interface() else {
             return false;
         };
-        match (parts.family, parts.slot) {
-            ("ipv6", Slot::All) => COPIED_FROM_ALL.contains(&parts.leaf),
-            ("ipv4", Slot::Default) => !NOT_FOLLOWED.contains(&parts.leaf),
+        match (parts.family, parts.table, parts.slot) {
+            ("ipv6", "conf", Slot::All) => COPIED_FROM_ALL.contains(&parts.leaf),
+            ("ipv4", "conf", Slot::Default) => !NOT_FOLLOWED.contains(&parts.leaf),
+            // The others are of the whole table.
+            (_, "neigh", Slot::Default) => !parts.leaf.starts_with("gc_") || parts.leaf == "gc_stale_time",
             _ => false,
         }
     }
@@ -196,6 +208,26 @@ mod tests {
             Some("net.ipv4.route.gc_min_interval_ms")
         );
         assert_eq!(coupled("net.ipv4.neigh.eth0.locktime"), None);
+    }
+
+    #[test]
+    fn default_is_copied_where_the_kernel_copies_it() {
+        for (key, is_copied) in [
+            ("net.ipv4.neigh.default.gc_stale_time", true),
+            ("net.ipv6.neigh.default.ucast_solicit", true),
+            ("net.ipv4.neigh.default.gc_thresh3", false),
+            ("net.ipv4.neigh.eth0.gc_stale_time", false),
+            ("net.ipv4.conf.default.rp_filter", true),
+            ("net.ipv4.conf.default.forwarding", false),
+            ("net.ipv6.conf.default.forwarding", false),
+            ("net.ipv6.conf.all.forwarding", true),
+        ] {
+            assert_eq!(
+                key.parse::<SysctlKey>().unwrap().copied_to_links(),
+                is_copied,
+                "{key}"
+            );
+        }
     }
 
     #[test]

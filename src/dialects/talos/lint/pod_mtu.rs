@@ -193,6 +193,6 @@ impl Configuration {
 }
 
 /// The MTU that is set; zero means unset.
-fn set(holder: &Node) -> Option<i64> {
+pub(crate) fn set(holder: &Node) -> Option<i64> {
     holder.get("mtu").and_then(Node::integer).filter(|mtu| *mtu > 0)
 }
