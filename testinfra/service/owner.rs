@@ -4,8 +4,6 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use super::daemon::{Daemon, PODS, netkeel, netkeel_inside, program, status};
 use super::namespace::Namespace;
 use super::{SOON, facts, until};
