@@ -7,8 +7,8 @@
 //! part of a document: applied to the model of the changed host, it leaves no finding. `remedy NAME.json` is what an
 //! operator changes in a file of the host. The section `detect` has what `mtu --detect` prints of the healthy host. Where the fault is another program's, `by hand NAME` says what mends it.
 
-#[path = "healthy/changes.rs"]
-mod changes;
+#[path = "support/harmless.rs"]
+mod harmless;
 #[path = "support/remedy.rs"]
 mod remedy;
 #[path = "support/txtar.rs"]
@@ -151,7 +151,7 @@ fn lint_is_silent_on_a_healthy_host_with_something_more_or_less() {
     run_all("healthy", |_, archive| {
         let healthy = snapshot(archive)?;
         let mut wrong = Vec::new();
-        for (name, change) in changes::HARMLESS {
+        for (name, change) in harmless::HARMLESS {
             let mut changed = healthy.clone();
             change(&mut changed);
             match lint(archive, &changed) {
@@ -196,14 +196,14 @@ fn what_was_not_read_is_said() {
             return Ok(());
         }
         let mut host = snapshot(archive)?;
-        changes::without_default_routes(&mut host);
+        harmless::without_default_routes(&mut host);
         let why =
             "whether the packets of pods fit their underlay: the snapshot does not hold the default routes";
         match lint(archive, &host) {
             Err(error) if error.contains(why) => {}
             other => return Err(format!("lint without default routes: {other:?}")),
         }
-        changes::without_the_ends_of_pods(&mut host);
+        harmless::without_the_ends_of_pods(&mut host);
         match netkeel(&["pods"], None, &host) {
             Err(error) if error.contains("the snapshot does not hold it") && !error.contains("0 pods") => {
                 Ok(())
