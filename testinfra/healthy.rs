@@ -5,7 +5,8 @@
 //! `fault NAME.json` changes values of the snapshot, by their JSON pointers (RFC 6901; null removes one). The
 //! section `lint NAME` has what lint prints of the changed snapshot. The section `remedy NAME.yaml` is the remedy as a
 //! part of a document: applied to the model of the changed host, it leaves no finding. `remedy NAME.json` is what an
-//! operator changes in a file of the host. The section `detect` has what `mtu --detect` prints of the healthy host. Where the fault is another program's, `by hand NAME` says what mends it.
+//! operator changes in a file of the host. Where the fault is another program's, `by hand NAME` says what mends it.
+//! The section `detect` has what `mtu --detect` prints of the healthy host.
 
 #[path = "support/harmless.rs"]
 mod harmless;
@@ -174,7 +175,7 @@ fn the_mtus_and_the_pods_of_a_healthy_host_are_as_they_should_be() {
         // A host without a known CNI ends with an error, which says so.
         let detected = netkeel(&["mtu", "--detect"], None, &healthy).unwrap_or_else(|error| error);
         golden(path, archive, "detect", &detected)?;
-        if detected.contains("NK0") || detected.contains("too large") {
+        if detected.contains("NK0") || detected.contains("too many") {
             return Err(format!("mtu --detect finds a fault:\n{detected}"));
         }
         let pods = netkeel(&["pods"], None, &healthy)?;
