@@ -225,15 +225,10 @@ fn next_hops_default_routes_and_further_names_of_pods_take_no_memory() {
     };
     inside(Place::Host, DropIn::None, |world| {
         let mut script = "link set lo up\nlink set eth0 up\n".to_owned();
+        // Too many words for a batch.
         let hops = " nexthop dev lo".repeat(HOPS);
-        for number in 0..300 {
-            let _ = writeln!(
-                script,
-                "route add 10.{}.{}.0/24{hops}",
-                number / 256,
-                number % 256
-            );
-        }
+        let routes =
+            format!("for n in $(seq 0 299); do ip route add 10.$((n / 256)).$((n % 256)).0/24 {hops}; done");
         for metric in 1..=defaults {
             let _ = writeln!(script, "route add default dev lo metric {metric}");
         }
@@ -243,10 +238,17 @@ fn next_hops_default_routes_and_further_names_of_pods_take_no_memory() {
                 "ip netns add {pod}; ip link add cali{pod} type veth peer name eth0 netns {pod}; ip link set cali{pod} up"
             ));
             batch(&pod, &script);
+            world.sh(&format!("ip netns exec {pod} sh -ec '{routes}'"));
         }
         let mut names = String::new();
         for interface in 0..interfaces {
-            let _ = writeln!(names, "link add d{interface} type dummy");
+            if interface % 2 == 0 {
+                let _ = writeln!(
+                    names,
+                    "link add d{interface} type veth peer name d{}",
+                    interface + 1
+                );
+            }
             for seven in 0..450 / 7 {
                 let _ = write!(names, "link property add dev d{interface}");
                 for number in 0..7 {
