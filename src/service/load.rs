@@ -1,6 +1,6 @@
 //! Loads the document and the pause of the service.
 
-pub(crate) mod left_rules;
+mod left_rules;
 mod policies;
 mod rollout;
 
