@@ -175,7 +175,7 @@ fn a_pod_with_very_much_delays_no_other_pod() {
         let restless = slowest(world, "e", Setter::Service);
         drop(flapping);
 
-        world.sh("for f in /var/lib/secret/wg0.conf /var/lib/cni/10-ptp.conf /run/netkeel/history /var/lib/netkeel/history; do [ ! -e $f ] || { rm $f; mkfifo $f; }; done");
+        world.sh("for f in /var/lib/secret/wg0.conf /var/lib/cni/10-ptp.conf /run/netkeel/history /var/lib/netkeel/history; do [ ! -e $f ] || { mkfifo $f.new; mv $f.new $f; }; done");
         let with_fifos = slowest(world, "d", Setter::Service);
         let asked = Instant::now();
         let status = world.netkeel(&["status"]);
