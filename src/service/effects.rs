@@ -152,12 +152,14 @@ impl<'a> Effects<'a> {
         let paths = self.paths.due().map(left);
         let losses = Some(left(self.losses.due()));
         let probes = self.probes.due().map(left);
+        let left_rules = self.left_rules_due.map(|due| due.saturating_sub(self.now()));
         let others = [
             due,
             worker,
             paths,
             losses,
             probes,
+            left_rules,
             self.promise.due(),
             self.notify.watchdog(),
         ];

@@ -1,7 +1,7 @@
 //! Loads the document and the pause of the service.
 
 mod evictions;
-pub(crate) mod left_rules;
+mod left_rules;
 mod policies;
 mod rollout;
 

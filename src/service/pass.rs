@@ -42,6 +42,9 @@ use netkeel_reconcile::event::{Blamed, Event, Outcome};
 use netkeel_reconcile::pass_result::PassResult;
 use netkeel_source::diagnostic::{Diagnostic, Diagnostics};
 
+/// How long the service waits for a running `netkeel apply` when it starts and when it stops.
+pub(crate) const WAIT_FOR_OTHERS: Duration = Duration::from_secs(5);
+
 /// Runs passes.
 pub(crate) struct PassRunner {
     /// Journal, ledger, history.

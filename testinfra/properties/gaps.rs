@@ -2,6 +2,7 @@
 //! would leave it so. The same holds of an undo that begins after any write.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prop_assert;
 use proptest::test_runner::TestCaseError;
@@ -145,7 +146,7 @@ const LAX: [(&str, Combine); 3] = [
 
 #[test]
 fn no_state_between_two_writes_takes_source_routes_or_redirects_that_neither_end_takes() {
-    hold(30, NOTHING, |_, host| {
+    hold(8, NOTHING, |_, host| {
         let Some(name) = host
             .links
             .iter()
@@ -156,6 +157,7 @@ fn no_state_between_two_writes_takes_source_routes_or_redirects_that_neither_end
         for (leaf, combine) in LAX {
             let all: SysctlKey = format!("net/ipv4/conf/all/{leaf}").parse().unwrap();
             let own = SysctlKey::conf("ipv4", name, leaf);
+            let forwarding = SysctlKey::conf("ipv4", name, "forwarding");
             let takes = |host: &Snapshot| {
                 let forwards = host.links[&name].forwarding != Some(0);
                 combine(
@@ -164,9 +166,12 @@ fn no_state_between_two_writes_takes_source_routes_or_redirects_that_neither_end
                     number(host, own.path()) != 0,
                 )
             };
-            for bits in 0..16 {
-                let [all_was, own_was, all_is, own_is] = [0, 1, 2, 3].map(|bit| bits >> bit & 1);
+            for bits in 0..64 {
+                let [all_was, own_was, all_is, own_is, forwarded, forwards] =
+                    [0, 1, 2, 3, 4, 5].map(|bit| bits >> bit & 1);
                 let mut host = host.clone();
+                let link = host.links.get_mut(&name).map(Arc::make_mut);
+                link.unwrap().forwarding = Some(forwarded);
                 for (key, value) in [(&all, all_was), (&own, own_was)] {
                     let value = value.to_string().as_str().into();
                     let reading = SysctlReading::Value {
@@ -176,7 +181,7 @@ fn no_state_between_two_writes_takes_source_routes_or_redirects_that_neither_end
                     host.sysctls.insert(key.clone(), reading);
                 }
                 let document = json!({
-                    "version": 1, "persist": false, "sysctl": { all.path(): all_is, own.path(): own_is }
+                    "version": 1, "persist": false, "sysctl": { all.path(): all_is, own.path(): own_is, forwarding.path(): forwards }
                 });
                 let Some((_, plan)) = planned(&document, &host)? else {
                     return Err(TestCaseError::fail("there is no plan"));

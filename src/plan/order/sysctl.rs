@@ -17,13 +17,21 @@ enum Class {
     /// `accept_ra` becomes 2: before forwarding is switched on, or the kernel removes the default routes
     /// that routers announced (`rt6_purge_dflt_routers`, net/ipv6/route.c).
     Routers,
-    /// A switch of all interfaces that tightens.
+    /// Redirects are refused from here on: before forwarding ends, since an interface that forwards hears them only if `all`
+    /// and its own value allow it, and another one if either does (`IN_DEV_RX_REDIRECTS`).
+    RedirectsEnd,
+    /// A switch of all interfaces that tightens, or forwarding ends: while nothing is forwarded, no filter is missed. A
+    /// higher `rp_filter` may be a laxer one (2 is looser than 1).
     TighteningSwitch,
     Tightening,
-    /// Any other switch of all interfaces. It overwrites what the interfaces have.
+    /// A switch of all interfaces that begins no forwarding. It overwrites what the interfaces have.
     Switch,
     Neutral,
     Loosening,
+    /// Forwarding begins: after all filters have their values, also those that become lower.
+    ForwardingBegins,
+    /// What a switch of forwarding overwrites, and redirects that are accepted from here on.
+    AfterForwarding,
     /// `accept_ra` was 2: after forwarding is switched off.
     NoRouters,
 }
@@ -36,8 +44,17 @@ impl Overwritten {
     }
 
     fn has(&self, parts: PerInterface<'_>) -> bool {
-        let same = |(family, leaf): &(&str, String)| *family == parts.family && *leaf == parts.leaf;
-        parts.slot != Slot::All && self.0.iter().any(same)
+        parts.slot != Slot::All && self.holds(parts.family, parts.leaf)
+    }
+
+    fn holds(&self, family: &str, leaf: &str) -> bool {
+        self.0.iter().any(|(its, other)| *its == family && *other == leaf)
+    }
+
+    /// A switch of IPv4 forwarding writes `accept_redirects` of `all`, too (`inet_forward_change`, net/ipv4/devinet.c).
+    fn has_redirects(&self, parts: PerInterface<'_>) -> bool {
+        let is_it = (parts.family, parts.slot, parts.leaf) == ("ipv4", Slot::All, "accept_redirects");
+        is_it && self.holds("ipv4", "forwarding")
     }
 }
 
@@ -51,11 +68,17 @@ pub(crate) fn rank(key: &SysctlKey, from: Option<i64>, to: Option<i64>, overwrit
     };
     let is_switch = key.overwrites().is_some();
     let is_overwritten = !overwritten.0.is_empty() && parts.is_some_and(|parts| overwritten.has(parts));
+    let redirects = !overwritten.0.is_empty() && parts.is_some_and(|parts| overwritten.has_redirects(parts));
     let class = match (leaf, from, to) {
         (Some("accept_ra"), _, Some(2)) => Class::Routers,
         (Some("accept_ra"), Some(2), _) => Class::NoRouters,
         _ => match direction {
-            Direction::Tightens if is_switch => Class::TighteningSwitch,
+            _ if is_overwritten && leaf == Some("forwarding") => Class::AfterForwarding,
+            Direction::Tightens if is_switch || leaf == Some("forwarding") => Class::TighteningSwitch,
+            Direction::Loosens if leaf == Some("forwarding") => Class::ForwardingBegins,
+            Direction::Tightens if leaf == Some("accept_redirects") && !redirects => Class::RedirectsEnd,
+            Direction::Loosens if leaf == Some("accept_redirects") => Class::AfterForwarding,
+            Direction::Neutral if redirects => Class::AfterForwarding,
             _ if is_switch => Class::Switch,
             Direction::Tightens if is_overwritten => Class::Neutral,
             Direction::Tightens => Class::Tightening,
@@ -196,6 +219,34 @@ mod tests {
         assert_eq!(
             order(&[(filter, 1, 0), (forward, 1, 0)]),
             ["net.ipv4.ip_forward=0", "net.ipv4.conf.eth0.rp_filter=0"]
+        );
+    }
+
+    /// 2 is looser than 1, so that a filter may become stricter by a lower number.
+    #[test]
+    fn forwarding_begins_after_every_filter_has_its_value_and_ends_before() {
+        let own = "net.ipv4.conf.eth0.forwarding";
+        let filter = "net.ipv4.conf.all.rp_filter";
+        for forward in ["net.ipv4.ip_forward", own] {
+            let begins = order(&[(forward, 0, 1), (filter, 2, 0)]);
+            assert_eq!(begins, [format!("{filter}=0"), format!("{forward}=1")]);
+            let ends = order(&[(filter, 0, 2), (forward, 1, 0)]);
+            assert_eq!(ends, [format!("{forward}=0"), format!("{filter}=2")]);
+        }
+        let redirects = "net.ipv4.conf.all.accept_redirects";
+        assert_eq!(
+            order(&[
+                (redirects, 1, 1),
+                (own, 1, 0),
+                ("net.ipv4.ip_forward", 0, 1),
+                (filter, 2, 0)
+            ]),
+            [
+                format!("{filter}=0"),
+                "net.ipv4.ip_forward=1".to_owned(),
+                format!("{own}=0"),
+                format!("{redirects}=1")
+            ]
         );
     }
 

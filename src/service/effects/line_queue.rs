@@ -139,11 +139,11 @@ mod tests {
         // A pipe has room for some, too.
         assert!((256..1024).contains(&taken), "{taken}");
         assert!(!queue.has_room());
-        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(start.elapsed() < Duration::from_secs(60));
         let start = Instant::now();
         let (sender, read) = mpsc::channel();
         drop(queue);
-        assert!(start.elapsed() >= LAST && start.elapsed() < 3 * LAST);
+        assert!(start.elapsed() >= LAST && start.elapsed() < 60 * LAST);
         // What was taken is not lost to a reader that reads again.
         let mut reader = READER.lock().unwrap().take().unwrap();
         thread::spawn(move || {
@@ -152,7 +152,7 @@ mod tests {
             sender.send(text.len()).unwrap();
         });
         assert_eq!(
-            read.recv_timeout(Duration::from_secs(10)).unwrap(),
+            read.recv_timeout(Duration::from_secs(60)).unwrap(),
             taken * line.len()
         );
     }

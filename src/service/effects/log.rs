@@ -218,7 +218,7 @@ mod tests {
         for _ in 0..2000 {
             // No rate holds these back.
             log.rates.clear();
-            log.say(Level::Info, "a", &[("long", &long)]);
+            log.say(Level::Info, "finding", &[("long", &long)]);
         }
         let dropped = log.dropped();
         assert!(dropped > 0 && log.unreported == dropped, "{dropped}");
@@ -228,7 +228,7 @@ mod tests {
         let mut lines = BufReader::new(reader).lines().map_while(Result::ok);
         // The queue empties while this reads; the report comes after the lines that were taken.
         let taken = lines.by_ref().take(2000 - dropped as usize);
-        assert!(taken.into_iter().all(|line| line.contains("event=a")));
+        assert!(taken.into_iter().all(|line| line.contains("event=finding")));
         log.report_dropped();
         let report = format!(
             "level=warning event=log-lines-dropped lines={dropped} why=\"standard error did not take them\""

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use crate::effects::log::Level;
 use crate::effects::restart;
+use crate::pass::WAIT_FOR_OTHERS;
 use crate::service::Service;
 use netkeel_apply::store::kept::left_rules::LeftRules;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_kernel::live::snapshot::Live;
-
-/// How long the service waits for a running `netkeel apply` when it starts and when it stops.
-pub(crate) const WAIT_FOR_OTHERS: Duration = Duration::from_secs(5);
 
 /// The time after which rules are tried to be removed again.
 const AGAIN: Duration = Duration::from_secs(5);
