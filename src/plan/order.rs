@@ -65,7 +65,11 @@ impl Order {
         let mut overwritten = Overwritten::default();
         for drift in drift {
             if let Object::Sysctl(key) = &drift.fact.object {
-                overwritten.add(key);
+                let to = drift
+                    .desired
+                    .as_ref()
+                    .and_then(|value| value.to_text().parse().ok());
+                overwritten.add(key, to);
             }
         }
         let keys: BTreeSet<&SysctlKey> = drift

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use netkeel_core::name::strictness::Direction;
 use netkeel_core::name::sysctl::{ALLOWED_CONGESTION_CONTROL, PerInterface, Slot, SysctlKey};
 
-/// The settings that another write of the plan overwrites: family and leaf of `all`.
+/// The settings that another write of the plan overwrites: family and leaf of `all`, and whether with 0.
 #[derive(Debug, Default)]
-pub(crate) struct Overwritten(BTreeSet<(&'static str, String)>);
+pub(crate) struct Overwritten(BTreeSet<(&'static str, String, bool)>);
 
 /// The class of a write. A later one is executed later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,9 +37,10 @@ enum Class {
 }
 
 impl Overwritten {
-    /// Adds what a write to this key overwrites.
-    pub fn add(&mut self, key: &SysctlKey) {
-        let overwrites = key.overwrites().map(|(family, leaf)| (family, leaf.to_owned()));
+    /// Adds what a write of this value to this key overwrites.
+    pub fn add(&mut self, key: &SysctlKey, to: Option<i64>) {
+        let overwrites = key.overwrites();
+        let overwrites = overwrites.map(|(family, leaf)| (family, leaf.to_owned(), to == Some(0)));
         self.0.extend(overwrites);
     }
 
@@ -48,7 +49,18 @@ impl Overwritten {
     }
 
     fn holds(&self, family: &str, leaf: &str) -> bool {
-        self.0.iter().any(|(its, other)| *its == family && *other == leaf)
+        self.0
+            .iter()
+            .any(|(its, other, _)| *its == family && *other == leaf)
+    }
+
+    /// Forwarding of a family ends on all interfaces. Where it ends on one, that may be written before.
+    fn ends_forwarding(&self, family: &str) -> bool {
+        let mut of_family = self
+            .0
+            .iter()
+            .filter(|(its, leaf, _)| *its == family && leaf == "forwarding");
+        of_family.all(|(.., with_0)| *with_0)
     }
 
     /// A switch of IPv4 forwarding writes `accept_redirects` of `all`, too (`inet_forward_change`, net/ipv4/devinet.c).
@@ -73,6 +85,13 @@ pub(crate) fn rank(key: &SysctlKey, from: Option<i64>, to: Option<i64>, overwrit
         (Some("accept_ra"), _, Some(2)) => Class::Routers,
         (Some("accept_ra"), Some(2), _) => Class::NoRouters,
         _ => match direction {
+            Direction::Tightens
+                if is_overwritten
+                    && leaf == Some("forwarding")
+                    && parts.is_some_and(|parts| overwritten.ends_forwarding(parts.family)) =>
+            {
+                Class::TighteningSwitch
+            }
             _ if is_overwritten && leaf == Some("forwarding") => Class::AfterForwarding,
             Direction::Tightens if is_switch || leaf == Some("forwarding") => Class::TighteningSwitch,
             Direction::Loosens if leaf == Some("forwarding") => Class::ForwardingBegins,
@@ -109,7 +128,9 @@ mod tests {
             .map(|(key, from, to)| (key.parse().unwrap(), *from, *to))
             .collect();
         let mut overwritten = Overwritten::default();
-        writes.iter().for_each(|(key, ..)| overwritten.add(key));
+        writes
+            .iter()
+            .for_each(|(key, _, to)| overwritten.add(key, Some(*to)));
         let mut ranked: Vec<(i32, String)> = writes
             .iter()
             .map(|(key, from, to)| {
@@ -233,6 +254,15 @@ mod tests {
             let ends = order(&[(filter, 0, 2), (forward, 1, 0)]);
             assert_eq!(ends, [format!("{forward}=0"), format!("{filter}=2")]);
         }
+        // The undo begins to forward last, too.
+        assert_eq!(
+            order(&[(filter, 1, 2), (own, 1, 0), ("net.ipv4.ip_forward", 1, 0)]),
+            [
+                "net.ipv4.ip_forward=0".to_owned(),
+                format!("{own}=0"),
+                format!("{filter}=2")
+            ]
+        );
         let redirects = "net.ipv4.conf.all.accept_redirects";
         assert_eq!(
             order(&[
