@@ -131,21 +131,21 @@ fn verbs_that_only_look_write_no_file() {
 #[test]
 fn a_refusal_of_the_kernel_undoes_what_was_done() {
     let namespace = pods();
-    // Below 68, which only the kernel knows to be too small.
-    let document = "version: 1\nsysctl: { net.ipv4.route.min_pmtu: 10 }\nlink: { cali1: { mtu: 1400 } }\n";
+    // Its greatest number follows from the size of a packet's memory, which only the kernel knows.
+    let document = "version: 1\nsysctl: { net.ipv4.neigh.cali1.unres_qlen: 2147483647 }\nlink: { cali1: { mtu: 1400 } }\n";
     let scratch = Scratch::new(&[("bad.yaml", document)]);
-    let before = namespace.sh("sysctl -n net.ipv4.route.min_pmtu; ip -o link show cali1");
+    let before = namespace.sh("sysctl -n net.ipv4.neigh.cali1.unres_qlen; ip -o link show cali1");
     let apply = scratch.run(&["apply", "-f", "bad.yaml", "--netns", &namespace.name]);
     assert_eq!(apply.code, 3, "{apply:?}");
     assert_eq!(apply.stdout, "");
     for part in [
         "Invalid argument (EINVAL)",
-        "min_pmtu",
+        "unres_qlen",
         "rolled back: 1 write undone, the host is as before\nCommands that rolled it back:\n  ip -n ",
     ] {
         assert!(apply.stderr.contains(part), "{part}: {}", apply.stderr);
     }
-    let after = namespace.sh("sysctl -n net.ipv4.route.min_pmtu; ip -o link show cali1");
+    let after = namespace.sh("sysctl -n net.ipv4.neigh.cali1.unres_qlen; ip -o link show cali1");
     assert_eq!(before, after);
 }
 

@@ -130,8 +130,8 @@ fn colours_are_for_terminals_and_not_with_no_color() {
 #[test]
 fn what_was_applied_is_json_however_it_ended() {
     let namespace = pods();
-    // Below 68, which only the kernel knows to be too small.
-    let refused = "version: 1\nsysctl: { net.ipv4.route.min_pmtu: 10 }\nlink: { cali1: { mtu: 1400 } }\n";
+    // Its greatest number follows from the size of a packet's memory, which only the kernel knows.
+    let refused = "version: 1\nsysctl: { net.ipv4.neigh.cali1.unres_qlen: 2147483647 }\nlink: { cali1: { mtu: 1400 } }\n";
     let scratch = Scratch::new(&[
         ("pods.yaml", PODS),
         ("refused.yaml", refused),

@@ -125,8 +125,8 @@ fn an_apply_that_is_not_confirmed_is_undone() {
 fn a_refusal_of_the_kernel_undoes_the_metrics() {
     let host = Host::new();
     let before = host.routes();
-    // Below 68, which only the kernel knows to be too small.
-    let refused = "sysctl: { net.ipv4.route.min_pmtu: 10 }\n";
+    // Its greatest number follows from the size of a packet's memory, which only the kernel knows.
+    let refused = "sysctl: { net.ipv4.neigh.wire.unres_qlen: 2147483647 }\n";
     host.document(&format!("{DOCUMENT}{refused}"));
     let (code, text) = host.netkeel(&["apply", "-f", "routes.yaml"]);
     assert_eq!(code, 3, "{text}");

@@ -422,9 +422,9 @@ def test_an_apply_that_fails_half_way_is_a_failure(scratch, tool, code):
 
 
 def test_a_write_that_the_kernel_refuses_is_undone_and_a_failure(scratch, tool):
-    """With the real program: everything before that write is done and undone. No plan can tell the smallest value of a kernel."""
-    refused = "67"
-    document = dict(DOCUMENT, sysctl={**DOCUMENT["sysctl"], "net.ipv4.route.min_pmtu": refused})
+    """With the real program: everything before that write is done and undone. No plan can tell the greatest number, which follows from the memory of a packet."""
+    refused = "2147483647"
+    document = dict(DOCUMENT, sysctl={**DOCUMENT["sysctl"], "net.ipv4.neigh.veth0.unres_qlen": refused})
     (part,) = runs(scratch, tool, scratch.netkeel(), tool.wet, document=document)
     assert status(part) in tool.failed and UNTOUCHED in part, part
     assert refused in part and "undone" in part, part
