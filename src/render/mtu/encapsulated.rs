@@ -313,6 +313,12 @@ fn unchecked(unchecked: &Unchecked) -> String {
         Unchecked::Rules => "rules of `ip rule` that select other tables".to_owned(),
         Unchecked::RpFilter { link } => format!("rp_filter of {link}: the snapshot lacks it"),
         Unchecked::Forwarding { link } => format!("forwarding of {link}: the snapshot lacks it"),
+        Unchecked::ForwardingOff { link, to } => {
+            format!("forwarding of {link} is off: the SYN is lost if {to} is not an address of the host")
+        }
+        Unchecked::NoRouteBack { to } => {
+            format!("no route leads back to {to}: the answer is lost if the service is on this host")
+        }
         Unchecked::TunnelEndpoints { link } => format!("whether the addresses of {link} fit the packet"),
         Unchecked::Forwarded { to } => {
             format!("what happens to {to} after this host: it is not local, so it is forwarded or translated")
