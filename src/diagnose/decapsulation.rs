@@ -16,7 +16,7 @@ use netkeel_core::rp_filter::{Decider, Verdict};
 use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::firewall::{ConnectionState, Hook};
-use netkeel_host::snapshot::forwarding::{Family, PathRoute, Program, RouteTarget};
+use netkeel_host::snapshot::forwarding::{AttachPoint, Family, PathRoute, RouteTarget};
 use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::probe::encapsulated::{Encapsulated, Encapsulation};
 
@@ -158,10 +158,10 @@ pub enum Unchecked {
         /// The CNI.
         cni: &'static str,
     },
-    /// A program of XDP, or filters of tc, on interfaces by which the packets may come or leave.
+    /// A program of XDP, or a qdisc for filters of tc, on interfaces by which the packets may come or leave.
     Attached {
-        /// The program or filters.
-        what: Program,
+        /// The program or the qdisc.
+        what: AttachPoint,
         /// The interfaces.
         links: BTreeSet<Arc<str>>,
     },
@@ -200,7 +200,7 @@ pub fn explain(snapshot: &Snapshot, packet: &Encapsulated) -> Explanation {
         let states = judge.delivery_rules(&arrives, states);
         judge.way_back();
         judge.answer_rules(&states);
-        judge.programs(&arrives);
+        judge.attached(&arrives);
     }
     judge.not_in_rules();
     judge.found

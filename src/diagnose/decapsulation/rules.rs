@@ -10,7 +10,7 @@ use crate::decapsulation::{Judge, Part, Reason, Unchecked, takes_all};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::snapshot::firewall::{ConnectionState, Hook};
-use netkeel_host::snapshot::forwarding::{Family, PathRoute, Program, RouteTarget};
+use netkeel_host::snapshot::forwarding::{AttachPoint, Family, PathRoute, RouteTarget};
 use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::detect::detect;
 use netkeel_mtu::probe::encapsulated::Encapsulation;
@@ -286,8 +286,8 @@ impl Judge<'_> {
     }
 
     /// What is attached to the interfaces by which the outer packet, the SYN and the answer go.
-    pub(super) fn programs(&mut self, arrives: &BTreeSet<Arc<str>>) {
-        let Some(programs) = self.host.forwarding.and_then(|found| found.programs.as_ref()) else {
+    pub(super) fn attached(&mut self, arrives: &BTreeSet<Arc<str>>) {
+        let Some(attached) = self.host.forwarding.map(|found| &found.attached) else {
             return;
         };
         let mut ways = self.outside();
@@ -297,10 +297,12 @@ impl Judge<'_> {
         if !matches!(self.has(self.packet.inner_dst), Ok(true)) {
             ways.extend(self.exits(self.packet.inner_dst));
         }
-        for what in [Program::Xdp, Program::Tc] {
-            let having = programs.iter().filter(|(_, all)| all.contains(&what));
-            let links: BTreeSet<Arc<str>> = having
-                .map(|(link, _)| link.to_string().into())
+        for what in [AttachPoint::Xdp, AttachPoint::Tc] {
+            let links: BTreeSet<Arc<str>> = attached
+                .of(what)
+                .into_iter()
+                .flatten()
+                .map(|link| link.to_string().into())
                 .filter(|link| ways.contains(link))
                 .collect();
             if !links.is_empty() {

@@ -14,7 +14,7 @@ use netkeel_core::text::escape::printable;
 use netkeel_core::text::shell::Quoted;
 use netkeel_diagnose::decapsulation::{Explanation, Part, Reason, Unchecked};
 use netkeel_host::counters::counter::RuleKey;
-use netkeel_host::snapshot::forwarding::Program;
+use netkeel_host::snapshot::forwarding::AttachPoint;
 use netkeel_mtu::probe::encapsulated::{Answer, Encapsulated, Encapsulation};
 
 /// The JSON output.
@@ -344,8 +344,8 @@ fn unchecked(unchecked: &Unchecked) -> String {
         Unchecked::EbpfPolicies { cni } => format!("network policies of {cni}, which are eBPF programs"),
         Unchecked::Attached { what, links } => {
             let what = match what {
-                Program::Xdp => "the program of XDP",
-                Program::Tc => "the filters of tc",
+                AttachPoint::Xdp => "the program of XDP",
+                AttachPoint::Tc => "filters of tc (a qdisc clsact or ingress)",
             };
             format!("{what} on {}", some_of(links))
         }

@@ -96,9 +96,9 @@ fn programs_on_the_way_to_a_pod_are_named() {
         serde_json::json!({ "index": 9, "up": true, "kind": "veth", "lower": 2, "peer_netns": 7 });
     let routes = host["forwarding"]["routes"]["routes"].as_array_mut().unwrap();
     routes.push(serde_json::json!({ "destination": "203.0.113.9/32", "metric": 0, "to": { "hops": [{ "link": "cali1" }] } }));
-    host["forwarding"]["programs"] = serde_json::json!({ "cali1": ["tc"], "cali2": ["tc"] });
+    host["forwarding"]["attached"] = serde_json::json!({ "tc": ["cali1", "cali2"] });
     let attached = Unchecked::Attached {
-        what: Program::Tc,
+        what: AttachPoint::Tc,
         links: ["cali1".into()].into(),
     };
     let found = judged(host);
@@ -108,8 +108,7 @@ fn programs_on_the_way_to_a_pod_are_named() {
 #[test]
 fn programs_on_the_way_are_named() {
     let mut host = host();
-    host["forwarding"]["programs"] =
-        serde_json::json!({ "eth0": ["xdp", "tc"], "ipip0": ["tc"], "tunl0": ["tc"] });
+    host["forwarding"]["attached"] = serde_json::json!({ "xdp": ["eth0"], "tc": ["eth0", "ipip0", "tunl0"] });
     let attached = |what, links: &[&str]| Unchecked::Attached {
         what,
         links: links.iter().map(|link| Arc::from(*link)).collect(),
@@ -120,8 +119,8 @@ fn programs_on_the_way_are_named() {
         (
             vec![],
             vec![
-                attached(Program::Xdp, &["eth0"]),
-                attached(Program::Tc, &["eth0", "ipip0"]),
+                attached(AttachPoint::Xdp, &["eth0"]),
+                attached(AttachPoint::Tc, &["eth0", "ipip0"]),
                 Unchecked::Firewall,
                 Unchecked::Ebpf
             ]
