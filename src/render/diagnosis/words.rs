@@ -6,7 +6,7 @@ use std::sync::Arc;
 use netkeel_core::text::escape::printable;
 use netkeel_core::text::list::some;
 use netkeel_diagnose::bundle::Bundle;
-use netkeel_diagnose::diagnosis::cause::{Cause, Diagnosis, Evidence, Grounds, Kind, Subject};
+use netkeel_diagnose::diagnosis::cause::{Cause, Evidence, Grounds, Kind, Subject};
 use netkeel_diagnose::diagnosis::fix::Fix;
 use netkeel_diagnose::diagnosis::growth::Growth;
 use netkeel_diagnose::diagnosis::sign::SignKind;
