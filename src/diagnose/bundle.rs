@@ -41,7 +41,7 @@ pub struct Bundle {
     /// The `cniVersion` of the CNI's configurations, by file.
     #[serde(default)]
     pub cni_versions: BTreeMap<String, Arc<str>>,
-    /// The programs of the CNI's plugins, by type. Older bundles have none.
+    /// The programs of the plugins that the CNI lists, by type; those of IPAM are not among them. Older bundles have none.
     #[serde(default)]
     pub programs: BTreeMap<Arc<str>, Program>,
     /// The findings on the host.
@@ -107,7 +107,7 @@ pub struct Origin {
     pub host: String,
     /// Seconds since 1970.
     pub time: u64,
-    /// The programs of the CNI's plugins, by type.
+    /// The programs of the plugins that the CNI lists, by type.
     pub programs: BTreeMap<Arc<str>, Program>,
 }
 

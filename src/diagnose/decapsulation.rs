@@ -16,7 +16,7 @@ use netkeel_core::rp_filter::{Decider, Verdict};
 use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::firewall::{ConnectionState, Hook};
-use netkeel_host::snapshot::forwarding::{Family, PathRoute, Program, RouteTarget};
+use netkeel_host::snapshot::forwarding::{AttachPoint, Family, PathRoute, RouteTarget};
 use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::probe::encapsulated::{Encapsulated, Encapsulation};
 
@@ -110,6 +110,19 @@ pub enum Unchecked {
         /// The device.
         link: LinkName,
     },
+    /// The host does not forward what this device receives. That matters if the service's address is not the host's.
+    ForwardingOff {
+        /// The device.
+        link: LinkName,
+        /// The service's address.
+        to: IpAddr,
+    },
+    /// No route leads to the source of the SYN. That matters if the answer leaves from this host: the service may be on
+    /// another one.
+    NoRouteBack {
+        /// The source of the SYN.
+        to: IpAddr,
+    },
     /// Whether the addresses of this tunnel fit the outer header: a snapshot does not hold them.
     TunnelEndpoints {
         /// The device.
@@ -145,14 +158,14 @@ pub enum Unchecked {
         /// The CNI.
         cni: &'static str,
     },
-    /// A program of XDP, or filters of tc, on interfaces by which the packets may come or leave.
+    /// A program of XDP, or a qdisc for filters of tc, on interfaces by which the packets may come or leave.
     Attached {
-        /// The program or filters.
-        what: Program,
+        /// The program or the qdisc.
+        what: AttachPoint,
         /// The interfaces.
         links: BTreeSet<Arc<str>>,
     },
-    /// Programs of eBPF (XDP, tc): a snapshot holds none of them.
+    /// What programs of eBPF (XDP, tc) do: a snapshot holds at most where they are attached.
     Ebpf,
 }
 
@@ -187,7 +200,7 @@ pub fn explain(snapshot: &Snapshot, packet: &Encapsulated) -> Explanation {
         let states = judge.delivery_rules(&arrives, states);
         judge.way_back();
         judge.answer_rules(&states);
-        judge.programs(&arrives);
+        judge.attached(&arrives);
     }
     judge.not_in_rules();
     judge.found
@@ -319,6 +332,11 @@ impl Judge<'_> {
             Ok(true) => return,
             Err(unread) => {
                 self.unchecked(unread);
+                if let Some(link) = tunnel
+                    && self.host.forwards(Family::of(to), link) == Some(false)
+                {
+                    self.unchecked(Unchecked::ForwardingOff { link, to });
+                }
                 return;
             }
             Ok(false) => self.unchecked(Unchecked::Forwarded { to }),
@@ -331,26 +349,34 @@ impl Judge<'_> {
                 None => self.unchecked(Unchecked::Forwarding { link }),
             }
         }
-        self.must_lead(to, Reason::NoRoute { to });
+        if self.leads(to) == Some(false) {
+            self.reason(Reason::NoRoute { to });
+        }
     }
 
     /// The answer of the service.
     fn way_back(&mut self) {
         let to = self.packet.inner_src;
-        self.must_lead(to, Reason::NoRouteBack { to });
+        let is_here = matches!(self.has(self.packet.inner_dst), Ok(true)) && !self.is_translated();
+        match (self.leads(to), is_here) {
+            (Some(false), true) => self.reason(Reason::NoRouteBack { to }),
+            (Some(false), false) => self.unchecked(Unchecked::NoRouteBack { to }),
+            _ => {}
+        }
     }
 
-    /// A route must lead to an address.
-    fn must_lead(&mut self, to: IpAddr, otherwise: Reason) {
+    /// Whether a route leads to an address. What was not read is told as unchecked.
+    fn leads(&mut self, to: IpAddr) -> Option<bool> {
         if self.host.has_other_rules(Family::of(to)) {
             self.unchecked(Unchecked::Rules);
-            return;
+            return None;
         }
         match self.host.route(to) {
-            None => self.unchecked(Unchecked::Routes),
-            Some(None) => self.reason(otherwise),
-            Some(Some(route)) if leads_nowhere(route) => self.reason(otherwise),
-            Some(Some(_)) => {}
+            None => {
+                self.unchecked(Unchecked::Routes);
+                None
+            }
+            Some(route) => Some(route.is_some_and(|route| !leads_nowhere(route))),
         }
     }
 }

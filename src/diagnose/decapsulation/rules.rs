@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::decapsulation::filter::{Packet, Ports, judge};
+use crate::decapsulation::filter::{Dropped, Packet, Ports, judge};
 use crate::decapsulation::{Judge, Part, Reason, Unchecked, takes_all};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::snapshot::firewall::{ConnectionState, Hook};
-use netkeel_host::snapshot::forwarding::{Family, PathRoute, Program, RouteTarget};
+use netkeel_host::snapshot::forwarding::{AttachPoint, Family, PathRoute, RouteTarget};
 use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::detect::detect;
 use netkeel_mtu::probe::encapsulated::Encapsulation;
@@ -21,11 +22,43 @@ const SYN_ACK: u8 = 0x12;
 /// The priority at which destinations are translated (NF_IP_PRI_NAT_DST, include/uapi/linux/netfilter_ipv4.h).
 const TRANSLATION: i32 = -100;
 
+/// The last priority of INPUT before IPVS takes the packets of its services (`ip_vs_ops4`,
+/// net/netfilter/ipvs/ip_vs_core.c).
+const BEFORE_IPVS: i32 = 98;
+
+/// Why a drop is possible where it is not known whether the host takes the packet for its own.
+const UNKNOWN_DELIVERY: &str = "whether the address is this host's";
+
 /// The interface whose addresses IPVS takes for kube-proxy.
 const IPVS: &[u8] = b"kube-ipvs0";
 
 /// The states that a connection may have.
 type States = BTreeSet<ConnectionState>;
+
+/// What makes a certain drop a possible one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Doubts {
+    /// The packet may not come to the hooks after PREROUTING: it is not known whether its destination is this host's.
+    comes: bool,
+    /// Rules may send it to another destination.
+    rules: bool,
+    /// IPVS may do so.
+    ipvs: bool,
+}
+
+impl Doubts {
+    /// The priorities of a hook, in order, each with whether the packet may have another destination there.
+    fn steps(self, hook: Hook) -> Vec<(RangeInclusive<i32>, bool)> {
+        let split = |last: i32| vec![(i32::MIN..=last, false), (last + 1..=i32::MAX, true)];
+        match (hook, self) {
+            (Hook::Prerouting, Doubts { rules: true, .. }) => split(TRANSLATION),
+            (Hook::Prerouting, _) => vec![(i32::MIN..=i32::MAX, false)],
+            (_, Doubts { rules: true, .. }) => vec![(i32::MIN..=i32::MAX, true)],
+            (Hook::Input, Doubts { ipvs: true, .. }) => split(BEFORE_IPVS),
+            (_, Doubts { ipvs, .. }) => vec![(i32::MIN..=i32::MAX, ipvs)],
+        }
+    }
+}
 
 /// The beginnings of chains that hold network policies.
 const POLICIES: &[(&str, &str)] = &[
@@ -64,9 +97,10 @@ impl Judge<'_> {
             flags: None,
         };
         // A packet for another host does not come to INPUT.
-        let hooks: &[Hook] = match self.has(destination) {
-            Ok(true) => &[Hook::Prerouting, Hook::Input],
-            Ok(false) | Err(_) => &[Hook::Prerouting],
+        let is_own = self.has(destination);
+        let hooks: &[Hook] = match is_own {
+            Ok(true) | Err(_) => &[Hook::Prerouting, Hook::Input],
+            Ok(false) => &[Hook::Prerouting],
         };
         let firewall = self.host.snapshot.firewall.as_deref();
         let translates =
@@ -74,7 +108,12 @@ impl Judge<'_> {
         if translates {
             self.unchecked(Unchecked::Translation);
         }
-        self.rules(Part::Outer, packet, hooks, translates);
+        let doubts = Doubts {
+            comes: is_own.is_err(),
+            rules: translates,
+            ipvs: false,
+        };
+        self.rules(Part::Outer, packet, hooks, doubts);
     }
 
     /// The states that the connection of the outer packet may have. The first packet makes it, unless this host sends
@@ -133,17 +172,30 @@ impl Judge<'_> {
         both.flatten().map(|name| name.to_string().into()).collect()
     }
 
-    /// Whether the destination of the SYN may be another one, or that of the connection was.
-    fn translates(&self, family: Family) -> bool {
-        let service = self.packet.inner_dst;
+    /// Whether rules may send the SYN to another destination, or did so with its connection.
+    fn rules_translate(&self) -> bool {
         let firewall = self.host.snapshot.firewall.as_deref();
-        let is_of_ipvs = self.host.snapshot.links.iter().any(|(name, link)| {
+        let family = Family::of(self.packet.inner_dst);
+        firewall.is_some_and(|firewall| firewall.translates.contains(&family))
+    }
+
+    /// Whether IPVS may send the SYN to another destination, or did so with its connection.
+    fn is_of_ipvs(&self) -> bool {
+        let (service, port) = (self.packet.inner_dst, self.packet.port);
+        let firewall = self.host.snapshot.firewall.as_deref();
+        let is_of_kube_proxy = self.host.snapshot.links.iter().any(|(name, link)| {
             name.as_bytes() == IPVS && link.addresses.iter().any(|own| own.addr() == service)
         });
-        is_of_ipvs
+        is_of_kube_proxy
             || firewall.is_some_and(|firewall| {
-                firewall.translates.contains(&family) || firewall.ipvs.contains(&service)
+                let mut services = firewall.ipvs.iter();
+                services.any(|one| one.address == service && one.takes(TCP, port))
             })
+    }
+
+    /// Whether the service may be on another host than the one that has its address.
+    pub(super) fn is_translated(&self) -> bool {
+        self.rules_translate() || self.is_of_ipvs()
     }
 
     /// The SYN that a device decapsulated, at some hooks: the states of its connection after them.
@@ -153,12 +205,19 @@ impl Judge<'_> {
         hooks: &[Hook],
         states: States,
     ) -> States {
+        let is_own = self.has(self.packet.inner_dst);
+        let is_forwarded = is_own == Ok(false) || hooks.contains(&Hook::Forward);
+        let doubts = Doubts {
+            comes: is_own.is_err(),
+            rules: self.rules_translate(),
+            // What the host forwards does not come to IPVS.
+            ipvs: self.is_of_ipvs() && !is_forwarded,
+        };
         if arrives.is_empty() {
             return states;
         }
         let (source, destination) = (self.packet.inner_src, self.packet.inner_dst);
         let family = Family::of(destination);
-        let translates = self.translates(family);
         let forwards = hooks.contains(&Hook::Forward);
         let packet = Packet {
             family,
@@ -174,10 +233,10 @@ impl Judge<'_> {
             states,
             flags: Some(SYN),
         };
-        if translates {
+        if doubts.rules || doubts.ipvs {
             self.unchecked(Unchecked::Translation);
         }
-        self.rules(Part::Inner, packet, hooks, translates)
+        self.rules(Part::Inner, packet, hooks, doubts)
     }
 
     /// The SYN on its way to the service: on this host, or to another one.
@@ -185,13 +244,18 @@ impl Judge<'_> {
         match self.has(self.packet.inner_dst) {
             Ok(true) => self.inner_rules(arrives, &[Hook::Input], states),
             Ok(false) => self.inner_rules(arrives, &[Hook::Forward, Hook::Postrouting], states),
-            Err(_) => states,
+            // It is judged both ways, and no drop is certain.
+            Err(_) => {
+                self.inner_rules(arrives, &[Hook::Forward, Hook::Postrouting], states.clone());
+                self.inner_rules(arrives, &[Hook::Input], states)
+            }
         }
     }
 
     /// The answer of a service of this host, to a SYN whose connection has some states.
     pub(super) fn answer_rules(&mut self, states: &States) {
-        if !matches!(self.has(self.packet.inner_dst), Ok(true)) {
+        let is_own = self.has(self.packet.inner_dst);
+        if matches!(is_own, Ok(false)) {
             return;
         }
         let (source, destination) = (self.packet.inner_dst, self.packet.inner_src);
@@ -213,27 +277,32 @@ impl Judge<'_> {
                 .collect(),
             flags: Some(SYN_ACK),
         };
-        let translates = self.translates(packet.family);
-        self.rules(
-            Part::Answer,
-            packet,
-            &[Hook::Output, Hook::Postrouting],
-            translates,
-        );
+        let doubts = Doubts {
+            comes: is_own.is_err(),
+            rules: self.rules_translate(),
+            ipvs: self.is_of_ipvs(),
+        };
+        self.rules(Part::Answer, packet, &[Hook::Output, Hook::Postrouting], doubts);
     }
 
-    /// The programs on the interfaces by which the outer packet, the SYN and the answer go.
-    pub(super) fn programs(&mut self, arrives: &BTreeSet<Arc<str>>) {
-        let Some(programs) = self.host.forwarding.and_then(|found| found.programs.as_ref()) else {
+    /// What is attached to the interfaces by which the outer packet, the SYN and the answer go.
+    pub(super) fn attached(&mut self, arrives: &BTreeSet<Arc<str>>) {
+        let Some(attached) = self.host.forwarding.map(|found| &found.attached) else {
             return;
         };
         let mut ways = self.outside();
         ways.extend(self.exits(self.packet.inner_src));
         ways.extend(arrives.iter().cloned());
-        for what in [Program::Xdp, Program::Tc] {
-            let having = programs.iter().filter(|(_, all)| all.contains(&what));
-            let links: BTreeSet<Arc<str>> = having
-                .map(|(link, _)| link.to_string().into())
+        // The veth of a pod is where a CNI attaches its filters.
+        if !matches!(self.has(self.packet.inner_dst), Ok(true)) {
+            ways.extend(self.exits(self.packet.inner_dst));
+        }
+        for what in [AttachPoint::Xdp, AttachPoint::Tc] {
+            let links: BTreeSet<Arc<str>> = attached
+                .of(what)
+                .into_iter()
+                .flatten()
+                .map(|link| link.to_string().into())
                 .filter(|link| ways.contains(link))
                 .collect();
             if !links.is_empty() {
@@ -261,65 +330,72 @@ impl Judge<'_> {
 
     /// Judges a packet at some hooks, one after the other: the states of its connection after them. One that may be
     /// translated has an unknown destination from then on, and its answer an unknown source.
-    fn rules(&mut self, part: Part, mut packet: Packet, hooks: &[Hook], translates: bool) -> States {
+    fn rules(&mut self, part: Part, mut packet: Packet, hooks: &[Hook], doubts: Doubts) -> States {
         let Some(firewall) = self.host.snapshot.firewall.as_deref() else {
             return packet.states;
         };
         for hook in hooks {
-            let all = i32::MIN..=i32::MAX;
-            let steps = match (hook, translates) {
-                (Hook::Prerouting, true) => vec![i32::MIN..=TRANSLATION, TRANSLATION + 1..=i32::MAX],
-                _ => vec![all],
-            };
-            for priorities in steps {
-                let is_later = *hook != Hook::Prerouting || *priorities.start() > TRANSLATION;
+            for (priorities, may_be_another) in doubts.steps(*hook) {
                 match part {
-                    _ if !(translates && is_later) => {}
+                    _ if !may_be_another => {}
                     Part::Outer | Part::Inner => {
                         (packet.destination, packet.ports.destination) = (None, None);
                     }
                     Part::Answer => (packet.source, packet.ports.source) = (None, None),
                 }
+                let may_not_come = doubts.comes && *hook != Hook::Prerouting;
                 let fate = judge(firewall, *hook, priorities, &mut packet);
-                for (rule, by) in fate.may_drop {
-                    let policies = policies(&rule.chain);
-                    self.unchecked(Unchecked::MayDrop {
-                        packet: part,
-                        rule,
-                        by,
-                        policies,
-                    });
+                for (rule, mut by) in fate.may_drop {
+                    if may_not_come {
+                        by.insert(UNKNOWN_DELIVERY.into());
+                    }
+                    self.may_drop(part, rule, by);
                 }
                 if fate.is_too_much {
                     let what = format!("the rules of nftables at {hook:?}: they are too many").to_lowercase();
                     self.unchecked(Unchecked::FirewallPart { what: what.into() });
                 }
-                if let Some(dropped) = fate.drops {
-                    self.drops(part, dropped.rule, dropped.rejects, translates && is_later);
-                    return packet.states;
+                let Some(dropped) = fate.drops else {
+                    continue;
+                };
+                // A packet with another destination may not come there.
+                let why = [
+                    (may_be_another, "address translation"),
+                    (may_not_come, UNKNOWN_DELIVERY),
+                ];
+                let by: BTreeSet<Arc<str>> = why
+                    .iter()
+                    .filter(|(applies, _)| *applies)
+                    .map(|(_, why)| Arc::from(*why))
+                    .collect();
+                match by.is_empty() {
+                    true => self.drops(part, dropped),
+                    false => self.may_drop(part, dropped.rule, by),
                 }
+                return packet.states;
             }
         }
         packet.states
     }
 
-    fn drops(&mut self, packet: Part, rule: RuleKey, rejects: bool, perhaps: bool) {
+    fn drops(&mut self, packet: Part, dropped: Dropped) {
+        let policies = policies(&dropped.rule.chain);
+        self.reason(Reason::Firewall {
+            packet,
+            rule: dropped.rule,
+            rejects: dropped.rejects,
+            policies,
+        });
+    }
+
+    fn may_drop(&mut self, packet: Part, rule: RuleKey, by: BTreeSet<Arc<str>>) {
         let policies = policies(&rule.chain);
-        match perhaps {
-            // A packet with another destination may not come there.
-            true => self.unchecked(Unchecked::MayDrop {
-                packet,
-                rule,
-                by: ["address translation".into()].into(),
-                policies,
-            }),
-            false => self.reason(Reason::Firewall {
-                packet,
-                rule,
-                rejects,
-                policies,
-            }),
-        }
+        self.unchecked(Unchecked::MayDrop {
+            packet,
+            rule,
+            by,
+            policies,
+        });
     }
 
     /// The interfaces by which the packet may arrive from another host. Those of pods count only where the way back

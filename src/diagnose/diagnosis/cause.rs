@@ -1,6 +1,6 @@
 //! A cause of lost packets, its evidence and its place among others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
@@ -16,7 +16,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::{Counter, RuleKey};
 use netkeel_host::counters::reading::PathMtus;
 use netkeel_host::counters::unread::Source;
-use netkeel_host::snapshot::forwarding::Program;
+use netkeel_host::snapshot::forwarding::Attached;
 
 /// The causes of a host, the most likely first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -31,8 +31,9 @@ pub struct Diagnosis {
     pub window_ms: Option<u64>,
     /// Rules and policies that drop or reject without a count of their own: what they drop is unknown.
     pub uncounted: BTreeSet<RuleKey>,
-    /// Programs of XDP and filters of tc: what they drop is not counted.
-    pub programs: BTreeMap<LinkName, BTreeSet<Program>>,
+    /// The interfaces with programs of XDP and with qdiscs for filters of tc. Drop reasons count a part of what they
+    /// drop, and no other counter here does.
+    pub attached: Attached,
     /// The number of interfaces that appeared, vanished or changed their name within the window: their growth is
     /// unknown.
     pub changed: usize,

@@ -88,10 +88,10 @@ pub(crate) fn join(
             .filter(|unread| !unread.absent || (unread.source == Source::Conntrack && tracks(window)))
             .map(|unread| unread.source)
             .collect(),
-        programs: host
+        attached: host
             .forwarding
             .as_deref()
-            .and_then(|forwarding| forwarding.programs.clone())
+            .map(|forwarding| forwarding.attached.clone())
             .unwrap_or_default(),
         problems: host.problems.len(),
         unknown: BTreeSet::new(),

@@ -40,7 +40,7 @@ pub struct Runtime {
     pub network: Option<String>,
     /// The directories with the programs of plugins; empty when the default applies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) plugins: Vec<PathBuf>,
+    pub plugins: Vec<PathBuf>,
 }
 
 /// The container runtimes that netkeel knows.

@@ -27,12 +27,30 @@ pub struct Firewall {
     /// Those of them for which the rules may change the destination of IP in IP too.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub translates_tunnels: BTreeSet<Family>,
-    /// The addresses of the services of IPVS, which takes their packets on INPUT and sends them elsewhere.
+    /// The services of IPVS, which takes their packets at the end of INPUT and sends them elsewhere.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub ipvs: BTreeSet<IpAddr>,
+    pub ipvs: BTreeSet<IpvsService>,
     /// Parts that were not read, each with the reason. Their rules are unknown.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unread: BTreeSet<Arc<str>>,
+}
+
+/// A service of IPVS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct IpvsService {
+    /// Its address.
+    pub address: IpAddr,
+    /// The protocol above IP.
+    pub protocol: u8,
+    /// The port; 0 for all ports.
+    pub port: u16,
+}
+
+impl IpvsService {
+    /// Whether packets to its address are the service's.
+    pub fn takes(&self, protocol: u8, port: u16) -> bool {
+        self.protocol == protocol && (self.port == 0 || self.port == port)
+    }
 }
 
 /// A chain.

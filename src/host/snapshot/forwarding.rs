@@ -47,10 +47,9 @@ pub struct Forwarding {
     /// Whether bridges hand frames to the firewall of IP, by bridge.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub bridges: BTreeMap<LinkName, BridgeFilter>,
-    /// What may drop or redirect packets on interfaces beside the firewall, by interface; missing if it could not be
-    /// read. Programs that are attached to tc by a link of eBPF (tcx) are not among it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub programs: Option<BTreeMap<LinkName, BTreeSet<Program>>>,
+    /// What may drop or redirect packets on interfaces beside the firewall.
+    #[serde(skip_serializing_if = "Attached::is_unread")]
+    pub attached: Attached,
     /// IPv4 settings, by interface.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ipv4: BTreeMap<LinkName, Ipv4Conf>,
@@ -211,11 +210,38 @@ pub struct BridgeFilter {
     pub ipv6: bool,
 }
 
+/// The interfaces on which something may drop or redirect packets beside the firewall. Filters of other qdiscs than
+/// `clsact` and `ingress`, and programs that a link of eBPF attaches to tc (tcx), are not among it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Attached {
+    /// Those with a program of XDP; missing if they could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xdp: Option<BTreeSet<LinkName>>,
+    /// Those with a qdisc for filters of tc (`clsact`, `ingress`), which may have none; missing if they could not be
+    /// read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tc: Option<BTreeSet<LinkName>>,
+}
+
+impl Attached {
+    /// The interfaces with one of the two; none if they could not be read.
+    pub fn of(&self, point: AttachPoint) -> Option<&BTreeSet<LinkName>> {
+        match point {
+            AttachPoint::Xdp => self.xdp.as_ref(),
+            AttachPoint::Tc => self.tc.as_ref(),
+        }
+    }
+
+    fn is_unread(&self) -> bool {
+        *self == Attached::default()
+    }
+}
+
 /// What may drop or redirect packets on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(rename = "InterfaceProgram")]
-pub enum Program {
+pub enum AttachPoint {
     /// A program of XDP.
     Xdp,
     /// A qdisc for filters of tc (`clsact`, `ingress`).

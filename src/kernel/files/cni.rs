@@ -32,6 +32,8 @@ struct Distribution {
     socket: &'static str,
     /// The directory of CNI configurations if containerd's configuration names none, or only by a variable.
     directory: &'static str,
+    /// The directory of plugins, in the same case; none where it is the runtime's default.
+    plugins: Option<&'static str>,
 }
 
 /// In the order in which their configurations count.
@@ -41,26 +43,38 @@ const DISTRIBUTIONS: &[Distribution] = &[
         configuration: "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
         socket: "/run/k3s/containerd/containerd.sock",
         directory: "/var/lib/rancher/k3s/agent/etc/cni/net.d",
+        plugins: None,
     },
     // RKE2
     Distribution {
         configuration: "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
         socket: "/run/k3s/containerd/containerd.sock",
         directory: "/etc/cni/net.d",
+        plugins: None,
     },
     // MicroK8s: microk8s-resources/wrappers/run-containerd-with-args
     Distribution {
         configuration: "/var/snap/microk8s/current/args/containerd.toml",
         socket: "/var/snap/microk8s/common/run/containerd.sock",
         directory: "/var/snap/microk8s/current/args/cni-network",
+        plugins: Some("/var/snap/microk8s/current/opt/cni/bin"),
     },
     // k0s
     Distribution {
         configuration: "/etc/k0s/containerd.toml",
         socket: "/run/k0s/containerd.sock",
         directory: "/etc/cni/net.d",
+        plugins: None,
     },
 ];
+
+impl Distribution {
+    /// Sets what counts where containerd's configuration names nothing.
+    fn preset(&self, runtime: &mut Runtime) {
+        runtime.directory = PathBuf::from(self.directory);
+        runtime.plugins = self.plugins.map(PathBuf::from).into_iter().collect();
+    }
+}
 
 /// The directories of CNI configurations that runtimes have by default.
 pub(crate) fn directories() -> impl Iterator<Item = &'static str> {
@@ -200,7 +214,7 @@ fn find_runtime(problems: &mut Vec<Problem>) -> Runtime {
             let mut runtime = Runtime::new(Some(Name::Containerd));
             let distribution = DISTRIBUTIONS.iter().find(|one| one.configuration == path);
             if let Some(distribution) = distribution {
-                runtime.directory = PathBuf::from(distribution.directory);
+                distribution.preset(&mut runtime);
             }
             let path = Path::new(path);
             for pattern in take(&mut runtime, path, runtime::containerd, problems) {
@@ -360,6 +374,15 @@ mod tests {
         assert_eq!(chosen(&microk8s, false), Chosen::Containerd(microk8s[1]));
         // A configuration that is left of an earlier installation.
         assert_eq!(chosen(&microk8s[..2], false), Chosen::Containerd(CONTAINERD));
+        // Its configuration names the directory of plugins by a variable.
+        let distribution = DISTRIBUTIONS.iter().find(|one| one.configuration == microk8s[1]);
+        let mut runtime = Runtime::new(Some(Name::Containerd));
+        distribution.unwrap().preset(&mut runtime);
+        let by_variable =
+            runtime::containerd("[plugins.cri.cni]\nbin_dir = '${SNAP_DATA}/opt/cni/bin'").unwrap();
+        runtime.take(Path::new(microk8s[1]), by_variable);
+        let plugins = Path::new("/var/snap/microk8s/current/opt/cni/bin");
+        assert_eq!(runtime.plugin_directories(), [plugins]);
         assert_eq!(chosen(&[CONTAINERD, CRI_O, CRI_O_SOCKET], false), Chosen::CriO);
         assert_eq!(
             chosen(&[CONTAINERD, CRI_O, CONTAINERD_SOCKET], false),

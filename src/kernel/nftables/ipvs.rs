@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::files::read::{self, ReadError};
-use netkeel_host::snapshot::firewall::Firewall;
+use netkeel_host::snapshot::firewall::{Firewall, IpvsService};
 use netkeel_host::snapshot::forwarding::Family;
 
 /// The services of this namespace (`ip_vs_info_seq_show`, net/netfilter/ipvs/ip_vs_ctl.c).
@@ -17,7 +17,7 @@ const HEAD: usize = 3;
 /// The services.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Services {
-    addresses: BTreeSet<IpAddr>,
+    services: BTreeSet<IpvsService>,
     /// Some have a mark instead of an address: any packet may be theirs.
     are_marked: bool,
 }
@@ -39,7 +39,7 @@ fn add_read(found: &mut Firewall, text: Result<String, ReadError>) {
         found.translates.extend([Family::Ipv4, Family::Ipv6]);
     }
     match services {
-        Ok(services) => found.ipvs.extend(services.addresses),
+        Ok(services) => found.ipvs.extend(services.services),
         Err(why) => drop(found.unread.insert(format!("the services of IPVS: {why}").into())),
     }
 }
@@ -52,15 +52,32 @@ fn parse(text: &str) -> Option<Services> {
             // A server of the service before.
             ("->", _) => {}
             ("FWM", _) => found.are_marked = true,
-            (_, place) => drop(found.addresses.insert(address(place)?)),
+            (name, place) => {
+                let (address, port) = place.rsplit_once(':')?;
+                let service = IpvsService {
+                    address: self::address(address)?,
+                    protocol: protocol(name)?,
+                    port: u16::from_str_radix(port, 16).ok()?,
+                };
+                found.services.insert(service);
+            }
         }
     }
     Some(found)
 }
 
-/// The address of `CB007109:0050`, or of `[2001:0db8:...:0009]:0050`.
-fn address(place: &str) -> Option<IpAddr> {
-    let (address, _) = place.rsplit_once(':')?;
+/// The number of a protocol (`ip_vs_proto_name`, net/netfilter/ipvs/ip_vs_proto.c).
+fn protocol(name: &str) -> Option<u8> {
+    match name {
+        "TCP" => Some(6),
+        "UDP" => Some(17),
+        "SCTP" => Some(132),
+        other => other.strip_prefix("IP_")?.parse().ok(),
+    }
+}
+
+/// The address of `CB007109`, or of `[2001:0db8:...:0009]`.
+fn address(address: &str) -> Option<IpAddr> {
     match address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(six) => six.parse().ok().map(IpAddr::V6),
         None if address.len() == 8 => u32::from_str_radix(address, 16)
@@ -89,8 +106,13 @@ mod tests {
             "TCP  CB007109:0050 rr  \n  -> 0A000001:0050      Tunnel  1      0          0         \n\
              UDP  [2001:0db8:0000:0000:0000:0000:0000:0009]:0035 wlc persistent 300 FFFFFFFF\n",
         );
-        let addresses = ["203.0.113.9", "2001:db8::9"].map(|text| text.parse::<IpAddr>().unwrap());
-        assert_eq!(found.ipvs, BTreeSet::from(addresses));
+        let service = |address: &str, protocol, port| IpvsService {
+            address: address.parse().unwrap(),
+            protocol,
+            port,
+        };
+        let services = [service("203.0.113.9", 6, 80), service("2001:db8::9", 17, 53)];
+        assert_eq!(found.ipvs, BTreeSet::from(services));
         assert!(found.translates.is_empty() && found.unread.is_empty());
         let both = BTreeSet::from([Family::Ipv4, Family::Ipv6]);
         assert_eq!(read("FWM  00000001 rr\n").translates, both);

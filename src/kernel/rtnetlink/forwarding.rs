@@ -50,10 +50,15 @@ pub(crate) fn read(
     };
     let read = links::read(socket, &named, &mut found);
     part("the tunnels and ARP settings of the interfaces", read);
-    let read = programs::read(socket, &named);
+    let read = programs::xdp(socket, &named);
     part(
-        "the programs of XDP and the filters of tc",
-        read.map(|programs| found.programs = Some(programs)),
+        "the programs of XDP",
+        read.map(|links| found.attached.xdp = Some(links)),
+    );
+    let read = programs::tc(socket, &named);
+    part(
+        "the qdiscs for filters of tc",
+        read.map(|links| found.attached.tc = Some(links)),
     );
     let read = routes::read(socket, &named, HOST);
     part(

@@ -140,12 +140,7 @@ fn last(diagnosis: &Diagnosis) -> String {
             some(keys.map(ToString::to_string), UNCOUNTED, ", ")
         ));
     }
-    if !diagnosis.programs.is_empty() {
-        text.push_str(&format!(
-            " {} may drop packets too, and nothing counts that.",
-            words::programs(diagnosis)
-        ));
-    }
+    text.push_str(&words::attached(&diagnosis.attached));
     if diagnosis.changed > 0 {
         text.push_str(&format!(
             " {} came, went or changed the name within the window: what was counted there is unknown.",

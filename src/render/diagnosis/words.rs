@@ -6,14 +6,14 @@ use std::sync::Arc;
 use netkeel_core::text::escape::printable;
 use netkeel_core::text::list::some;
 use netkeel_diagnose::bundle::Bundle;
-use netkeel_diagnose::diagnosis::cause::{Cause, Diagnosis, Evidence, Grounds, Kind, Subject};
+use netkeel_diagnose::diagnosis::cause::{Cause, Evidence, Grounds, Kind, Subject};
 use netkeel_diagnose::diagnosis::fix::Fix;
 use netkeel_diagnose::diagnosis::growth::Growth;
 use netkeel_diagnose::diagnosis::sign::SignKind;
 use netkeel_diagnose::path::hop::Cause as Hole;
 use netkeel_host::counters::counter::{Counter, CpuStat};
 use netkeel_host::counters::reading::PathMtus;
-use netkeel_host::snapshot::forwarding::Program;
+use netkeel_host::snapshot::forwarding::{AttachPoint, Attached};
 
 /// Subjects that a title names.
 const NAMED: usize = 3;
@@ -275,18 +275,52 @@ pub(super) fn plugins(bundle: &Bundle) -> Option<String> {
     (!named.is_empty()).then(|| format!("{}{specification}", named.join(", ")))
 }
 
-/// The programs on interfaces: `XDP (eth0) and filters of tc (cali1)`.
-pub(super) fn programs(diagnosis: &Diagnosis) -> String {
-    let of = |program: Program| {
-        let having = diagnosis
-            .programs
-            .iter()
-            .filter(move |(_, all)| all.contains(&program));
-        some(having.map(|(link, _)| link.to_string()), NAMED, ", ")
+/// What is attached to interfaces, with where its drops are counted, and what was not read: sentences after others.
+pub(super) fn attached(attached: &Attached) -> String {
+    let mut text = String::new();
+    let of = |point| {
+        let links = attached.of(point).into_iter().flatten();
+        some(links.map(ToString::to_string), NAMED, ", ")
     };
-    match (of(Program::Xdp), of(Program::Tc)) {
-        (xdp, tc) if tc.is_empty() => format!("XDP ({xdp})"),
-        (xdp, tc) if xdp.is_empty() => format!("Filters of tc ({tc})"),
-        (xdp, tc) => format!("XDP ({xdp}) and filters of tc ({tc})"),
+    let (xdp, tc) = (of(AttachPoint::Xdp), of(AttachPoint::Tc));
+    if !xdp.is_empty() {
+        text.push_str(&format!(
+            " XDP ({xdp}) may drop packets too: `--drop-reasons` counts those of its generic mode."
+        ));
+    }
+    if !tc.is_empty() {
+        text.push_str(&format!(
+            " Filters of tc, if there are any (clsact or ingress on {tc}), may drop packets too: `--drop-reasons` and \
+             `tc -s qdisc show` count those."
+        ));
+    }
+    let unread = match (&attached.xdp, &attached.tc) {
+        (Some(_), Some(_)) => return text,
+        (None, None) => "programs of XDP and filters of tc",
+        (None, Some(_)) => "programs of XDP",
+        (Some(_), None) => "filters of tc",
+    };
+    text.push_str(&format!(" Not read: {unread}."));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_read_is_told_from_what_is_not_there() {
+        let none = Attached {
+            xdp: Some(BTreeSet::new()),
+            tc: Some(BTreeSet::new()),
+        };
+        assert_eq!(attached(&none), "");
+        let unread = Attached {
+            tc: Some(["cali1".parse().unwrap()].into()),
+            ..Attached::default()
+        };
+        let text = attached(&unread);
+        assert!(text.contains("clsact or ingress on cali1"), "{text}");
+        assert!(text.ends_with(" Not read: programs of XDP."), "{text}");
     }
 }

@@ -14,7 +14,7 @@ use netkeel_core::text::escape::printable;
 use netkeel_core::text::shell::Quoted;
 use netkeel_diagnose::decapsulation::{Explanation, Part, Reason, Unchecked};
 use netkeel_host::counters::counter::RuleKey;
-use netkeel_host::snapshot::forwarding::Program;
+use netkeel_host::snapshot::forwarding::AttachPoint;
 use netkeel_mtu::probe::encapsulated::{Answer, Encapsulated, Encapsulation};
 
 /// The JSON output.
@@ -57,6 +57,19 @@ pub struct Row {
     /// Why there was no answer, from the snapshot of the realserver.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
+    /// Why a failure is not explained, although there are snapshots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unexplained: Option<Unexplained>,
+}
+
+/// Why a failure is not explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unexplained {
+    /// No snapshot has the address of the realserver.
+    NoSnapshot,
+    /// Several snapshots have it.
+    SeveralSnapshots,
 }
 
 /// A packet and its answer.
@@ -74,7 +87,7 @@ pub fn answer(
     packet: &Encapsulated,
     answer: Answer,
     expected: Option<u16>,
-    explanation: Option<&Explanation>,
+    explanation: Option<Result<&Explanation, Unexplained>>,
     paint: Paint,
 ) -> String {
     let service = SocketAddr::new(packet.inner_dst, packet.port);
@@ -101,10 +114,20 @@ pub fn answer(
         ),
     );
     row("means", meaning(packet, answer));
-    if let Some(explanation) = explanation {
-        explained(explanation, row);
+    match explanation {
+        Some(Ok(explanation)) => explained(explanation, row),
+        Some(Err(why)) => row("reason", unexplained(why, packet.outer_dst)),
+        None => {}
     }
     out
+}
+
+fn unexplained(why: Unexplained, realserver: IpAddr) -> String {
+    let have = match why {
+        Unexplained::NoSnapshot => "no snapshot has",
+        Unexplained::SeveralSnapshots => "several snapshots have",
+    };
+    format!("not known, as {have} {realserver}: name its snapshot with `--snapshot {realserver}=FILE`")
 }
 
 /// The labelled lines of an explanation.
@@ -142,13 +165,19 @@ pub fn table(results: &[Row], expected: Option<u16>) -> String {
     let well = results.iter().filter(|row| row.as_expected == Some(true)).count();
     let _ = writeln!(out, "{well} of {} answer as expected.", results.len());
     for result in results {
-        let Some(explanation) = &result.explanation else {
+        if result.explanation.is_none() && result.unexplained.is_none() {
             continue;
-        };
+        }
         let _ = writeln!(out, "\n{} by {}", result.service, result.realserver);
-        explained(explanation, |label, text| {
+        let mut row = |label: &str, text: String| {
             let _ = writeln!(out, "  {label:<10} {}", printable(&text));
-        });
+        };
+        if let Some(why) = result.unexplained {
+            row("reason", unexplained(why, result.realserver));
+        }
+        if let Some(explanation) = &result.explanation {
+            explained(explanation, row);
+        }
     }
     out
 }
@@ -313,6 +342,12 @@ fn unchecked(unchecked: &Unchecked) -> String {
         Unchecked::Rules => "rules of `ip rule` that select other tables".to_owned(),
         Unchecked::RpFilter { link } => format!("rp_filter of {link}: the snapshot lacks it"),
         Unchecked::Forwarding { link } => format!("forwarding of {link}: the snapshot lacks it"),
+        Unchecked::ForwardingOff { link, to } => {
+            format!("forwarding of {link} is off: the SYN is lost if {to} is not an address of the host")
+        }
+        Unchecked::NoRouteBack { to } => {
+            format!("no route leads back to {to}: the answer is lost if the service is on this host")
+        }
         Unchecked::TunnelEndpoints { link } => format!("whether the addresses of {link} fit the packet"),
         Unchecked::Forwarded { to } => {
             format!("what happens to {to} after this host: it is not local, so it is forwarded or translated")
@@ -338,8 +373,8 @@ fn unchecked(unchecked: &Unchecked) -> String {
         Unchecked::EbpfPolicies { cni } => format!("network policies of {cni}, which are eBPF programs"),
         Unchecked::Attached { what, links } => {
             let what = match what {
-                Program::Xdp => "the program of XDP",
-                Program::Tc => "the filters of tc",
+                AttachPoint::Xdp => "the program of XDP",
+                AttachPoint::Tc => "filters of tc (a qdisc clsact or ingress)",
             };
             format!("{what} on {}", some_of(links))
         }
@@ -443,7 +478,13 @@ mod tests {
                 },
             ],
         };
-        let text = answer(&packet, Answer::Silent, None, Some(&explanation), Paint(false));
+        let text = answer(
+            &packet,
+            Answer::Silent,
+            None,
+            Some(Ok(&explanation)),
+            Paint(false),
+        );
         let deceptive = |char: char| char != '\n' && netkeel_core::text::escape::is_deceptive(char);
         assert!(!text.contains(deceptive), "{text:?}");
         assert_eq!(text.lines().count(), 6, "{text}");

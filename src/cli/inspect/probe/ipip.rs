@@ -1,7 +1,7 @@
 //! `netkeel probe ipip`: asks realservers with an encapsulated SYN, as their load balancer would.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -19,7 +19,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_kernel::namespace::enter::inside;
 use netkeel_kernel::probe::encapsulated;
 use netkeel_mtu::probe::encapsulated::Answer;
-use netkeel_render::mtu::encapsulated::{EncapsulatedSyn, Row, Sent, answer, table};
+use netkeel_render::mtu::encapsulated::{EncapsulatedSyn, Row, Sent, Unexplained, answer, table};
 use netkeel_render::paint::Paint;
 
 const EXAMPLES: &str = "Examples:
@@ -81,8 +81,9 @@ pub(crate) struct Arguments {
     ///
     /// `netkeel observe` prints one there. The rules of its firewall need CAP_NET_ADMIN. A rule that depends on
     /// something that a snapshot does not hold, such as a set or a mark, is named as possible. With --targets, give one
-    /// of each realserver: a failure is explained from the one whose interfaces have the realserver's address.
-    #[arg(long, value_name = "FILE")]
+    /// of each realserver: a failure is explained from the only one whose interfaces or local routes have the
+    /// realserver's address. ADDRESS=FILE says of which realserver a file is.
+    #[arg(long, value_name = "[ADDRESS=]FILE")]
     snapshot: Vec<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
@@ -107,8 +108,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Ok(Sent { packet, answer })
     };
     // A file that cannot be read is found before a packet is sent.
-    let snapshots = arguments.snapshot.iter().map(|path| read_snapshot(path));
-    let snapshots = snapshots.collect::<Result<Vec<Snapshot>, Error>>()?;
+    let snapshots = arguments.snapshot.iter().map(|value| {
+        let (realserver, path) = bound(value);
+        let snapshot = read_snapshot(path)?;
+        Ok(Named { realserver, snapshot })
+    });
+    let snapshots = snapshots.collect::<Result<Vec<Named>, Error>>()?;
     let rows = match (
         &arguments.targets,
         &arguments.outer_dst,
@@ -121,25 +126,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
                 service: SocketAddr::new(vip, port),
             };
             let sent = inside(&netns, || ask(target))??;
-            let snapshot = match snapshots.as_slice() {
-                [only] => Some(only),
-                several => of_realserver(several, target.realserver),
-            };
-            let explanation = explanation(snapshot, &sent);
+            let explained = explained(&snapshots, &[target], &sent);
             if arguments.output == Format::Text {
                 let paint = Paint(output::stdout_colour());
                 output::print(&answer(
                     &sent.packet,
                     sent.answer,
                     expected,
-                    explanation.as_ref(),
+                    explained.as_ref().map(|found| found.as_ref().map_err(|why| *why)),
                     paint,
                 ))?;
             }
-            vec![Row {
-                explanation,
-                ..row(target, Ok(sent), expected)
-            }]
+            vec![with(explained, row(target, Ok(sent), expected))]
         }
         _ => {
             let path = arguments.targets.as_deref().unwrap_or_else(|| "-".as_ref());
@@ -149,12 +147,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             let results = targets.iter().zip(results);
             let rows: Vec<Row> = results
                 .map(|(target, result)| {
-                    let snapshot = of_realserver(&snapshots, target.realserver);
-                    let explanation = result.as_ref().ok().and_then(|sent| explanation(snapshot, sent));
-                    Row {
-                        explanation,
-                        ..row(*target, result, expected)
-                    }
+                    let sent = result.as_ref().ok();
+                    let explained = sent.and_then(|sent| explained(&snapshots, &targets, sent));
+                    with(explained, row(*target, result, expected))
                 })
                 .collect();
             if arguments.output == Format::Text {
@@ -175,21 +170,83 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     Ok(status)
 }
 
-/// The snapshot of a realserver: the only one whose interfaces have its address.
-fn of_realserver(snapshots: &[Snapshot], realserver: IpAddr) -> Option<&Snapshot> {
-    let has_it = |snapshot: &&Snapshot| {
-        let addresses = snapshot.links.values().flat_map(|link| &link.addresses);
-        addresses.into_iter().any(|own| own.addr() == realserver)
-    };
-    let mut found = snapshots.iter().filter(has_it);
-    found.next().filter(|_| found.next().is_none())
+/// A snapshot, with the realserver that the command line says it is of.
+struct Named {
+    realserver: Option<IpAddr>,
+    snapshot: Snapshot,
 }
 
-/// Why there was no answer, or a bad one.
-fn explanation(snapshot: Option<&Snapshot>, sent: &Sent) -> Option<Explanation> {
-    snapshot
-        .filter(|_| needs_reasons(sent.answer))
-        .map(|snapshot| explain(snapshot, &sent.packet))
+/// The parts of `ADDRESS=FILE`, or of `FILE`.
+fn bound(value: &Path) -> (Option<IpAddr>, &Path) {
+    let parts = value.to_str().and_then(|text| text.split_once('='));
+    let named = parts.and_then(|(address, file)| Some((address.parse().ok()?, file)));
+    match named {
+        Some((realserver, file)) => (Some(realserver), Path::new(file)),
+        None => (None, value),
+    }
+}
+
+/// The snapshot of a realserver: the one that is named so, else the only one that has its address. Of one realserver
+/// alone, an only snapshot is its own.
+fn of_realserver(snapshots: &[Named], realserver: IpAddr, is_alone: bool) -> Result<&Snapshot, Unexplained> {
+    let is_named = |one: &Named| one.realserver == Some(realserver);
+    let has_address = |one: &Named| {
+        let mut addresses = one.snapshot.links.values().flat_map(|link| &link.addresses);
+        one.realserver.is_none() && addresses.any(|own| own.addr() == realserver)
+    };
+    let has_route = |one: &Named| {
+        let forwarding = one.snapshot.forwarding.as_deref();
+        let mut local = forwarding
+            .and_then(|found| found.local.as_ref())
+            .into_iter()
+            .flatten();
+        one.realserver.is_none() && local.any(|net| net.contains(&realserver))
+    };
+    let only = |has: &dyn Fn(&Named) -> bool| {
+        let mut found = snapshots.iter().filter(|one| has(one));
+        let first = found.next()?;
+        Some(match found.next() {
+            None => Ok(&first.snapshot),
+            Some(_) => Err(Unexplained::SeveralSnapshots),
+        })
+    };
+    let found = only(&is_named)
+        .or_else(|| only(&has_address))
+        .or_else(|| only(&has_route));
+    match (found, snapshots) {
+        (Some(found), _) => found,
+        (None, [one]) if is_alone && one.realserver.is_none() => Ok(&one.snapshot),
+        (None, _) => Err(Unexplained::NoSnapshot),
+    }
+}
+
+/// Why there was no answer, or a bad one; none without a snapshot.
+fn explained(
+    snapshots: &[Named],
+    targets: &[Target],
+    sent: &Sent,
+) -> Option<Result<Explanation, Unexplained>> {
+    if snapshots.is_empty() || !needs_reasons(sent.answer) {
+        return None;
+    }
+    let realserver = sent.packet.outer_dst;
+    let is_alone = targets.iter().all(|target| target.realserver == realserver);
+    let snapshot = of_realserver(snapshots, realserver, is_alone);
+    Some(snapshot.map(|snapshot| explain(snapshot, &sent.packet)))
+}
+
+fn with(explained: Option<Result<Explanation, Unexplained>>, row: Row) -> Row {
+    match explained {
+        Some(Ok(explanation)) => Row {
+            explanation: Some(explanation),
+            ..row
+        },
+        Some(Err(why)) => Row {
+            unexplained: Some(why),
+            ..row
+        },
+        None => row,
+    }
 }
 
 /// Whether settings of the host can be the reason of an answer.
@@ -212,6 +269,7 @@ fn row(target: Target, result: Result<Sent, Error>, expected: Option<u16>) -> Ro
         sent,
         error,
         explanation: None,
+        unexplained: None,
     }
 }
 
@@ -223,5 +281,49 @@ fn status(rows: &[Row]) -> u8 {
         exit::OK
     } else {
         exit::ERROR
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_of_the_realserver_that_it_names_or_has() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let named = |realserver: Option<&str>, kernel: &str, own: &str, local: &str| {
+            Named {
+            realserver: realserver.map(address),
+            snapshot: Snapshot::from_json(&format!(
+                r#"{{"format":1,"netns":null,"kernel":"{kernel}","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},
+                "links":{{"eth0":{{"index":2,"mtu":1500,"up":true,"addresses":["{own}"]}}}},
+                "forwarding":{{"local":["{local}"]}}}}"#
+            ))
+            .unwrap(),
+        }
+        };
+        let of = |snapshots: &[Named], is_alone| {
+            let found = of_realserver(snapshots, address("192.0.2.9"), is_alone);
+            found.map(|snapshot| snapshot.kernel.clone())
+        };
+        let other = || named(None, "other", "192.0.2.1/24", "10.0.0.0/24");
+        let own = || named(None, "own", "192.0.2.9/24", "10.0.0.0/24");
+        let any = || named(None, "any", "192.0.2.2/24", "192.0.2.8/31");
+        let bound = || named(Some("192.0.2.9"), "bound", "192.0.2.3/24", "10.0.0.0/24");
+        assert_eq!(of(&[other(), own()], false), Ok("own".into()));
+        assert_eq!(of(&[other(), any()], false), Ok("any".into()));
+        assert_eq!(of(&[own(), any(), bound()], false), Ok("bound".into()));
+        assert_eq!(of(&[own(), own()], false), Err(Unexplained::SeveralSnapshots));
+        assert_eq!(of(&[other()], false), Err(Unexplained::NoSnapshot));
+        assert_eq!(of(&[other()], true), Ok("other".into()));
+    }
+
+    #[test]
+    fn a_file_may_be_named_for_a_realserver() {
+        let parts = |text| bound(Path::new(text));
+        assert_eq!(parts("a.json"), (None, Path::new("a.json")));
+        assert_eq!(parts("b=a.json"), (None, Path::new("b=a.json")));
+        let realserver = "2001:db8::9".parse().ok();
+        assert_eq!(parts("2001:db8::9=a.json"), (realserver, Path::new("a.json")));
     }
 }

@@ -1,16 +1,16 @@
 //! Programs of XDP and places of tc filters on interfaces. Which programs those filters are is not read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use netlink_packet_route::tc::TcMessage;
+use nix::errno::Errno;
 
 use crate::netlink::message::{Attributes, Malformed, Message, u32_at};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
 use crate::rtnetlink::forwarding::named::Named;
 use netkeel_core::name::link::LinkName;
-use netkeel_host::snapshot::forwarding::Program;
 
 /// Sizes of `struct ifinfomsg` and of `struct tcmsg` (include/uapi/linux/rtnetlink.h).
 const LINK: usize = 16;
@@ -22,33 +22,39 @@ const ATTACHED: u16 = 2;
 /// `TCA_KIND`.
 const KIND: u16 = 1;
 
-/// Reads those of all interfaces.
-pub(super) fn read(
-    socket: &mut Socket,
-    named: Named<'_>,
-) -> Result<BTreeMap<LinkName, BTreeSet<Program>>, Refusal> {
-    let mut found: BTreeMap<LinkName, BTreeSet<Program>> = BTreeMap::new();
-    let mut add = |index: Option<u32>, program| {
-        // An interface that is newer than the list of interfaces is not known.
-        if let Some(name) = index.and_then(named) {
-            found.entry(name).or_default().insert(program);
-        }
-    };
+/// Reads the interfaces with a program of XDP.
+pub(super) fn xdp(socket: &mut Socket, named: Named<'_>) -> Result<BTreeSet<LinkName>, Refusal> {
     let mut links = LinkMessage::default();
     links.attributes = vec![LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])];
+    let mut found = BTreeSet::new();
     socket.dump(libc::RTM_GETLINK, &links, |message| {
         if has_xdp(message)? {
-            add(u32_at(message.payload, 4), Program::Xdp);
-        }
-        Ok(())
-    })?;
-    socket.dump(libc::RTM_GETQDISC, &TcMessage::default(), |message| {
-        if takes_filters(message)? {
-            add(u32_at(message.payload, 4), Program::Tc);
+            // An interface that is newer than the list of interfaces is not known.
+            found.extend(u32_at(message.payload, 4).and_then(named));
         }
         Ok(())
     })?;
     Ok(found)
+}
+
+/// Reads the interfaces with a qdisc that only filters are attached to.
+pub(super) fn tc(socket: &mut Socket, named: Named<'_>) -> Result<BTreeSet<LinkName>, Refusal> {
+    let mut found = BTreeSet::new();
+    let read = socket.dump(libc::RTM_GETQDISC, &TcMessage::default(), |message| {
+        if takes_filters(message)? {
+            found.extend(u32_at(message.payload, 4).and_then(named));
+        }
+        Ok(())
+    });
+    or_none(read.map(|()| found))
+}
+
+/// A kernel without qdiscs (CONFIG_NET_SCHED) has none on any interface.
+fn or_none(read: Result<BTreeSet<LinkName>, Refusal>) -> Result<BTreeSet<LinkName>, Refusal> {
+    match read {
+        Err(refusal) if refusal.errno == Errno::EOPNOTSUPP => Ok(BTreeSet::new()),
+        read => read,
+    }
 }
 
 fn has_xdp(message: &Message<'_>) -> Result<bool, Malformed> {
@@ -116,6 +122,13 @@ mod tests {
             takes_filters(&message(libc::RTM_NEWQDISC, request.body())).unwrap()
         };
         assert!(of("clsact") && of("ingress") && !of("fq_codel"));
+    }
+
+    #[test]
+    fn a_kernel_without_qdiscs_has_no_places_for_filters() {
+        let refused = |errno: Errno| or_none(Err(errno.into()));
+        assert_eq!(refused(Errno::EOPNOTSUPP), Ok(BTreeSet::new()));
+        assert!(refused(Errno::EPERM).is_err());
     }
 
     proptest! {
