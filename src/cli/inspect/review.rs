@@ -7,6 +7,7 @@ mod hosts;
 mod nodes;
 mod pair;
 mod read;
+mod rollout;
 mod side;
 
 use std::collections::BTreeMap;
