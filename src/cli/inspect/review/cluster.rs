@@ -4,22 +4,18 @@ use std::collections::BTreeMap;
 
 use crate::inspect::review::documents::{Documents, Each};
 use crate::inspect::review::nodes::Node;
-use crate::inspect::review::pair::{Pair, nothing, report};
+use crate::inspect::review::pair::{Pair, nothing, report, some};
 use crate::inspect::review::rollout::{Change, Declared, Effect, STAGES};
 use crate::load::documents::{Loaded, parse_levels};
 use crate::load::revision::{Place, Text};
 use crate::output;
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_core::text::escape::printable;
 use netkeel_dialects::dialect::Dialect;
 use netkeel_dialects::hiera::facts::Facts;
 use netkeel_document::policy::PolicyMode;
 use netkeel_render::wording::count;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::sources::Sources;
-
-/// The most names that a note lists.
-const SHOWN: usize = 5;
 
 /// A policy, or a document.
 struct Version<'a> {
@@ -88,7 +84,7 @@ pub(super) fn documents(
             continue;
         }
         if step.is_behind {
-            behind.push(printable(name));
+            behind.push(name.as_str());
         }
         let number = match known.get(&effect) {
             Some(number) => *number,
@@ -113,18 +109,11 @@ pub(super) fn documents(
             "note: not reviewed: {nodes} that neither policy is for\n"
         ));
     }
-    if let Some(first) = behind
-        .get(..behind.len().min(SHOWN))
-        .filter(|first| !first.is_empty())
-    {
-        let more = match behind.len() - first.len() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
+    if !behind.is_empty() {
         let nodes = count(behind.len(), "node");
-        let first = first.join(", ");
+        let names = some(behind.into_iter());
         output::say(&format!(
-            "note: the old document is not in force on {nodes}: {first}{more}\n"
+            "note: the old document is not in force on {nodes}: {names}\n"
         ));
     }
     note_rollout(&new, nodes);

@@ -155,7 +155,13 @@ impl<'a> Change<'a> {
             Some(Held::Rollout) => Some(LATER),
             // No other policy and no slot was asked for, and the policy is valid.
             Some(Held::Conflict(_) | Held::Invalid(_) | Held::Slot(_) | Held::RolledBack(_)) => None,
-            None if before.in_force.get(&new.name).is_some_and(|one| is_same(one, new)) => Some(HAS_IT),
+            None if before
+                .in_force
+                .get(&new.name)
+                .is_some_and(|one| is_same(one, new)) =>
+            {
+                Some(HAS_IT)
+            }
             None if new.mode == PolicyMode::Observe => Some(OBSERVES),
             None => Some(FIRST),
         }
