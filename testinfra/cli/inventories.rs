@@ -386,6 +386,25 @@ fn directories_of_variables_that_cannot_be_read_are_errors() {
         done.code == 1 && done.stderr.starts_with("error: hosts is an inventory of Ansible"),
         "{done:?}"
     );
+    // A host that unsets the only variable for netkeel.
+    for side in ["old", "new"] {
+        put(
+            &scratch,
+            &format!("{side}/host_vars/lb1.example.org"),
+            "netkeel_link: ~\nnetkeel_sysctl: ~\n",
+        );
+    }
+    put(
+        &scratch,
+        "hosts",
+        "[workers]\nk8s[1001:1040]\n[lb]\nlb1.example.org\n",
+    );
+    let done = review(&scratch, "ansible", "hosts", &[]);
+    let shown = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        done.code == 1 && shown.contains("k8s[1001,1003-1040]") && shown.contains("lb1.example.org: "),
+        "{done:?}"
+    );
     for name in ["a", "b"] {
         std::os::unix::fs::symlink(".", scratch.path().join("new/group_vars/all").join(name)).unwrap();
     }

@@ -75,9 +75,11 @@ struct Reading<'a> {
     new: Side<'a>,
     origin: &'a Origin,
     pairs: Vec<Pair>,
-    /// The pair of these levels, with the facts if the files ask for facts; `None` if nothing in them is for netkeel. An
+    /// The pair of these levels, whose files ask for no facts; `None` if nothing in them is for netkeel. An
     /// error is why they are no documents.
-    known: BTreeMap<(Levels, Levels, Facts), Result<Option<usize>, String>>,
+    known: BTreeMap<(Levels, Levels), Result<Option<usize>, String>>,
+    /// The pair of these levels with these hashes: facts of different hosts may give the same documents.
+    alike: BTreeMap<(Levels, Levels, String, String), usize>,
     /// The first documents that are invalid.
     invalid: Option<Box<Invalid>>,
     /// Files that Ansible's vault encrypts.
@@ -93,6 +95,7 @@ impl<'a> Reading<'a> {
             origin,
             pairs: Vec::new(),
             known: BTreeMap::new(),
+            alike: BTreeMap::new(),
             invalid: None,
             encrypted: BTreeSet::new(),
             hosts: BTreeMap::new(),
@@ -130,32 +133,39 @@ impl<'a> Reading<'a> {
                 .flatten()
                 .any(|(_, bytes)| bytes.windows(2).any(|two| two == b"%{"))
         };
-        let facts = match asks(&texts.0) || asks(&texts.1) {
-            true => facts.clone(),
-            false => Facts::new(),
-        };
-        let key = (levels.0, levels.1, facts);
-        let number = match self.known.get(&key) {
-            Some(number) => number.clone(),
+        let asks = asks(&texts.0) || asks(&texts.1);
+        let known = self.known.get(&levels).filter(|_| !asks).cloned();
+        let number = match known {
+            Some(number) => number,
             None => {
-                let number = match self.pair(texts, &key.2)? {
-                    Ok(pair) => Ok(pair.map(|pair| {
-                        self.pairs.push(pair);
-                        self.pairs.len() - 1
-                    })),
+                let number = match self.pair(texts, facts)? {
+                    Ok(pair) => Ok(pair.map(|pair| self.number(&levels, pair))),
                     Err(invalid) => {
                         let why = first(&invalid.diagnostics, &invalid.sources);
                         self.invalid.get_or_insert(invalid);
                         Err(why)
                     }
                 };
-                self.known.insert(key, number.clone());
+                if !asks {
+                    self.known.insert(levels, number.clone());
+                }
                 number
             }
         };
         let each = Each { stage, pair: number };
         self.hosts.insert(host.to_owned(), each);
         Ok(())
+    }
+
+    /// The number of a pair: that of an earlier one of the same files if the documents are the same.
+    fn number(&mut self, levels: &(Levels, Levels), pair: Pair) -> usize {
+        let (old, new) = (pair.old.document.hash.clone(), pair.new.document.hash.clone());
+        let (pairs, next) = (&mut self.pairs, self.pairs.len());
+        let key = (levels.0.clone(), levels.1.clone(), old, new);
+        *self.alike.entry(key).or_insert_with(|| {
+            pairs.push(pair);
+            next
+        })
     }
 
     /// The documents of the files; `None` if nothing in them is for netkeel. A side without anything for netkeel

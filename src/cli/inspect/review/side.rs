@@ -62,6 +62,12 @@ impl<'a> Side<'a> {
         Ok(self.names.entry(directory.to_owned()).or_default())
     }
 
+    /// Whether a path exists. Of a level such as nodes/FQDN.yaml most hosts have no file, and git is not asked for each.
+    fn has(&mut self, path: &str) -> Result<bool, Error> {
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok(self.names(directory)?.contains_key(name))
+    }
+
     /// The files of variables of a host of an Ansible inventory.
     pub(super) fn of_ansible(&mut self, host: &str, member: &Member) -> Result<Levels, Error> {
         let mut files = Vec::new();
@@ -145,7 +151,7 @@ impl<'a> Side<'a> {
             }
             let mut found = Vec::new();
             for file in files.into_iter().rev() {
-                if self.text(&file)?.is_some() {
+                if self.has(&file)? {
                     found.push(file);
                 }
             }
