@@ -160,7 +160,8 @@ impl<'a> Reading<'a> {
     /// The number of a pair: that of an earlier one of the same files if the documents are the same.
     fn number(&mut self, levels: &(Levels, Levels), pair: Pair) -> usize {
         let (old, new) = (pair.old.document.hash.clone(), pair.new.document.hash.clone());
-        let (pairs, next) = (&mut self.pairs, self.pairs.len());
+        let next = self.pairs.len();
+        let pairs = &mut self.pairs;
         let key = (levels.0.clone(), levels.1.clone(), old, new);
         *self.alike.entry(key).or_insert_with(|| {
             pairs.push(pair);
