@@ -20,6 +20,8 @@ mod namespace;
 mod output;
 #[path = "cli/owners.rs"]
 mod owners;
+#[path = "cli/policies.rs"]
+mod policies;
 #[path = "cli/review.rs"]
 mod review;
 #[path = "cli/routers.rs"]

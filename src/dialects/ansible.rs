@@ -2,9 +2,8 @@
 //! of the role, or a whole document in `netkeel_document`.
 
 use crate::dialect::Reading;
-use crate::variables::{encrypted, refuse_no_map, refuse_nothing, refuse_texts, sections};
+use crate::variables::{encrypted, is_section, refuse_no_map, refuse_nothing, refuse_texts, sections};
 use crate::version::document;
-use netkeel_core::text::suggest::nearest;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::merge::merge;
 use netkeel_source::node::path::KeyPath;
@@ -26,9 +25,7 @@ pub(crate) fn concerns(key: &str) -> bool {
 
 /// Whether a variable is a part of a document, or resembles one. The role has others.
 pub(crate) fn is_of_a_document(key: &str, keys: &[&str]) -> bool {
-    let section = key.strip_prefix(PREFIX);
-    WHOLE.contains(&key)
-        || section.is_some_and(|name| keys.contains(&name) || nearest(name, keys.iter().copied()).is_some())
+    WHOLE.contains(&key) || is_section(key, PREFIX, keys)
 }
 
 /// The document from files such as `group_vars/all.yml` and `host_vars/NAME.yml`. As in Ansible, a

@@ -71,7 +71,8 @@ impl Reading<'_> {
     /// Whether files have anything for netkeel. A file that could not be parsed may have.
     pub fn has_any(&self, files: &[Node]) -> bool {
         let is_ours = |key: &str| match self.dialect {
-            Dialect::Native | Dialect::Talos | Dialect::Hiera => self.concerns(key),
+            Dialect::Native | Dialect::Talos => self.concerns(key),
+            Dialect::Hiera => data::is_of_a_document(key, self.keys),
             Dialect::Ansible => ansible::is_of_a_document(key, self.keys),
         };
         files.iter().any(|file| match &file.data {
@@ -214,5 +215,38 @@ mod tests {
             &[("a.json", "{\"netkeel::sysctll\": {\"a\": \"shown\"}}")],
         );
         assert!(report.contains("shown"), "{report}");
+    }
+
+    #[test]
+    fn a_file_without_a_part_of_a_document_has_nothing() {
+        let has_any = |dialect: Dialect, text: &str| {
+            let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+            let reading = Reading {
+                dialect,
+                keys: &["sysctl", "link"],
+                facts: &BTreeMap::new(),
+                levels: &[],
+            };
+            let nodes = reading.load(&mut sources, "a.yaml", text.as_bytes().to_vec(), &mut diagnostics);
+            reading.has_any(&nodes)
+        };
+        for (dialect, text, expected) in [
+            (Dialect::Hiera, "netkeel::link: {}\n", true),
+            (Dialect::Hiera, "netkeel::sysctll: {}\n", true),
+            (
+                Dialect::Hiera,
+                "netkeel::package_ensure: latest\nntp::x: 1\n",
+                false,
+            ),
+            (
+                Dialect::Hiera,
+                "lookup_options: { ntp::x: { merge: deep } }\n",
+                false,
+            ),
+            (Dialect::Ansible, "netkeel_link: {}\n", true),
+            (Dialect::Ansible, "netkeel_version: 1.2.3\n", false),
+        ] {
+            assert_eq!(has_any(dialect, text), expected, "{text}");
+        }
     }
 }

@@ -40,6 +40,12 @@ pub(crate) fn sections(
     sections
 }
 
+/// Whether a variable is a section of a document, or resembles one.
+pub(crate) fn is_section(key: &str, prefix: &str, keys: &[&str]) -> bool {
+    let section = key.strip_prefix(prefix);
+    section.is_some_and(|name| keys.contains(&name) || nearest(name, keys.iter().copied()).is_some())
+}
+
 /// Reports a file that holds no variables, since its content would be silently ignored.
 pub(crate) fn refuse_no_map(file: &Node, what: &str, hint: &str, diagnostics: &mut Diagnostics) {
     if matches!(file.data, Data::Map(_)) {

@@ -63,7 +63,9 @@ rm -f found over
 fn complete_in_zsh(scratch: &Scratch, line: &[&str]) -> Vec<String> {
     let script = format!("path=({} $path)\n{ZSH}", directory());
     let line = format!("netkeel {}", line.join(" "));
-    let mut found = lines(scratch, "zsh", &["-f", "-c", &script, "zsh", &line]);
+    // `zpty -r` waits without a limit for a shell that is never ready.
+    let arguments = ["60", "zsh", "-f", "-c", &script, "zsh", &line];
+    let mut found = lines(scratch, "timeout", &arguments);
     found.sort();
     found
 }

@@ -445,7 +445,9 @@ fn documents_come_from_commits_and_layers_from_an_inventory() {
         layered.stdout
     );
     assert!(
-        layered.stdout.contains("the inventory has no document for it"),
+        layered
+            .stdout
+            .contains("the inventory has no valid document for it"),
         "{}",
         layered.stdout
     );

@@ -7,6 +7,7 @@ mod hosts;
 mod nodes;
 mod pair;
 mod read;
+mod rollout;
 mod side;
 
 use std::collections::BTreeMap;
@@ -56,8 +57,8 @@ pub(crate) struct Arguments {
     /// `hosts` maps names or patterns to `layers`, files below OLD and NEW, and to a `stage`. The first entry that
     /// matches a host decides. A host that it names without a pattern must have a snapshot.
     ///
-    /// An Ansible inventory in YAML or INI works too: the layers of a host are the files of its groups in group_vars, and
-    /// its own in host_vars. The variable `netkeel_stage` names its stage.
+    /// With --from ansible it is an Ansible inventory in YAML or INI: the layers of a host are the files of its groups in
+    /// group_vars, and its own in host_vars. The variable `netkeel_stage` names its stage.
     ///
     /// With --from hiera it is a directory of facts, HOST.json or HOST.yaml: the layers are the files of the hierarchy
     /// in hiera.yaml of OLD and NEW.
@@ -66,7 +67,7 @@ pub(crate) struct Arguments {
     /// Nodes of a Kubernetes cluster, as `kubectl get nodes,netkeelnodes -o json` prints them
     ///
     /// OLD and NEW are then a NetkeelPolicy each. The nodes that they are for are the hosts, and their stages are the
-    /// steps of the rollout. A document that is no policy is for every node.
+    /// steps of the rollout. `version: 1` stands for no policy; any other document that is no policy is for every node.
     #[arg(long, value_name = "FILE", conflicts_with = "hosts")]
     cluster: Option<PathBuf>,
     #[command(flatten)]

@@ -81,12 +81,15 @@ impl Place {
             Place::Path(path) if !path.is_dir() => return Err(not_a_directory(self)),
             Place::Path(path) => {
                 let path = path.join(directory);
-                if !path.is_dir() {
-                    return Ok(Vec::new());
-                }
                 let failed = |error: std::io::Error| io_error(&error).context(path.display());
+                let entries = match std::fs::read_dir(&path) {
+                    Ok(entries) => entries,
+                    // A link that leads nowhere is not known to hold nothing.
+                    Err(error) if is_none(&error) && !path.is_symlink() => return Ok(Vec::new()),
+                    Err(error) => return Err(failed(error)),
+                };
                 let mut names = Vec::new();
-                for entry in std::fs::read_dir(&path).map_err(failed)? {
+                for entry in entries {
                     let entry = entry.map_err(failed)?;
                     let name = entry.file_name().to_string_lossy().into_owned();
                     names.push((name, entry.path().is_dir()));
@@ -96,14 +99,15 @@ impl Place {
             Place::Git { revision, path } => {
                 let top = Object::at(revision, path)?.filter(|object| object.kind == Kind::Tree);
                 let top = top.ok_or_else(|| not_a_directory(self))?;
-                match top.below(directory)?.filter(|object| object.kind == Kind::Tree) {
-                    Some(tree) => {
+                match top.below(directory)? {
+                    Some(tree) if tree.kind == Kind::Tree => {
                         let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
                         let list = tree.list()?.into_iter();
                         list.map(|(bytes, object)| (name(&bytes), object.kind == Kind::Tree))
                             .collect()
                     }
-                    None => Vec::new(),
+                    None | Some(Object { kind: Kind::File, .. }) => Vec::new(),
+                    Some(other) => return Err(other.not_followed(directory.as_bytes())),
                 }
             }
         };
@@ -138,6 +142,14 @@ impl Place {
             }
         }
     }
+}
+
+/// Whether there is no such directory.
+fn is_none(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+    )
 }
 
 fn not_a_directory(place: &Place) -> Error {
@@ -249,9 +261,13 @@ impl Object {
                     parents.pop();
                 }
                 name => {
-                    let Some(Object { kind: Kind::Tree, .. }) = parents.last() else {
-                        return Ok(None);
-                    };
+                    match parents.last() {
+                        Some(Object { kind: Kind::Tree, .. }) => {}
+                        Some(other) if other.kind != Kind::File => {
+                            return Err(other.not_followed(path.as_bytes()));
+                        }
+                        Some(_) | None => return Ok(None),
+                    }
                     let entries = parents.last().map(Object::list).transpose()?.unwrap_or_default();
                     let found = entries.into_iter().find(|(entry, _)| entry == name.as_bytes());
                     let Some((_, object)) = found else {
@@ -262,6 +278,20 @@ impl Object {
             }
         }
         Ok(parents.pop())
+    }
+
+    /// The error for a link or a submodule that would have to be followed to read a path.
+    fn not_followed(&self, path: &[u8]) -> Error {
+        let what = match self.kind {
+            Kind::Submodule => "a submodule",
+            Kind::Link | Kind::File | Kind::Tree => "a symbolic link",
+        };
+        let path = one_line(&String::from_utf8_lossy(path));
+        Error::new(
+            ErrorKind::Input,
+            format!("{path} leads through {what} in the commit"),
+        )
+        .hint("a review of a commit does not follow it: check the commit out, and name the directory")
     }
 
     /// The entries of a tree with their names. The content of files is not read.

@@ -26,7 +26,7 @@ pub enum Unplanned {
     Old,
     /// Its snapshot cannot be read.
     Snapshot,
-    /// The inventory has no document for it.
+    /// The inventory has no valid document for it.
     Document,
     /// The inventory names it, and it has no snapshot.
     Missing,

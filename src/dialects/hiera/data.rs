@@ -7,7 +7,7 @@ use crate::dialect::Reading;
 use crate::hiera::facts::Facts;
 use crate::hiera::merge::Strategy;
 use crate::hiera::options::{OPTIONS, Options};
-use crate::variables::{encrypted, refuse_no_map, refuse_nothing, refuse_texts, sections};
+use crate::variables::{encrypted, is_section, refuse_no_map, refuse_nothing, refuse_texts, sections};
 use crate::version::document;
 use netkeel_core::text::escape::quoted;
 use netkeel_source::diagnostic::Diagnostics;
@@ -35,6 +35,12 @@ const KNOCKED_OUT: [&str; 9] = [
 /// Whether a key belongs to netkeel.
 pub(crate) fn concerns(key: &str) -> bool {
     key.starts_with(PREFIX) || key == OPTIONS
+}
+
+/// Whether a key is a part of a document, or resembles one. The class has other parameters, and options of a lookup
+/// may be those of other modules.
+pub(crate) fn is_of_a_document(key: &str, keys: &[&str]) -> bool {
+    is_section(key, PREFIX, keys)
 }
 
 /// The document from data files, the most general first.

@@ -9,7 +9,7 @@ use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::span::Span;
 
 /// The group of all hosts.
-const ALL: &str = "all";
+pub(super) const ALL: &str = "all";
 
 /// The group of hosts without another group.
 pub(super) const UNGROUPED: &str = "ungrouped";
@@ -19,6 +19,9 @@ pub(super) const STAGE: &str = "netkeel_stage";
 
 /// The variable that orders groups of one depth.
 pub(super) const PRIORITY: &str = "ansible_group_priority";
+
+/// The most hosts of all groups together.
+const MOST: usize = 1_000_000;
 
 /// A host of an inventory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +66,8 @@ pub(super) struct Inventory<'k> {
     groups: BTreeMap<String, Group>,
     /// The stages that hosts have of their own.
     hosts: BTreeMap<String, Option<usize>>,
+    /// The number of hosts in all groups, with those that several groups name.
+    named: usize,
 }
 
 impl<'k> Inventory<'k> {
@@ -72,6 +77,7 @@ impl<'k> Inventory<'k> {
             stages: Vec::new(),
             groups: BTreeMap::new(),
             hosts: BTreeMap::new(),
+            named: 0,
         }
     }
 
@@ -90,7 +96,14 @@ impl<'k> Inventory<'k> {
         span: Span,
         diagnostics: &mut Diagnostics,
     ) -> Vec<String> {
-        let names = match range::expand(pattern) {
+        if pattern.contains('=') {
+            // A line of variables whose header is missing may be a password: it is not shown.
+            diagnostics
+                .add(span, group, "a host has no `=` in its name")
+                .hint("variables of a group come below a header: [GROUP:vars]");
+            return Vec::new();
+        }
+        let names = match range::expand(range::without_port(pattern)) {
             Ok(names) => names,
             Err(why) => {
                 diagnostics
@@ -99,6 +112,15 @@ impl<'k> Inventory<'k> {
                 return Vec::new();
             }
         };
+        self.named = self.named.saturating_add(names.len());
+        if self.named > MOST {
+            // The first line above the bound is enough.
+            if self.named - names.len() <= MOST {
+                let message = format!("the inventory names more than {MOST} hosts");
+                diagnostics.add(span, group, message);
+            }
+            return Vec::new();
+        }
         for name in &names {
             if name.is_empty() || name.contains('/') || name.starts_with('.') {
                 diagnostics.add(span, group, format!("{} is not the name of a host", quoted(name)));

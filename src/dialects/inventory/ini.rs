@@ -1,9 +1,10 @@
 //! Ansible's INI format: `[group]`, `[group:children]` and `[group:vars]`.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::inventory::groups::{Inventory, UNGROUPED, Variable};
+use crate::inventory::groups::{ALL, Inventory, UNGROUPED, Variable};
 use netkeel_core::text::escape::quoted;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::span::{FileId, Span};
@@ -26,6 +27,8 @@ pub(super) fn read(
 ) -> Vec<Range<u32>> {
     let mut section = Section::Hosts(UNGROUPED.to_owned());
     let (mut start, mut values) = (0, Vec::new());
+    let mut defined = BTreeSet::from([ALL.to_owned(), UNGROUPED.to_owned()]);
+    let mut used = Vec::new();
     for whole in text.split_inclusive('\n') {
         let begin = start + (whole.len() - whole.trim_start().len());
         start += whole.len();
@@ -37,12 +40,20 @@ pub(super) fn read(
         let after = |at: usize| Span::new(file, begin + at, begin + line.len());
         if let Some(header) = header(line) {
             section = section_of(header, span, inventory, diagnostics);
+            match &section {
+                Section::Hosts(group) | Section::Children(group) => {
+                    defined.insert(group.clone());
+                }
+                Section::Variables(group) => used.push((group.clone(), span, "given variables")),
+                Section::Unknown => {}
+            }
             continue;
         }
         match &section {
             Section::Hosts(group) => {
                 let pattern = line.find(char::is_whitespace).unwrap_or(line.len());
-                values.push(after(pattern));
+                let is_variable = line.get(..pattern).is_some_and(|word| word.contains('='));
+                values.push(after(if is_variable { 0 } else { pattern }));
                 hosts(
                     group,
                     line,
@@ -53,6 +64,7 @@ pub(super) fn read(
             }
             Section::Children(group) => {
                 let child = before_comment(line);
+                used.push((child.to_owned(), span, "a child of another group"));
                 inventory.group(child);
                 inventory.group(group).children.insert(child.to_owned(), span);
             }
@@ -71,6 +83,14 @@ pub(super) fn read(
                 inventory.group_variable(group, &variable, diagnostics);
             }
             Section::Unknown => {}
+        }
+    }
+    for (group, span, how) in used {
+        if !defined.contains(&group) {
+            let message = format!("the group {} is {how}, and not defined", quoted(&group));
+            diagnostics
+                .add(span, group.as_str(), message)
+                .hint(format!("define it: [{group}] or [{group}:children]"));
         }
     }
     values.into_iter().map(|span| span.start..span.end).collect()
@@ -129,9 +149,9 @@ fn hosts(group: &str, line: &str, span: Span, inventory: &mut Inventory<'_>, dia
             .hint("of a host with an IPv6 address give the name, and the address as ansible_host");
         return;
     }
-    let names = inventory.add_hosts(group, without_port(pattern), span, diagnostics);
+    let names = inventory.add_hosts(group, pattern, span, diagnostics);
     for word in words {
-        let Some((name, value)) = word.split_once('=') else {
+        let Some((name, value)) = word.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             // It may be a part of a password: it is not shown.
             diagnostics.add(span, group, "a word after this host is not NAME=VALUE");
             continue;
@@ -159,7 +179,8 @@ fn words(line: &str) -> Option<Vec<String>> {
             }
             (Some(_), _) => word.push(character),
             (None, '"' | '\'') => (quote, is_word) = (Some(character), true),
-            (None, '#') if !is_word => break,
+            // As in Python's shlex, also within a word.
+            (None, '#') => break,
             (None, _) if character.is_whitespace() => {
                 if std::mem::take(&mut is_word) {
                     words.push(std::mem::take(&mut word));
@@ -177,24 +198,16 @@ fn words(line: &str) -> Option<Vec<String>> {
     quote.is_none().then_some(words)
 }
 
-/// `host:22` without the port. Colons in brackets are those of a range, and an IPv6 address has more than one.
-fn without_port(pattern: &str) -> &str {
-    let Some((host, port)) = pattern.rsplit_once(':') else {
-        return pattern;
-    };
-    let outside = host.rsplit(']').next().unwrap_or_default();
-    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    match is_port && !outside.contains(':') && !outside.contains('[') {
-        true => host,
-        false => pattern,
-    }
-}
-
 fn before_comment(line: &str) -> &str {
     line.split('#').next().unwrap_or_default().trim_end()
 }
 
+/// The value of a variable of a group. A comment may follow its quotes, as in Python, and no other value.
 fn unquoted(value: &str) -> &str {
-    let within = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    let within = |quote: char| {
+        let (inside, after) = value.strip_prefix(quote)?.split_once(quote)?;
+        let after = after.trim_start();
+        (after.is_empty() || after.starts_with('#')).then_some(inside)
+    };
     within('"').or_else(|| within('\'')).unwrap_or(value)
 }

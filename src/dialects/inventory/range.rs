@@ -3,6 +3,19 @@
 /// The most hosts that one range names.
 const MOST: usize = 100_000;
 
+/// `host:22` without the port. Colons in brackets are those of a range, and an IPv6 address has more than one.
+pub(super) fn without_port(pattern: &str) -> &str {
+    let Some((host, port)) = pattern.rsplit_once(':') else {
+        return pattern;
+    };
+    let outside = host.rsplit(']').next().unwrap_or_default();
+    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match is_port && !outside.contains(':') && !outside.contains('[') {
+        true => host,
+        false => pattern,
+    }
+}
+
 /// The names of a pattern; a name without a range is its own.
 ///
 /// # Errors

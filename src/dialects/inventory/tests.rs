@@ -106,3 +106,78 @@ fn errors_have_their_line_and_show_no_value_of_a_variable() {
         assert!(read("x.yaml", text).1.starts_with("error: "), "{text}");
     }
 }
+
+#[test]
+fn hosts_are_those_that_ansible_reads() {
+    let hosts = |name: &str, text: &str| {
+        let (members, errors) = read(name, text);
+        assert_eq!(errors, "0 errors\n", "{text}");
+        shown(&members)
+    };
+    assert_eq!(
+        hosts("x.yaml", "a: { hosts: { \"db1:2222\": , \"x[1:2]:22\": } }\n"),
+        ["db1 - all a", "x1 - all a", "x2 - all a"]
+    );
+    assert_eq!(
+        hosts(
+            "x.yaml",
+            "a: { hosts: web1, children: b }\nb: { hosts: { web2: } }\n"
+        ),
+        ["web1 - all a", "web2 - all a b"]
+    );
+    assert_eq!(hosts("x.ini", "web1#old\n"), ["web1 - all ungrouped"]);
+    for (value, stage) in [
+        ("\"canary\" # ours", "canary"),
+        ("'canary'", "canary"),
+        ("canary # ours", "canary # ours"),
+    ] {
+        let text = format!("[a]\nweb1\n[a:vars]\nnetkeel_stage={value}\n[all:vars]\nx=1\n");
+        assert_eq!(hosts("x.ini", &text), [format!("web1 {stage} all a")]);
+    }
+}
+
+#[test]
+fn groups_without_a_section_are_errors() {
+    for (text, expected) in [
+        (
+            "[workers:children]\nk8ss\n[k8s]\nweb1\n",
+            "error: the group `k8ss` is a child of another group, and not defined",
+        ),
+        (
+            "[canary]\nweb1\n[canry:vars]\nnetkeel_stage=canary\n",
+            "error: the group `canry` is given variables, and not defined",
+        ),
+    ] {
+        let (_, errors) = read("x.ini", text);
+        assert!(errors.starts_with(expected), "{errors}");
+    }
+    let (_, errors) = read("x.ini", "[a:vars]\nx=1\n[b:children]\na\n[a]\nweb1\n");
+    assert_eq!(errors, "0 errors\n");
+}
+
+#[test]
+fn variables_below_no_header_are_neither_hosts_nor_shown() {
+    for text in [
+        "[a]\nweb1\nansible_password=hunter2\n",
+        "[a]\nansible_password=x[hunter2\n",
+        "[a]\nansible_password =hunter2\n",
+        "[a]\nansible_password = hunter2\n",
+    ] {
+        let (_, errors) = read("x.ini", text);
+        assert!(
+            errors.starts_with("error: ") && !errors.contains("hunter2"),
+            "{text}{errors}"
+        );
+    }
+}
+
+#[test]
+fn the_number_of_hosts_has_a_bound() {
+    let lines: String = (0..11).map(|line| format!("w{line}-[1:99999]\n")).collect();
+    let (_, errors) = read("x.ini", &lines);
+    assert!(
+        errors.starts_with("error: the inventory names more than 1000000 hosts")
+            && errors.contains("1 error"),
+        "{errors}"
+    );
+}

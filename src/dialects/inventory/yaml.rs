@@ -38,6 +38,17 @@ fn group(entry: &Entry, path: &str, inventory: &mut Inventory<'_>, diagnostics: 
     for part in entries(&entry.value, path, diagnostics) {
         let path = format!("{path}.{}", part.key);
         match part.key.as_str() {
+            // As in Ansible, a text is the only key of a map.
+            "hosts" if part.value.text().is_some() => {
+                let host = part.value.text().unwrap_or_default();
+                inventory.add_hosts(name, host, part.value.span, diagnostics);
+            }
+            "children" if part.value.text().is_some() => {
+                let child = part.value.text().unwrap_or_default();
+                inventory.group(child);
+                let children = &mut inventory.group(name).children;
+                children.insert(child.to_owned(), part.value.span);
+            }
             "hosts" => {
                 for host in entries(&part.value, &path, diagnostics) {
                     let names = inventory.add_hosts(name, &host.key, host.key_span, diagnostics);

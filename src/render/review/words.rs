@@ -278,7 +278,7 @@ pub(super) fn unplanned(why: Unplanned) -> &'static str {
         Unplanned::New => "cannot be planned: the new document is refused",
         Unplanned::Old => "cannot be compared: the old document is refused",
         Unplanned::Snapshot => "cannot be planned: the snapshot cannot be read",
-        Unplanned::Document => "cannot be planned: the inventory has no document for it",
+        Unplanned::Document => "cannot be planned: the inventory has no valid document for it",
         Unplanned::Missing => "cannot be planned: the inventory names it, and it has no snapshot",
     }
 }

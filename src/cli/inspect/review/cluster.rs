@@ -4,28 +4,24 @@ use std::collections::BTreeMap;
 
 use crate::inspect::review::documents::{Documents, Each};
 use crate::inspect::review::nodes::Node;
-use crate::inspect::review::pair::{Pair, nothing, report};
+use crate::inspect::review::pair::{Pair, nothing, report, some};
+use crate::inspect::review::rollout::{Change, Declared, Effect, STAGES};
 use crate::load::documents::{Loaded, parse_levels};
 use crate::load::revision::{Place, Text};
 use crate::output;
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_diagnose::review::group::Stage;
 use netkeel_dialects::dialect::Dialect;
 use netkeel_dialects::hiera::facts::Facts;
-use netkeel_document::policy::percent::is_among_first;
-use netkeel_document::policy::{DeletionPolicy, Policy, PolicyMode, is_policy};
+use netkeel_document::policy::PolicyMode;
 use netkeel_render::wording::count;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::sources::Sources;
 
-/// The most names that a note lists.
-const SHOWN: usize = 5;
-
-/// A policy, or a document for every node.
+/// A policy, or a document.
 struct Version<'a> {
     place: &'a Place,
     text: Text,
-    policy: Option<Policy>,
+    declared: Declared,
 }
 
 impl<'a> Version<'a> {
@@ -40,28 +36,18 @@ impl<'a> Version<'a> {
         };
         let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
         let node = sources.load(&text.0, text.1.clone(), None, &mut diagnostics);
-        let policy = node
-            .filter(is_policy)
-            .and_then(|node| Policy::read(&node, &mut diagnostics));
-        if diagnostics.is_empty() {
-            return Ok(Some(Version { place, text, policy }));
+        let declared = node.and_then(|node| Declared::read(&node, &mut diagnostics));
+        match declared.filter(|_| diagnostics.is_empty()) {
+            Some(declared) => Ok(Some(Version {
+                place,
+                text,
+                declared,
+            })),
+            None => {
+                output::diagnostics(&diagnostics, &sources);
+                Ok(None)
+            }
         }
-        output::diagnostics(&diagnostics, &sources);
-        Ok(None)
-    }
-
-    /// Whether a node corrects what this declares.
-    fn is_for(&self, node: &Node) -> bool {
-        let policy = self.policy.as_ref();
-        policy
-            .is_none_or(|policy| policy.mode == PolicyMode::Enforce && policy.selector.selects(&node.labels))
-    }
-
-    /// Whether the document of this policy is in force on a node; `None` if the node does not say.
-    fn is_in_force(&self, node: &Node) -> Option<bool> {
-        let policy = self.policy.as_ref()?;
-        let in_force = node.in_force.as_ref()?;
-        Some(in_force.get(&policy.name) == Some(&policy.hash))
     }
 
     fn load(&self) -> Option<Loaded> {
@@ -73,21 +59,6 @@ impl<'a> Version<'a> {
     }
 }
 
-/// The steps of a rollout, in their order.
-const STAGES: [&str; 5] = [
-    "in force already",
-    "first share",
-    "later share",
-    "paused",
-    "leaves",
-];
-
-const HAS_IT: Stage = 0;
-const FIRST: Stage = 1;
-const LATER: Stage = 2;
-const PAUSED: Stage = 3;
-const LEAVES: Stage = 4;
-
 /// The documents of the nodes that one of the policies is for. Prints diagnostics and returns `None` if one is invalid.
 pub(super) fn documents(
     old: &Place,
@@ -97,11 +68,13 @@ pub(super) fn documents(
     let (Some(old), Some(new)) = (Version::read(old)?, Version::read(new)?) else {
         return Ok(None);
     };
+    let change = Change::new(&old.declared, &new.declared);
     let (mut pairs, mut known, mut hosts) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     let (mut others, mut behind) = (0, Vec::new());
     for (name, node) in nodes {
-        let which = (old.is_for(node), new.is_for(node));
-        if which == (false, false) {
+        let step = change.step(name, node);
+        let effect = step.effect;
+        if !effect.had && !effect.gets {
             others += 1;
             let each = Each {
                 stage: None,
@@ -110,30 +83,22 @@ pub(super) fn documents(
             hosts.insert(name.clone(), each);
             continue;
         }
-        let has_new = which.1 && new.is_in_force(node) == Some(true);
-        if which.0 && !has_new && old.is_in_force(node) == Some(false) {
+        if step.is_behind {
             behind.push(name.as_str());
         }
-        let number = match known.get(&which) {
+        let number = match known.get(&effect) {
             Some(number) => *number,
             None => {
-                let Some(pair) = pair(&old, &new, which)? else {
+                let Some(pair) = pair(&old, &new, effect)? else {
                     return Ok(None);
                 };
                 pairs.push(pair);
-                known.insert(which, pairs.len() - 1);
+                known.insert(effect, pairs.len() - 1);
                 pairs.len() - 1
             }
         };
-        let stage = match (&new.policy, which.1) {
-            (_, false) => LEAVES,
-            (_, true) if has_new => HAS_IT,
-            (Some(policy), true) if policy.paused => PAUSED,
-            (Some(policy), true) if !is_among_first(name, policy.percent) => LATER,
-            (_, true) => FIRST,
-        };
         let each = Each {
-            stage: Some(stage),
+            stage: step.stage,
             pair: Ok(Some(number)),
         };
         hosts.insert(name.clone(), each);
@@ -144,18 +109,11 @@ pub(super) fn documents(
             "note: not reviewed: {nodes} that neither policy is for\n"
         ));
     }
-    if let Some(first) = behind
-        .get(..behind.len().min(SHOWN))
-        .filter(|first| !first.is_empty())
-    {
-        let more = match behind.len() - first.len() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
+    if !behind.is_empty() {
         let nodes = count(behind.len(), "node");
-        let first = first.join(", ");
+        let names = some(behind.into_iter());
         output::say(&format!(
-            "note: the old document is not in force on {nodes}: {first}{more}\n"
+            "note: the old document is not in force on {nodes}: {names}\n"
         ));
     }
     note_rollout(&new, nodes);
@@ -165,38 +123,40 @@ pub(super) fn documents(
 
 /// Says how many nodes change at one time.
 fn note_rollout(new: &Version<'_>, nodes: &BTreeMap<String, Node>) {
-    let Some(policy) = &new.policy else { return };
-    let selected = nodes.values().filter(|node| new.is_for(node));
+    let Declared::Policy(policy) = &new.declared else {
+        return;
+    };
+    let percent = policy.percent;
+    if policy.mode == PolicyMode::Observe {
+        output::say(&format!("note: the first share is {percent} %\n"));
+        return;
+    }
+    let selected = nodes.values().filter(|node| new.declared.is_for(node));
     // Without any NetkeelNode nobody knows which agents live.
     let living = selected.clone().filter(|node| node.in_force.is_some()).count();
     let living = if living == 0 { selected.count() } else { living };
     let allowed = policy.max_unavailable.allowed(living);
     let nodes = count(usize::try_from(allowed).unwrap_or(usize::MAX), "node");
-    let percent = policy.percent;
     output::say(&format!(
         "note: the first share is {percent} %; at most {nodes} at one time\n"
     ));
 }
 
 /// The documents of nodes that the old policy, the new one or both are for.
-fn pair(old: &Version<'_>, new: &Version<'_>, which: (bool, bool)) -> Result<Option<Pair>, Error> {
+fn pair(old: &Version<'_>, new: &Version<'_>, effect: Effect) -> Result<Option<Pair>, Error> {
     let (Some(before), Some(after)) = (old.load(), new.load()) else {
         return Ok(None);
     };
-    let (mut before, after) = match which {
+    let (mut before, mut after) = match (effect.had, effect.gets) {
         (true, false) => {
-            let mut left = nothing(new.place, &before)?;
-            // A policy that only observes by now gives nothing back.
-            let restores = |policy: &Policy| {
-                policy.mode == PolicyMode::Enforce && policy.deletion == DeletionPolicy::Release
-            };
-            left.document.prune = new.policy.as_ref().is_some_and(restores);
+            let left = nothing(new.place, &before)?;
             (before, left)
         }
         (false, _) => (nothing(old.place, &after)?, after),
         (true, true) => (before, after),
     };
-    if which != (true, true) {
+    after.document.prune |= effect.releases;
+    if !effect.had || !effect.gets || effect.releases {
         // That a policy comes or leaves is no change of `prune`.
         before.document.prune = after.document.prune;
     }

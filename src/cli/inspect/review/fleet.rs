@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::inspect::review::documents::Documents;
+use crate::inspect::review::pair::first;
 use crate::load::file::io_error;
 use crate::load::snapshot::read_snapshot;
 use crate::output;
@@ -20,8 +21,6 @@ use netkeel_diagnose::review::host::{Refused, change};
 use netkeel_diagnose::review::{fleet, host};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_render::path::compared::Compared;
-use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::sources::Sources;
 
 /// The most threads. Each has one snapshot in memory.
 const MOST_JOBS: usize = 256;
@@ -209,24 +208,6 @@ fn of_a_host(snapshot: Snapshot) -> Result<Snapshot, Error> {
             format!("the snapshot is of {}, not of the host", snapshot.netns),
         )),
     }
-}
-
-/// The first error with its place, and the number of the others.
-fn first(diagnostics: &Diagnostics, sources: &Sources) -> String {
-    let sorted = diagnostics.sorted();
-    let mut all = sorted.iter();
-    let Some(first) = all.next() else {
-        return "no reason is known".to_owned();
-    };
-    let place = first.span.map(|span| {
-        let location = sources.locate(span);
-        format!(" ({}:{})", location.file, location.line)
-    });
-    let more = match all.count() + diagnostics.more {
-        0 => String::new(),
-        more => format!(", and {}", netkeel_render::wording::count(more, "more error")),
-    };
-    format!("{}{}{more}", first.message, place.unwrap_or_default())
 }
 
 /// Shows the number of hosts that are done.

@@ -27,8 +27,8 @@ pub(super) enum Hosts {
     Ansible(Members),
     /// The nodes of a cluster.
     Nodes(BTreeMap<String, nodes::Node>),
-    /// The facts of each host.
-    Facts(BTreeMap<String, Facts>),
+    /// The facts of each host, or why they cannot be read.
+    Facts(BTreeMap<String, Result<Facts, String>>),
 }
 
 impl Hosts {
@@ -38,7 +38,14 @@ impl Hosts {
             (true, Dialect::Hiera) => facts(path, origin).map(Hosts::Facts),
             (true, _) => Err(Error::new(ErrorKind::Input, format!("{} is a directory", path.display()))
                 .hint("name a file; with --from hiera, a directory with the facts of each host as HOST.json or HOST.yaml")),
-            (false, _) => inventory(path),
+            (false, dialect) => match (inventory(path)?, dialect) {
+                (Hosts::Ansible(_), Dialect::Native | Dialect::Hiera | Dialect::Talos) => {
+                    let message = format!("{} is an inventory of Ansible", path.display());
+                    Err(Error::new(ErrorKind::Input, message)
+                        .hint("add --from ansible: the layers of its hosts are files of variables"))
+                }
+                (hosts, _) => Ok(hosts),
+            },
         }
     }
 
@@ -55,7 +62,12 @@ impl Hosts {
 }
 
 /// The facts of each host, by the names of the files.
-fn facts(directory: &Path, origin: &Origin) -> Result<BTreeMap<String, Facts>, Error> {
+fn facts(directory: &Path, origin: &Origin) -> Result<BTreeMap<String, Result<Facts, String>>, Error> {
+    if origin.facts_file().is_some() {
+        let message = "--facts and --hosts both name files of facts";
+        return Err(Error::new(ErrorKind::Input, message)
+            .hint("leave --facts out; --fact NAME=VALUE sets a fact of all hosts"));
+    }
     let failed = |error: std::io::Error| io_error(&error).context(directory.display());
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
@@ -83,10 +95,18 @@ fn facts(directory: &Path, origin: &Origin) -> Result<BTreeMap<String, Facts>, E
         return Err(Error::new(ErrorKind::Input, message)
             .hint("save those of each host as HOST.json: puppet facts --render-as json"));
     }
-    let read = files
-        .into_iter()
-        .map(|(host, file)| Ok((host, facts_of(Some(&file), origin)?)));
-    read.collect()
+    // One file that is broken stops no review of the other hosts.
+    let read = files.into_iter().map(|(host, file)| {
+        let facts = facts_of(Some(&file), origin);
+        (host, facts.map_err(|error| first_two(&error.message)))
+    });
+    Ok(read.collect())
+}
+
+/// The first two lines: the file, and its first error.
+fn first_two(message: &str) -> String {
+    let lines: Vec<&str> = message.lines().take(2).collect();
+    lines.join(": ")
 }
 
 fn inventory(path: &Path) -> Result<Hosts, Error> {

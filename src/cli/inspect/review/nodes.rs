@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::load::file::read_printed;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_document::policy::PolicyMode;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::canonical::spell;
 use netkeel_source::report::render;
@@ -15,8 +16,17 @@ use netkeel_source::sources::Sources;
 /// A node.
 pub(super) struct Node {
     pub(super) labels: BTreeMap<String, String>,
-    /// By the name of a policy, the hash of its document that is in force; `None` without a `NetkeelNode`.
-    pub(super) in_force: Option<BTreeMap<String, String>>,
+    /// By the name of a policy, the version of it that is in force; `None` without a `NetkeelNode`.
+    pub(super) in_force: Option<BTreeMap<String, InForce>>,
+}
+
+/// The version of a policy that is in force on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InForce {
+    /// The hash of its document.
+    pub(super) hash: String,
+    /// Whether the node corrects drift or only reports it; `None` if this netkeel does not know the mode.
+    pub(super) mode: Option<PolicyMode>,
 }
 
 /// The output of `kubectl get nodes,netkeelnodes`.
@@ -43,14 +53,27 @@ struct Metadata {
 #[derive(Default, Deserialize)]
 struct Status {
     #[serde(default)]
-    policies: Vec<InForce>,
+    policies: Vec<PolicyStatus>,
 }
 
 #[derive(Deserialize)]
-struct InForce {
+struct PolicyStatus {
     name: String,
     #[serde(default, rename = "documentHash")]
     hash: String,
+    #[serde(default)]
+    mode: String,
+}
+
+impl PolicyStatus {
+    fn version(self) -> (String, InForce) {
+        let modes = [PolicyMode::Enforce, PolicyMode::Observe];
+        let version = InForce {
+            mode: modes.into_iter().find(|mode| mode.word() == self.mode),
+            hash: self.hash,
+        };
+        (self.name, version)
+    }
 }
 
 /// Reads the nodes of a cluster.
@@ -93,11 +116,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Node>, Error> {
                 nodes.insert(object.metadata.name, node);
             }
             "NetkeelNode" => {
-                let policies = object
-                    .status
-                    .policies
-                    .into_iter()
-                    .map(|policy| (policy.name, policy.hash));
+                let policies = object.status.policies.into_iter().map(PolicyStatus::version);
                 states.insert(object.metadata.name, policies.collect());
             }
             _ => {}

@@ -5,7 +5,10 @@ use crate::load::revision::Place;
 use crate::output;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
+use netkeel_core::text::escape::printable;
 use netkeel_diagnose::review::host::Version;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::sources::Sources;
 
 /// The old and the new document.
 pub(super) struct Pair {
@@ -66,4 +69,33 @@ pub(super) fn nothing(place: &Place, other: &Loaded) -> Result<Loaded, Error> {
 pub(super) fn report(read: Read) -> Option<Loaded> {
     read.inspect_err(|invalid| output::diagnostics(&invalid.diagnostics, &invalid.sources))
         .ok()
+}
+
+/// The first error with its place, and the number of the others.
+pub(super) fn first(diagnostics: &Diagnostics, sources: &Sources) -> String {
+    let sorted = diagnostics.sorted();
+    let mut all = sorted.iter();
+    let Some(first) = all.next() else {
+        return "no reason is known".to_owned();
+    };
+    let place = first.span.map(|span| {
+        let location = sources.locate(span);
+        format!(" ({}:{})", location.file, location.line)
+    });
+    let more = match all.count() + diagnostics.more {
+        0 => String::new(),
+        more => format!(", and {}", netkeel_render::wording::count(more, "more error")),
+    };
+    format!("{}{}{more}", first.message, place.unwrap_or_default())
+}
+
+/// The first names of a note, and the number of the others.
+pub(super) fn some<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 5;
+    let more = names.len().saturating_sub(SHOWN);
+    let first: Vec<_> = names.take(SHOWN).map(printable).collect();
+    match more {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
 }

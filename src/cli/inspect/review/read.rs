@@ -1,22 +1,24 @@
 //! Reads the documents of a review: the same for all hosts, or those that an inventory gives each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::arguments::Origin;
 use crate::inspect::review::cluster;
 use crate::inspect::review::documents::{Documents, Each};
 use crate::inspect::review::hosts::Hosts;
-use crate::inspect::review::pair::{Pair, nothing, report};
+use crate::inspect::review::pair::{Pair, first, nothing, report, some};
 use crate::inspect::review::side::{Levels, Side};
-use crate::load::documents::{has_any, parse_levels};
+use crate::load::documents::{Invalid, has_any, parse_levels};
 use crate::load::hierarchy;
 use crate::load::revision::{Place, Text};
 use crate::output;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_diagnose::review::group::Stage;
 use netkeel_diagnose::review::inventory::Inventory;
+use netkeel_dialects::dialect::Dialect;
 use netkeel_dialects::hiera::facts::Facts;
 use netkeel_render::wording::count;
+use netkeel_source::text::secret;
 
 /// Reads and checks all documents. Prints diagnostics and returns `None` when they are invalid.
 pub(super) fn read(
@@ -38,39 +40,31 @@ pub(super) fn read(
             for (host, member) in &members.hosts {
                 let old = reading.old.of_ansible(host, member)?;
                 let new = reading.new.of_ansible(host, member)?;
-                if reading
-                    .add(host, member.stage, (old, new), &Facts::new())?
-                    .is_err()
-                {
-                    return Ok(None);
-                }
+                reading.add(host, member.stage, (old, new), &Facts::new())?;
             }
-            Ok(Some(reading.documents(members.stages)))
+            reading.documents(members.stages)
         }
         Some(Hosts::Facts(hosts)) => {
             let mut reading = Reading::new(old, new, origin);
             for (host, facts) in &hosts {
+                let facts = match facts {
+                    Ok(facts) => facts,
+                    Err(why) => {
+                        reading.fail(host, why.clone());
+                        continue;
+                    }
+                };
                 let levels = reading
                     .old
                     .of_hiera(facts)
                     .and_then(|old| Ok((old, reading.new.of_hiera(facts)?)));
                 match levels {
-                    Ok(levels) => {
-                        if reading.add(host, None, levels, facts)?.is_err() {
-                            return Ok(None);
-                        }
-                    }
+                    Ok(levels) => reading.add(host, None, levels, facts)?,
                     // Facts of one host that are incomplete stop no review of the others.
-                    Err(error) => {
-                        let each = Each {
-                            stage: None,
-                            pair: Err(error.message),
-                        };
-                        reading.hosts.insert(host.clone(), each);
-                    }
+                    Err(error) => reading.fail(host, error.message),
                 }
             }
-            Ok(Some(reading.documents(Vec::new())))
+            reading.documents(Vec::new())
         }
     }
 }
@@ -81,15 +75,17 @@ struct Reading<'a> {
     new: Side<'a>,
     origin: &'a Origin,
     pairs: Vec<Pair>,
-    /// The pair of these levels, with the facts if the files ask for facts; `None` if nothing in them is for netkeel.
-    known: BTreeMap<(Levels, Levels, Facts), Option<usize>>,
+    /// The pair of these levels, whose files ask for no facts; `None` if nothing in them is for netkeel. An
+    /// error is why they are no documents.
+    known: BTreeMap<(Levels, Levels), Result<Option<usize>, String>>,
+    /// The pair of these levels with these hashes: facts of different hosts may give the same documents.
+    alike: BTreeMap<(Levels, Levels, String, String), usize>,
+    /// The first documents that are invalid.
+    invalid: Option<Box<Invalid>>,
+    /// Files that Ansible's vault encrypts.
+    encrypted: BTreeSet<String>,
     hosts: BTreeMap<String, Each>,
-    /// The number of hosts without anything for netkeel.
-    others: usize,
 }
-
-/// The documents are invalid; the diagnostics were printed.
-struct Invalid;
 
 impl<'a> Reading<'a> {
     fn new(old: &'a Place, new: &'a Place, origin: &'a Origin) -> Self {
@@ -99,9 +95,20 @@ impl<'a> Reading<'a> {
             origin,
             pairs: Vec::new(),
             known: BTreeMap::new(),
+            alike: BTreeMap::new(),
+            invalid: None,
+            encrypted: BTreeSet::new(),
             hosts: BTreeMap::new(),
-            others: 0,
         }
+    }
+
+    /// Adds a host without documents.
+    fn fail(&mut self, host: &str, why: String) {
+        let each = Each {
+            stage: None,
+            pair: Err(why),
+        };
+        self.hosts.insert(host.to_owned(), each);
     }
 
     /// Adds a host. Hosts with the same files share their documents.
@@ -111,40 +118,55 @@ impl<'a> Reading<'a> {
         stage: Option<Stage>,
         levels: (Levels, Levels),
         facts: &Facts,
-    ) -> Result<Result<(), Invalid>, Error> {
-        let texts = (texts(&mut self.old, &levels.0)?, texts(&mut self.new, &levels.1)?);
+    ) -> Result<(), Error> {
+        let mut texts = (texts(&mut self.old, &levels.0)?, texts(&mut self.new, &levels.1)?);
+        if self.origin.dialect() == Dialect::Ansible {
+            for level in texts.0.iter_mut().chain(&mut texts.1) {
+                for (name, _) in level.extract_if(.., |(_, bytes)| is_encrypted(bytes)) {
+                    self.encrypted.insert(name);
+                }
+            }
+        }
         let asks = |levels: &[Vec<Text>]| {
             levels
                 .iter()
                 .flatten()
                 .any(|(_, bytes)| bytes.windows(2).any(|two| two == b"%{"))
         };
-        let facts = match asks(&texts.0) || asks(&texts.1) {
-            true => facts.clone(),
-            false => Facts::new(),
-        };
-        let key = (levels.0, levels.1, facts);
-        let number = match self.known.get(&key) {
-            Some(number) => *number,
+        let asks = asks(&texts.0) || asks(&texts.1);
+        let known = self.known.get(&levels).filter(|_| !asks).cloned();
+        let number = match known {
+            Some(number) => number,
             None => {
-                let Ok(pair) = self.pair(texts, &key.2)? else {
-                    return Ok(Err(Invalid));
+                let number = match self.pair(texts, facts)? {
+                    Ok(pair) => Ok(pair.map(|pair| self.number(&levels, pair))),
+                    Err(invalid) => {
+                        let why = first(&invalid.diagnostics, &invalid.sources);
+                        self.invalid.get_or_insert(invalid);
+                        Err(why)
+                    }
                 };
-                let number = pair.map(|pair| {
-                    self.pairs.push(pair);
-                    self.pairs.len() - 1
-                });
-                self.known.insert(key, number);
+                if !asks {
+                    self.known.insert(levels, number.clone());
+                }
                 number
             }
         };
-        self.others += usize::from(number.is_none());
-        let each = Each {
-            stage,
-            pair: Ok(number),
-        };
+        let each = Each { stage, pair: number };
         self.hosts.insert(host.to_owned(), each);
-        Ok(Ok(()))
+        Ok(())
+    }
+
+    /// The number of a pair: that of an earlier one of the same files if the documents are the same.
+    fn number(&mut self, levels: &(Levels, Levels), pair: Pair) -> usize {
+        let (old, new) = (pair.old.document.hash.clone(), pair.new.document.hash.clone());
+        let next = self.pairs.len();
+        let pairs = &mut self.pairs;
+        let key = (levels.0.clone(), levels.1.clone(), old, new);
+        *self.alike.entry(key).or_insert_with(|| {
+            pairs.push(pair);
+            next
+        })
     }
 
     /// The documents of the files; `None` if nothing in them is for netkeel. A side without anything for netkeel
@@ -153,15 +175,15 @@ impl<'a> Reading<'a> {
         &self,
         (old, new): (Vec<Vec<Text>>, Vec<Vec<Text>>),
         facts: &Facts,
-    ) -> Result<Result<Option<Pair>, Invalid>, Error> {
+    ) -> Result<Result<Option<Pair>, Box<Invalid>>, Error> {
         let dialect = self.origin.dialect();
         let read = |levels: Vec<Vec<Text>>| {
             let is_any = has_any(&levels.concat(), dialect);
-            is_any.then(|| report(parse_levels(levels, dialect, facts)).ok_or(Invalid))
+            is_any.then(|| parse_levels(levels, dialect, facts))
         };
         let (old, new) = match (read(old), read(new)) {
             (None, None) => return Ok(Ok(None)),
-            (Some(Err(Invalid)), _) | (_, Some(Err(Invalid))) => return Ok(Err(Invalid)),
+            (Some(Err(invalid)), _) | (_, Some(Err(invalid))) => return Ok(Err(invalid)),
             (Some(Ok(old)), Some(Ok(new))) => (old, new),
             (Some(Ok(old)), None) => {
                 let new = nothing(self.new.place, &old)?;
@@ -172,15 +194,49 @@ impl<'a> Reading<'a> {
         Pair::new(old, new).map(|pair| Ok(Some(pair)))
     }
 
-    fn documents(self, stages: Vec<String>) -> Documents {
-        if self.others > 0 {
-            let hosts = count(self.others, "host");
+    /// The documents of all hosts. Prints diagnostics and returns `None` if those of all hosts are invalid.
+    fn documents(self, stages: Vec<String>) -> Result<Option<Documents>, Error> {
+        if !self.encrypted.is_empty() {
+            let files = count(self.encrypted.len(), "file");
+            let names = some(self.encrypted.iter().map(String::as_str));
             output::say(&format!(
-                "note: not reviewed: {hosts} of the inventory without data for netkeel\n"
+                "note: not read: {files} that Ansible's vault encrypts: {names}\n"
             ));
         }
-        Documents::of_each(self.pairs, stages, self.hosts)
+        if let (true, Some(invalid)) = (self.pairs.is_empty(), &self.invalid) {
+            output::diagnostics(&invalid.diagnostics, &invalid.sources);
+            return Ok(None);
+        }
+        let others = self.hosts.iter().filter(|(_, each)| each.pair == Ok(None));
+        let others: Vec<&str> = others.map(|(name, _)| name.as_str()).collect();
+        if others.len() == self.hosts.len() {
+            let (old, new) = (self.old.place, self.new.place);
+            let message = format!("neither {old} nor {new} has data for netkeel of a host of the inventory");
+            return Err(
+                Error::new(ErrorKind::Missing, message).hint(match self.origin.dialect() {
+                    Dialect::Hiera => {
+                        "OLD and NEW are directories with a hiera.yaml; look at its `datadir` and paths"
+                    }
+                    Dialect::Ansible | Dialect::Native | Dialect::Talos => {
+                        "OLD and NEW are directories with group_vars and host_vars"
+                    }
+                }),
+            );
+        }
+        if !others.is_empty() {
+            let hosts = count(others.len(), "host");
+            let names = some(others.into_iter());
+            output::say(&format!(
+                "note: not reviewed: {hosts} of the inventory without data for netkeel: {names}\n"
+            ));
+        }
+        Ok(Some(Documents::of_each(self.pairs, stages, self.hosts)))
     }
+}
+
+/// Whether Ansible's vault encrypts a whole file.
+fn is_encrypted(bytes: &[u8]) -> bool {
+    secret::of_vault(&String::from_utf8_lossy(bytes.get(..64).unwrap_or(bytes)))
 }
 
 fn texts(side: &mut Side<'_>, levels: &Levels) -> Result<Vec<Vec<Text>>, Error> {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::load::revision::{Place, Text};
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::text::escape::quoted;
 use netkeel_core::text::glob::Glob;
 use netkeel_dialects::hiera::facts::Facts;
 use netkeel_dialects::hiera::hierarchy::{DataFile, places};
@@ -17,6 +18,10 @@ const EXTENSIONS: [&str; 4] = ["", ".yml", ".yaml", ".json"];
 
 /// The configuration of Hiera.
 const HIERA: &str = "hiera.yaml";
+
+/// The most directories below each other in group_vars/GROUP. Two links to their own directory are as many paths as two
+/// to this power.
+const DEEPEST: usize = 8;
 
 /// The names of the files of each level, the most general first.
 pub(super) type Levels = Vec<Vec<String>>;
@@ -57,6 +62,12 @@ impl<'a> Side<'a> {
         Ok(self.names.entry(directory.to_owned()).or_default())
     }
 
+    /// Whether a path exists. Of a level such as nodes/FQDN.yaml most hosts have no file, and git is not asked for each.
+    fn has(&mut self, path: &str) -> Result<bool, Error> {
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok(self.names(directory)?.contains_key(name))
+    }
+
     /// The files of variables of a host of an Ansible inventory.
     pub(super) fn of_ansible(&mut self, host: &str, member: &Member) -> Result<Levels, Error> {
         let mut files = Vec::new();
@@ -76,7 +87,7 @@ impl<'a> Side<'a> {
             Some((format!("{directory}/{file}"), is_directory))
         });
         match found {
-            Some((path, true)) => self.all_below(&path, files),
+            Some((path, true)) => self.all_below(&path, DEEPEST, files),
             Some((path, false)) => {
                 files.push(path);
                 Ok(())
@@ -85,7 +96,13 @@ impl<'a> Side<'a> {
         }
     }
 
-    fn all_below(&mut self, directory: &str, files: &mut Vec<String>) -> Result<(), Error> {
+    /// The files of a directory and of those in it. As in Ansible, a directory with an extension is none of them.
+    fn all_below(&mut self, directory: &str, depth: usize, files: &mut Vec<String>) -> Result<(), Error> {
+        let Some(depth) = depth.checked_sub(1) else {
+            let message = format!("{directory} is below too many directories");
+            return Err(Error::new(ErrorKind::Input, message)
+                .hint("netkeel reads 8 of them: look for a symbolic link to a directory above it"));
+        };
         for (name, is_directory) in self.names(directory)?.clone() {
             let extension = Path::new(&name)
                 .extension()
@@ -95,9 +112,10 @@ impl<'a> Side<'a> {
                 continue;
             }
             let path = format!("{directory}/{name}");
-            match is_directory {
-                true => self.all_below(&path, files)?,
-                false => files.push(path),
+            match (is_directory, extension) {
+                (true, None) => self.all_below(&path, depth, files)?,
+                (true, Some(_)) => {}
+                (false, _) => files.push(path),
             }
         }
         Ok(())
@@ -125,6 +143,7 @@ impl<'a> Side<'a> {
         for place in places.unwrap_or_default() {
             let mut files = Vec::new();
             for file in place {
+                inside(&name, &file)?;
                 match file {
                     DataFile::File(path) => files.push(path),
                     DataFile::Glob(pattern) => files.extend(self.matching(&pattern)?),
@@ -132,7 +151,7 @@ impl<'a> Side<'a> {
             }
             let mut found = Vec::new();
             for file in files.into_iter().rev() {
-                if self.text(&file)?.is_some() {
+                if self.has(&file)? {
                     found.push(file);
                 }
             }
@@ -170,4 +189,16 @@ impl<'a> Side<'a> {
         }
         Ok(found)
     }
+}
+
+/// Refuses a path of a hierarchy that leaves the directory of the review: of this machine or of another part of the
+/// repository, it would be the same for both sides, or exist on one only.
+fn inside(config: &str, file: &DataFile) -> Result<(), Error> {
+    let (DataFile::File(path) | DataFile::Glob(path)) = file;
+    if !path.starts_with('/') && path.split('/').all(|part| part != "..") {
+        return Ok(());
+    }
+    let message = format!("{config}: the path {} leaves its directory", quoted(path));
+    Err(Error::new(ErrorKind::Input, message)
+        .hint("give the data a directory below hiera.yaml, in OLD and in NEW"))
 }
