@@ -19,7 +19,13 @@ const HEADERS: &[(&str, u32)] = &[
     ("sit", 20),
     ("gre", 24),
     ("gretap", 38),
+    ("ip6tnl", 20),
+    ("ip6gre", 24),
+    ("ip6gretap", 38),
 ];
+
+/// The encapsulation limit that tunnels over IPv6 add unless they have `encaplimit none` (net/ipv6/ip6_tunnel.c).
+const ENCAPSULATION_LIMIT: u32 = 8;
 
 /// The header of IPv6 has 20 bytes more.
 const IPV6_MORE: u32 = 20;
@@ -92,15 +98,43 @@ fn below_tunnel<'a>(host: &'a Snapshot, link: &Link) -> Option<(LinkName, &'a Li
     host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?)
 }
 
-/// The bytes of a tunnel's outer headers, at least: a vxlan of unknown ends may be of IPv4, and GRE may have options.
+/// The bytes of a tunnel's outer headers, at least: a vxlan of unknown ends may be of IPv4, and what was not read of
+/// options is left out.
 fn headers(host: &Snapshot, name: LinkName, link: &Link) -> Option<u32> {
     let (_, headers) = HEADERS.iter().find(|(kind, _)| *kind == link.kind_name())?;
     let ends = host.forwarding.as_ref().and_then(|ways| ways.tunnels.get(&name));
-    let options = ends.map_or(0, |ends| ends.gre_options);
+    let options = link.gre_options.or(ends.map(|ends| ends.gre_options)).unwrap_or(0);
+    let limited = may_limit(link) && ends.is_some_and(|ends| ends.encapsulation_limit == Some(true));
+    let headers = headers + if limited { ENCAPSULATION_LIMIT } else { 0 };
     Some(match host.outer_family(name) {
         Some(Family::Ipv6) => headers + options + IPV6_MORE,
         Some(Family::Ipv4) | None => headers + options,
     })
+}
+
+/// Whether a tunnel may add the encapsulation limit.
+fn may_limit(link: &Link) -> bool {
+    matches!(link.kind_name(), "ip6tnl" | "ip6gre" | "ip6gretap")
+}
+
+/// What may make the headers of a tunnel larger, as far as that was not read.
+fn or_less(host: &Snapshot, name: LinkName, link: &Link) -> String {
+    let ends = host.forwarding.as_ref().and_then(|ways| ways.tunnels.get(&name));
+    let is_gre = link.kind_name().contains("gre");
+    let mut less = Vec::new();
+    if host.outer_family(name).is_none() {
+        less.push(format!("{IPV6_MORE} less over IPv6"));
+    }
+    if is_gre && link.gre_options.is_none() && ends.is_none() {
+        less.push("4 less for each of key, sequence number and checksum".to_owned());
+    }
+    if may_limit(link) && ends.is_none_or(|ends| ends.encapsulation_limit.is_none()) {
+        less.push(format!("{ENCAPSULATION_LIMIT} less unless it has `encaplimit none`"));
+    }
+    match less.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", less.join(", ")),
+    }
 }
 
 /// The smallest MTU that Open vSwitch gives a tunnel device: `MAX_MTU` of lib/dpif-netlink-rtnl.c, and for GRE,
@@ -202,10 +236,7 @@ fn too_large(
         link.mtu
     );
     let fits = mtu.saturating_sub(headers);
-    let or_less = match host.outer_family(name) {
-        None => format!(" ({IPV6_MORE} less over IPv6)"),
-        Some(_) => String::new(),
-    };
+    let or_less = or_less(host, name, link);
     let remedy = format!("set {fits}{or_less}, or raise {below}");
     findings.add(Code::NK016, name, message, remedy);
 }
@@ -353,6 +384,31 @@ mod tests {
         NK016 gretap1: its MTU of 1476 and its 38 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or refused
         NK016 ipip2: its MTU of 1500 and its 20 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or refused
         ");
+    }
+
+    #[test]
+    fn the_options_of_gre_are_headers_too() {
+        let remedy = |link: &str| {
+            let text = format!(
+                r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},
+                "links":{{"eth0":{{"index":2,"mtu":1500}},"t0":{{"index":3,"lower":2,{link}}}}}}}"#
+            );
+            let findings = crate::lint::host::host(&Snapshot::from_json(&text).unwrap());
+            findings.iter().map(|found| found.remedy.clone()).collect::<String>()
+        };
+        let keyed = r#""kind":"gretap","gre_options":4"#;
+        assert_eq!(remedy(&format!(r#"{keyed},"mtu":1500"#)), "set 1458, or raise eth0");
+        assert_eq!(remedy(&format!(r#"{keyed},"mtu":1462"#)), "set 1458, or raise eth0");
+        assert_eq!(remedy(&format!(r#"{keyed},"mtu":1458"#)), "");
+        assert_eq!(
+            remedy(r#""kind":"gretap","mtu":1500"#),
+            "set 1462 (4 less for each of key, sequence number and checksum), or raise eth0"
+        );
+        assert_eq!(
+            remedy(r#""kind":"ip6tnl","mtu":1500"#),
+            "set 1460 (8 less unless it has `encaplimit none`), or raise eth0"
+        );
+        assert_eq!(remedy(r#""kind":"ip6gre","gre_options":0,"mtu":1448"#), "");
     }
 
     #[test]

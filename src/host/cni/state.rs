@@ -82,20 +82,29 @@ impl Cni {
     /// The configuration that Multus calls from the loaded one. Multus names it by path (below /host in its
     /// container), by file or by network.
     pub fn called_by(&self, loaded: &Path) -> Option<&Path> {
-        let named = Path::new(self.file(loaded)??.cluster_network()?);
-        let below_host = named.strip_prefix("/host").map(|rest| Path::new("/").join(rest));
-        let mut others = self
-            .files
-            .iter()
-            .filter_map(|(path, other)| Some((path, other.as_ref()?)));
-        let found = others.find(|(path, other)| {
-            path.as_path() != loaded
-                && (path.as_path() == named
-                    || below_host.as_ref().is_ok_and(|below| below == *path)
-                    || path.file_name() == named.file_name()
-                    || other.network.as_deref() == named.to_str())
-        });
-        found.map(|(path, _)| path.as_path())
+        self.callable_by(loaded).next()
+    }
+
+    /// All configurations that Multus may mean in the loaded one, the likeliest first: files and networks may have one
+    /// name.
+    pub fn callable_by(&self, loaded: &Path) -> impl Iterator<Item = &Path> {
+        let named = self.file(loaded).flatten().and_then(Configuration::cluster_network);
+        let mut found: Vec<(u8, &Path)> = Vec::new();
+        for (path, other) in self.files.iter().filter(|(path, _)| path.as_path() != loaded) {
+            let (Some(named), Some(other)) = (named.map(Path::new), other) else {
+                continue;
+            };
+            let below_host = named.strip_prefix("/host").map(|rest| Path::new("/").join(rest));
+            if path.as_path() == named || below_host.is_ok_and(|below| below == *path) {
+                found.push((0, path));
+            } else if path.file_name() == named.file_name() {
+                found.push((1, path));
+            } else if other.network.as_deref() == named.to_str() {
+                found.push((2, path));
+            }
+        }
+        found.sort();
+        found.into_iter().map(|(_, path)| path)
     }
 
     /// A file that was read: the inner none when it does not exist, the outer none when it was not
