@@ -72,6 +72,9 @@ enum Mark {
     OpenVSwitch,
 }
 
+/// The bridge of flannel's plugin.
+const CNI0: &str = "cni0";
+
 const MARKS: &[(&str, Mark)] = &[
     ("antrea", Mark::OpenVSwitch),
     ("calico", Mark::Prefix(&["cali"])),
@@ -79,7 +82,7 @@ const MARKS: &[(&str, Mark)] = &[
     ("cilium", Mark::Prefix(&["lxc"])),
     // Pods with security groups of their own have a VLAN.
     ("eks", Mark::Prefix(&["eni", "vlan"])),
-    ("flannel", Mark::Bridge("cni0")),
+    ("flannel", Mark::Bridge(CNI0)),
     ("gke", Mark::Prefix(&["gke", "veth"])),
     ("kube-ovn", Mark::OpenVSwitch),
     ("openshift", Mark::OpenVSwitch),
@@ -221,7 +224,10 @@ impl Mark {
                 named && link.master.is_none()
             }
             Mark::Bridge(bridge) => {
-                master(host, link).is_some_and(|(name, _)| name.as_bytes() == bridge.as_bytes())
+                let is_it = |(name, link): (LinkName, &Link)| {
+                    name.as_bytes() == bridge.as_bytes() || (bridge == CNI0 && has_subnet_of_flannel(host, link))
+                };
+                master(host, link).is_some_and(is_it)
             }
             Mark::OpenVSwitch => {
                 master(host, link).is_some_and(|(_, master)| master.kind_name() == "openvswitch")
@@ -246,6 +252,18 @@ impl Mark {
 
 fn master<'a>(host: &'a Snapshot, link: &Link) -> Option<(LinkName, &'a Link)> {
     host.by_index(link.master?)
+}
+
+/// Whether a bridge has flannel's subnet of the host: Docker may run over flannel without a CNI. The device of flannel has
+/// the first address of that subnet.
+fn has_subnet_of_flannel(host: &Snapshot, bridge: &Link) -> bool {
+    let devices = DEVICES.iter().filter(|(_, cni, _)| *cni == "flannel");
+    let own = devices.filter_map(|(name, ..)| device_used(host, name));
+    let mut own = own.flat_map(|link| &link.addresses);
+    own.any(|address| {
+        let mut subnets = bridge.addresses.iter();
+        subnets.any(|subnet| subnet.prefix_len() < address.prefix_len() && subnet.contains(&address.addr()))
+    })
 }
 
 fn is_of_others(bridge: LinkName) -> bool {
@@ -318,6 +336,20 @@ mod tests {
         for cni in ["calico", "flannel"] {
             assert_eq!(mtus(cni, &elsewhere), (vec![], vec![]), "{cni}");
         }
+    }
+
+    #[test]
+    fn the_bridge_of_docker_may_be_that_of_flannel() {
+        let docker = |subnet: &str| {
+            let links = [
+                r#""flannel.1":{"index":30,"kind":"vxlan","mtu":1450,"up":true,"addresses":["10.244.1.0/32"]}"#.to_owned(),
+                format!(r#""docker1":{{"index":31,"kind":"bridge","addresses":["{subnet}"]}}"#),
+                veth("veth1", 9, 31),
+            ];
+            mtus("flannel", &links.join(","))
+        };
+        assert_eq!(docker("10.244.1.1/24"), (vec![9], vec![]));
+        assert_eq!(docker("172.17.0.1/16"), (vec![], vec![9]));
     }
 
     #[test]
