@@ -5,10 +5,11 @@
 //! `fault NAME.json` changes values of the snapshot, by their JSON pointers (RFC 6901; null removes one). The
 //! section `lint NAME` has what lint prints of the changed snapshot. The section `remedy NAME.yaml` is the remedy as a
 //! part of a document: applied to the model of the changed host, it leaves no finding. `remedy NAME.json` is what an
-//! operator changes in a file of the host. The section `detect` has what `mtu --detect` prints of the healthy host. Where the fault is another program's, `by hand NAME` says what mends it.
+//! operator changes in a file of the host. Where the fault is another program's, `by hand NAME` says what mends it.
+//! The section `detect` has what `mtu --detect` prints of the healthy host.
 
-#[path = "healthy/changes.rs"]
-mod changes;
+#[path = "support/harmless.rs"]
+mod harmless;
 #[path = "support/remedy.rs"]
 mod remedy;
 #[path = "support/txtar.rs"]
@@ -152,7 +153,7 @@ fn lint_is_silent_on_a_healthy_host_with_something_more_or_less() {
     run_all("healthy", |_, archive| {
         let healthy = snapshot(archive)?;
         let mut wrong = Vec::new();
-        for (name, change) in changes::HARMLESS {
+        for (name, change) in harmless::HARMLESS {
             let mut changed = healthy.clone();
             change(&mut changed);
             let (Ok(said) | Err(said)) = lint(archive, &changed);
@@ -174,7 +175,7 @@ fn the_mtus_and_the_pods_of_a_healthy_host_are_as_they_should_be() {
         // A host without a known CNI ends with an error, which says so.
         let detected = netkeel(&["mtu", "--detect"], None, &healthy).unwrap_or_else(|error| error);
         golden(path, archive, "detect", &detected)?;
-        if detected.contains("NK0") || detected.contains("too large") {
+        if detected.contains("NK0") || detected.contains("too many") {
             return Err(format!("mtu --detect finds a fault:\n{detected}"));
         }
         let pods = netkeel(&["pods"], None, &healthy)?;
@@ -196,14 +197,14 @@ fn what_was_not_read_is_said() {
             return Ok(());
         }
         let mut host = snapshot(archive)?;
-        changes::without_default_routes(&mut host);
+        harmless::without_default_routes(&mut host);
         let why =
             "whether the packets of pods fit their underlay: the snapshot does not hold the default routes";
         match lint(archive, &host) {
             Err(error) if error.contains(why) => {}
             other => return Err(format!("lint without default routes: {other:?}")),
         }
-        changes::without_the_ends_of_pods(&mut host);
+        harmless::without_the_ends_of_pods(&mut host);
         match netkeel(&["pods"], None, &host) {
             Err(error) if error.contains("the snapshot does not hold it") && !error.contains("0 pods") => {
                 Ok(())

@@ -160,9 +160,12 @@ fn is_canal(host: &Snapshot, seen: &[&(&str, &str, &str)], loaded: &[(String, &s
     !calico && seen.iter().any(|(name, of, _)| *of == "flannel" && carries(name))
 }
 
-/// The plugins that the runtime loads, each with its file, as text.
+/// The plugins that the runtime loads, each with its file, as text. Further plugins of a file only change what the first
+/// made.
 pub fn loaded_plugins(host: &Snapshot) -> Vec<String> {
-    let loaded = loaded(host).into_iter();
+    let mut loaded = loaded(host);
+    loaded.dedup_by(|next, first| next.0 == first.0);
+    let loaded = loaded.into_iter();
     loaded.map(|(path, kind, _)| format!("{kind} ({path})")).collect()
 }
 
