@@ -225,7 +225,8 @@ impl Mark {
             }
             Mark::Bridge(bridge) => {
                 let is_it = |(name, link): (LinkName, &Link)| {
-                    name.as_bytes() == bridge.as_bytes() || (bridge == CNI0 && has_subnet_of_flannel(host, link))
+                    name.as_bytes() == bridge.as_bytes()
+                        || (bridge == CNI0 && has_subnet_of_flannel(host, link))
                 };
                 master(host, link).is_some_and(is_it)
             }

@@ -7,7 +7,7 @@ use crate::diagnosis::configured::Fault;
 use crate::diagnosis::counted::forwards_for_others;
 use crate::diagnosis::fix::Fix;
 use crate::diagnosis::fragment::{NAMED, key, of_links, quoted, raised};
-use crate::lint::mtu::fits_vxlan;
+use crate::lint::tunnels::fits_vxlan;
 use crate::path::gateway::Silence;
 use netkeel_core::mtu::IPV4_MIN_MTU;
 use netkeel_core::name::link::LinkName;

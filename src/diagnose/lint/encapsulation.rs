@@ -95,12 +95,17 @@ mod tests {
         let host = Snapshot::from_json(&text).unwrap();
         let mut findings = netkeel_core::finding::Findings::default();
         super::check(&host, None, &mut findings);
-        let found = findings.into_sorted().into_iter().map(|one| one.message).collect();
+        let found = findings
+            .into_sorted()
+            .into_iter()
+            .map(|one| one.message)
+            .collect();
         let unjudged = super::unjudged(&host, None).map_or_else(String::new, |error| error.message);
         (found, unjudged)
     }
 
-    const ROUTES: &str = r#","default_routes":[{"link":"eth0","family":"ipv4"},{"link":"he6","family":"ipv6"}]"#;
+    const ROUTES: &str =
+        r#","default_routes":[{"link":"eth0","family":"ipv4"},{"link":"he6","family":"ipv6"}]"#;
 
     #[test]
     fn a_container_must_fit_the_default_route_of_ipv4() {

@@ -143,7 +143,11 @@ fn underlay(host: &Snapshot, of: LinkName) -> Option<(u32, String)> {
     let known = host.families.ipv4 && host.families.ipv6;
     let leaves = |name: LinkName, link: &Link| {
         let addressed = !known || !link.addresses.is_empty();
-        link.up && addressed && name.as_bytes() != b"lo" && usable(name) && !OF_PODS.contains(&link.kind_name())
+        link.up
+            && addressed
+            && name.as_bytes() != b"lo"
+            && usable(name)
+            && !OF_PODS.contains(&link.kind_name())
     };
     let links = host.links.iter().filter(|(name, link)| leaves(**name, link));
     let (name, link) = links.max_by_key(|(_, link)| link.mtu)?;
@@ -248,7 +252,11 @@ mod tests {
             let host = Snapshot::from_json(&text).unwrap();
             let mut findings = netkeel_core::finding::Findings::default();
             super::check(&host, &|_| true, &mut findings);
-            findings.into_sorted().into_iter().map(|one| one.remedy).collect::<String>()
+            findings
+                .into_sorted()
+                .into_iter()
+                .map(|one| one.remedy)
+                .collect::<String>()
         };
         let by = |link: &str, family: &str, metric: u32| {
             format!(r#"{{"link":"{link}","family":"{family}","metric":{metric}}}"#)
@@ -257,8 +265,14 @@ mod tests {
         assert_eq!(check(1420, &wg0), "");
         let both = [wg0, by("eth0", "ipv4", 100)].join(",");
         assert_eq!(check(1420, &both), "");
-        assert_eq!(check(1460, &both), "set 1420; 1440 is enough if every endpoint is IPv4");
-        assert_eq!(check(1420, &[by("eth0", "ipv4", 0), by("he6", "ipv6", 1024)].join(",")), "");
+        assert_eq!(
+            check(1460, &both),
+            "set 1420; 1440 is enough if every endpoint is IPv4"
+        );
+        assert_eq!(
+            check(1420, &[by("eth0", "ipv4", 0), by("he6", "ipv6", 1024)].join(",")),
+            ""
+        );
         // The host's own bridge.
         let remedy = "set 1320; 1340 is enough if every endpoint is IPv4";
         assert_eq!(check(1420, &by("br0", "ipv4", 0)), remedy);

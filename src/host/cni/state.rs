@@ -88,7 +88,10 @@ impl Cni {
     /// All configurations that Multus may mean in the loaded one, the likeliest first: files and networks may have one
     /// name.
     pub fn callable_by(&self, loaded: &Path) -> impl Iterator<Item = &Path> {
-        let named = self.file(loaded).flatten().and_then(Configuration::cluster_network);
+        let named = self
+            .file(loaded)
+            .flatten()
+            .and_then(Configuration::cluster_network);
         let mut found: Vec<(u8, &Path)> = Vec::new();
         for (path, other) in self.files.iter().filter(|(path, _)| path.as_path() != loaded) {
             let (Some(named), Some(other)) = (named.map(Path::new), other) else {

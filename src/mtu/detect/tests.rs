@@ -228,7 +228,10 @@ fn a_former_backend_of_flannel_decides_nothing() {
     assert_eq!(shown(&[vxlan, wireguard], &["flannel.1"], 1450), "flannel:vxlan");
     assert_eq!(shown(&[wireguard], &[], 1400), "flannel:wireguard");
     // A tunnel whose MTU another program changed is still in use.
-    assert_eq!(shown(&[("flannel.1", 1500)], &["flannel.1"], 1450), "flannel:vxlan");
+    assert_eq!(
+        shown(&[("flannel.1", 1500)], &["flannel.1"], 1450),
+        "flannel:vxlan"
+    );
 }
 
 #[test]
@@ -244,7 +247,10 @@ fn the_headers_count_where_the_convention_subtracts_less() {
     let mut findings = Findings::default();
     detected.judge(&host, &answer, &mut findings);
     let remedies = findings.into_sorted().into_iter().map(|one| one.remedy);
-    assert_eq!(remedies.collect::<String>(), "give pods 1410: the headers leave no more");
+    assert_eq!(
+        remedies.collect::<String>(),
+        "give pods 1410: the headers leave no more"
+    );
 }
 
 #[test]
