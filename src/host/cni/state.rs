@@ -116,3 +116,44 @@ impl Cni {
         self.files.get(path).map(Option::as_ref)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_that_multus_names_comes_before_one_with_the_same_name() {
+        let file = |path: &str, network: &str| {
+            format!(
+                r#""{path}": {{"sha256": "", "network": "{network}", "plugins": [{{"type": "calico", "at": "mtu"}}]}}"#
+            )
+        };
+        let called = |named: &str| {
+            let multus = format!(
+                r#""/d/00-multus.conf": {{"sha256": "", "plugins": [{{"type": "multus-shim", "at": "mtu", "cluster_network": "{named}"}}]}}"#
+            );
+            let files = [
+                multus,
+                file("/a/10-calico.conflist", "one"),
+                file("/b/10-calico.conflist", "two"),
+                file("/c/20-other.conflist", "two"),
+            ];
+            let text = format!(r#"{{"files": {{{}}}}}"#, files.join(","));
+            let cni: Cni = serde_json::from_str(&text).unwrap();
+            let found = cni.callable_by(Path::new("/d/00-multus.conf"));
+            found
+                .map(|path| path.display().to_string())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let (a, b, c) = (
+            "/a/10-calico.conflist",
+            "/b/10-calico.conflist",
+            "/c/20-other.conflist",
+        );
+        assert_eq!(called(b), format!("{b} {a}"));
+        assert_eq!(called("/host/b/10-calico.conflist"), format!("{b} {a}"));
+        assert_eq!(called("two"), format!("{b} {c}"));
+        assert_eq!(called("none"), "");
+    }
+}
