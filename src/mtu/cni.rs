@@ -154,7 +154,9 @@ pub(crate) fn leads_to_nodes(host: &Snapshot, name: &str) -> Option<bool> {
 fn is_left_behind(host: &Snapshot, name: &str) -> bool {
     let read = host.families.ipv4 && host.families.ipv6;
     let link = device_up(host, name);
-    name.starts_with("flannel") && read && link.is_some_and(|link| link.addresses.is_empty())
+    // The kernel adds link-local addresses by itself.
+    let has_own = |link: &Link| link.has_ipv4() || link.lasting_ipv6().next().is_some();
+    name.starts_with("flannel") && read && link.is_some_and(|link| !has_own(link))
 }
 
 /// The CNI that alone gives the veths of pods such names, where there are some. Other programs give names as those of

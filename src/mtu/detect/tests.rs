@@ -181,6 +181,8 @@ fn a_device_that_another_cni_left_behind_decides_nothing() {
     assert_eq!(with(&|_| {}, &["eth0"]), "calico");
     assert_eq!(with(&|link| link.up = false, &["flannel.1"]), "calico");
     assert_eq!(with(&|link| link.addresses.clear(), &["flannel.1"]), "calico");
+    let link_local = |link: &mut Link| link.addresses = ["fe80::1/64".parse().unwrap()].into();
+    assert_eq!(with(&link_local, &["flannel.1"]), "calico");
 }
 
 #[test]
