@@ -333,6 +333,10 @@ fn same(before: &Snapshot, after: &Snapshot, plan: &Plan) -> Result<(), String> 
         if let Some(announced) = &mut host.announced_routes {
             announced.retain(|name, _| !unannounced.contains(name));
         }
+        if let Some(hops) = &mut host.next_hops {
+            let lost = |name| gone.contains(name) || unrouted.contains(name) || unannounced.contains(name);
+            hops.retain(|hop| !lost(&hop.link));
+        }
         for (name, link) in &mut host.links {
             if unrouted.contains(name) {
                 Arc::make_mut(link).routes.clear();

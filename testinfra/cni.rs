@@ -331,6 +331,7 @@ fn the_cni_at_work_is_detected_with_what_does_not_fit() {
         rm /etc/cni/net.d/10-calico.conflist && ip link del vxlan.calico
         cp "$CONFLISTS/flannel.conflist" /etc/cni/net.d/10-flannel.conflist
         ip link add flannel.1 type vxlan id 1 dstport 8472 dev eth0
+        ip address add 10.244.0.0/32 dev flannel.1 && ip link set flannel.1 up
         mkdir -p /run/flannel && printf 'FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_MTU=1450\n' > /run/flannel/subnet.env
         netkeel mtu --detect --underlay 1400 --output json | jq -c '[.layers, .answer.mtu, .found, (.findings | length)]'
         rm /etc/cni/net.d/10-flannel.conflist

@@ -146,7 +146,8 @@ fn lint_is_silent_on_a_healthy_host() {
     });
 }
 
-/// A container, a tunnel that was left behind, a backup route, or a part that was not read makes no fault.
+/// A container, a tunnel that was left behind, a backup route, or a part that was not read makes no fault. Lint may say that it
+/// could not judge what was not read.
 #[test]
 fn lint_is_silent_on_a_healthy_host_with_something_more_or_less() {
     run_all("healthy", |_, archive| {
@@ -155,10 +156,9 @@ fn lint_is_silent_on_a_healthy_host_with_something_more_or_less() {
         for (name, change) in harmless::HARMLESS {
             let mut changed = healthy.clone();
             change(&mut changed);
-            match lint(archive, &changed) {
-                Ok(found) if found == "0 findings.\n" => {}
-                Ok(found) => wrong.push(format!("{name}: {found}")),
-                Err(error) => wrong.push(format!("{name}: {error}")),
+            let (Ok(said) | Err(said)) = lint(archive, &changed);
+            if said.contains("NK0") || !said.contains("0 findings") {
+                wrong.push(format!("{name}: {said}"));
             }
         }
         match wrong.is_empty() {

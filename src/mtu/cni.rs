@@ -19,10 +19,14 @@ pub(crate) const PLUGINS: &[(&str, Option<&str>)] = &[
     ("galaxy-k8s-sriov", None),
     ("galaxy-k8s-vlan", None),
     ("galaxy-veth", None),
-    ("gke", None),
+    ("gke", Some("gke")),
     ("terway", None),
     ("tke-route-eni", None),
 ];
+
+/// Plugins of no CNI's own. They decide where the runtime loads no other: pods then go through no tunnel that netkeel
+/// knows. With another in the same file, they make the device, and the other sets its MTU.
+pub(crate) const GENERIC: &[&str] = &["bridge", "ptp", "macvlan", "ipvlan"];
 
 /// A device, the CNI that it indicates, and the parameter of the convention that it implies. Some
 /// devices indicate only how another CNI encapsulates.
@@ -60,21 +64,26 @@ pub(crate) const SHARED: &[(&str, &[&str])] = &[
 /// What the veths of a CNI's pods have in common, unless the CNI was configured otherwise.
 #[derive(Clone, Copy)]
 enum Mark {
-    /// Their names begin with this, and a route leads to each: none is a port.
-    Prefix(&'static str),
+    /// Their names begin with one of these, and a route leads to each: none is a port.
+    Prefix(&'static [&'static str]),
     /// They are ports of this bridge.
     Bridge(&'static str),
     /// They are ports of Open vSwitch.
     OpenVSwitch,
 }
 
+/// The bridge of flannel's plugin.
+const CNI0: &str = "cni0";
+
 const MARKS: &[(&str, Mark)] = &[
     ("antrea", Mark::OpenVSwitch),
-    ("calico", Mark::Prefix("cali")),
-    ("canal", Mark::Prefix("cali")),
-    ("cilium", Mark::Prefix("lxc")),
-    ("eks", Mark::Prefix("eni")),
-    ("flannel", Mark::Bridge("cni0")),
+    ("calico", Mark::Prefix(&["cali"])),
+    ("canal", Mark::Prefix(&["cali"])),
+    ("cilium", Mark::Prefix(&["lxc"])),
+    // Pods with security groups of their own have a VLAN.
+    ("eks", Mark::Prefix(&["eni", "vlan"])),
+    ("flannel", Mark::Bridge(CNI0)),
+    ("gke", Mark::Prefix(&["gke", "veth"])),
     ("kube-ovn", Mark::OpenVSwitch),
     ("openshift", Mark::OpenVSwitch),
     ("weave", Mark::Bridge("weave")),
@@ -99,12 +108,55 @@ pub(crate) fn device_up<'a>(host: &'a Snapshot, name: &str) -> Option<&'a Link> 
     host.link(name.parse().ok()?).filter(|link| link.up)
 }
 
+/// The device of a CNI if it is up and the CNI uses it. A device of flannel is not used if flannel left it behind when
+/// its backend was changed: where the routes were read, none leads to another node by it, and flannel wrote another
+/// MTU than the device's, or a device of another backend is there instead. On the only node of a cluster, no route
+/// leads by a device that is used.
+pub(crate) fn device_used<'a>(host: &'a Snapshot, name: &str) -> Option<&'a Link> {
+    let link = device_up(host, name)?;
+    if is_left_behind(host, name) {
+        return None;
+    }
+    let Some((_, cni, backend)) = DEVICES.iter().find(|(device, ..)| *device == name) else {
+        return Some(link);
+    };
+    if *cni != "flannel" || leads_to_nodes(host, name) != Some(false) {
+        return Some(link);
+    }
+    let written = host.cni.as_ref().and_then(|cni| cni.flannel_mtu);
+    let is_of_written = written.is_none_or(|mtu| mtu == i64::from(link.mtu));
+    let routed = has_routers(name);
+    let replaced = DEVICES.iter().any(|(other, of, by)| {
+        *of == "flannel"
+            && by != backend
+            && device_up(host, other).is_some()
+            && !is_left_behind(host, other)
+            // No router is known by the devices of the other backends, whether they are used or not.
+            && (leads_to_nodes(host, other) == Some(true) || (routed && !has_routers(other)))
+    });
+    ((is_of_written || !routed) && !replaced).then_some(link)
+}
+
+/// Whether the routes by a device lead to routers, as next hops show them. Those by the devices of WireGuard and of the
+/// backend `udp` have none.
+fn has_routers(name: &str) -> bool {
+    !matches!(name, "flannel-wg" | "flannel0")
+}
+
+/// Whether a route leads to another node by a device; `None` where the next hops were not read.
+pub(crate) fn leads_to_nodes(host: &Snapshot, name: &str) -> Option<bool> {
+    let mut hops = host.next_hops.as_ref()?.iter();
+    Some(hops.any(|hop| hop.link.as_bytes() == name.as_bytes()))
+}
+
 /// Whether a device was left behind by a CNI that is gone: flannel gives each of its devices an address, and addresses
 /// were read.
-pub(crate) fn is_left_behind(host: &Snapshot, name: &str) -> bool {
+fn is_left_behind(host: &Snapshot, name: &str) -> bool {
     let read = host.families.ipv4 && host.families.ipv6;
     let link = device_up(host, name);
-    name.starts_with("flannel") && read && link.is_some_and(|link| link.addresses.is_empty())
+    // The kernel adds link-local addresses by itself.
+    let has_own = |link: &Link| link.has_ipv4() || link.lasting_ipv6().next().is_some();
+    name.starts_with("flannel") && read && link.is_some_and(|link| !has_own(link))
 }
 
 /// The CNI that alone gives the veths of pods such names, where there are some. Other programs give names as those of
@@ -116,8 +168,27 @@ pub(crate) fn named_pods(host: &Snapshot) -> Option<&'static str> {
         .then_some("calico")
 }
 
+/// Whether the packets of a veth need not leave by a route of the host: it is a port of a bridge with an uplink or a tunnel,
+/// or of a VRF with routes of its own. What limits them is not known here.
+pub(crate) fn leaves_otherwise(host: &Snapshot, link: &Link) -> bool {
+    let Some(index) = link.master else {
+        return false;
+    };
+    let Some((_, master)) = host.by_index(index) else {
+        return false;
+    };
+    match master.kind_name() {
+        "vrf" => true,
+        "bridge" => {
+            let mut ports = host.links.values().filter(|port| port.master == Some(index));
+            ports.any(|port| !matches!(port.kind_name(), "veth" | "netkit" | "tun" | "dummy" | "ifb"))
+        }
+        _ => false,
+    }
+}
+
 /// Splits the veths into other namespaces: those of the pods of a CNI, and others, as those of Docker's containers. The
-/// packets of others do not go through the tunnel of the CNI.
+/// packets of others do not go through the tunnel of the CNI. Others whose packets need not leave by a route are left out.
 pub(crate) fn split<'a>(host: &'a Snapshot, cni: &str) -> (Vec<&'a Link>, Vec<&'a Link>) {
     let veths = || {
         let links = host.links.iter().map(|(name, link)| (*name, link.as_ref()));
@@ -132,7 +203,16 @@ pub(crate) fn split<'a>(host: &'a Snapshot, cni: &str) -> (Vec<&'a Link>, Vec<&'
         true => mark.is_on(host, *name, link),
         false => mark.may_be_on(host, link),
     };
-    let (own, others): (Vec<_>, Vec<_>) = veths().partition(belongs);
+    let (mut own, others): (Vec<_>, Vec<_>) = veths().partition(belongs);
+    // A pod may have further veths: the egress of AWS' pods has one.
+    let of_own: Vec<_> = own.iter().filter_map(|(_, link)| link.peer_netns).collect();
+    let is_further =
+        |(_, link): &(LinkName, &Link)| link.peer_netns.is_some_and(|netns| of_own.contains(&netns));
+    let (further, mut others): (Vec<_>, Vec<_>) = others.into_iter().partition(|veth| {
+        by_mark && matches!(mark, Mark::Prefix(_)) && veth.1.master.is_none() && is_further(veth)
+    });
+    own.extend(further);
+    others.retain(|(_, link)| !leaves_otherwise(host, link));
     let links = |veths: Vec<(LinkName, &'a Link)>| veths.into_iter().map(|(_, link)| link).collect();
     (links(own), links(others))
 }
@@ -140,9 +220,17 @@ pub(crate) fn split<'a>(host: &'a Snapshot, cni: &str) -> (Vec<&'a Link>, Vec<&'
 impl Mark {
     fn is_on(self, host: &Snapshot, name: LinkName, link: &Link) -> bool {
         match self {
-            Mark::Prefix(prefix) => link.master.is_none() && name.as_bytes().starts_with(prefix.as_bytes()),
+            Mark::Prefix(prefixes) => {
+                let mut prefixes = prefixes.iter();
+                let named = prefixes.any(|prefix| name.as_bytes().starts_with(prefix.as_bytes()));
+                named && link.master.is_none()
+            }
             Mark::Bridge(bridge) => {
-                master(host, link).is_some_and(|(name, _)| name.as_bytes() == bridge.as_bytes())
+                let is_it = |(name, link): (LinkName, &Link)| {
+                    name.as_bytes() == bridge.as_bytes()
+                        || (bridge == CNI0 && has_subnet_of_flannel(host, link))
+                };
+                master(host, link).is_some_and(is_it)
             }
             Mark::OpenVSwitch => {
                 master(host, link).is_some_and(|(_, master)| master.kind_name() == "openvswitch")
@@ -156,7 +244,9 @@ impl Mark {
             Mark::Prefix(_) | Mark::OpenVSwitch => link.master.is_none(),
             Mark::Bridge(_) => match (link.master, master(host, link)) {
                 (None, _) => true,
-                (Some(_), Some((name, master))) => master.kind_name() == "bridge" && !is_of_others(name),
+                (Some(_), Some((name, master))) => {
+                    master.kind_name() == "bridge" && !is_of_others(name) && !leaves_otherwise(host, link)
+                }
                 (Some(_), None) => false,
             },
         }
@@ -165,6 +255,18 @@ impl Mark {
 
 fn master<'a>(host: &'a Snapshot, link: &Link) -> Option<(LinkName, &'a Link)> {
     host.by_index(link.master?)
+}
+
+/// Whether a bridge has flannel's subnet of the host: Docker may run over flannel without a CNI. The device of flannel has
+/// the first address of that subnet.
+fn has_subnet_of_flannel(host: &Snapshot, bridge: &Link) -> bool {
+    let devices = DEVICES.iter().filter(|(_, cni, _)| *cni == "flannel");
+    let own = devices.filter_map(|(name, ..)| device_used(host, name));
+    let mut own = own.flat_map(|link| &link.addresses);
+    own.any(|address| {
+        let mut subnets = bridge.addresses.iter();
+        subnets.any(|subnet| subnet.prefix_len() < address.prefix_len() && subnet.contains(&address.addr()))
+    })
 }
 
 fn is_of_others(bridge: LinkName) -> bool {
@@ -187,6 +289,7 @@ mod tests {
             r#"{{"format":1,"netns":null,"kernel":"6.12","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{{
                 "docker0":{{"index":20,"kind":"bridge"}},"br-5f3c9a1b2d4e":{{"index":21,"kind":"bridge"}},
                 "lxdbr0":{{"index":22,"kind":"bridge"}},"brpods":{{"index":23,"kind":"bridge"}},
+                "br-storage":{{"index":26,"kind":"bridge"}},"eth1":{{"index":27,"master":26}},"vrf1":{{"index":28,"kind":"vrf"}},
                 "cni0":{{"index":24,"kind":"bridge"}},"ovs-system":{{"index":25,"kind":"openvswitch"}},{links}}}}}"#
         );
         let host = Snapshot::from_json(&text).unwrap();
@@ -217,6 +320,7 @@ mod tests {
             // FELIX_INTERFACEPREFIX
             ("calico", veth("mine1", 9, 0)),
             ("eks", veth("eni1", 9, 0)),
+            ("eks", veth("vlan1", 9, 0)),
             ("flannel", veth("vetha", 9, 24)),
             ("flannel", veth("vetha", 9, 23)),
             ("kube-ovn", veth("1_h", 9, 25)),
@@ -227,7 +331,36 @@ mod tests {
         // No pod runs.
         assert_eq!(mtus("flannel", &containers), (vec![], vec![1, 2, 3, 4]));
         // Pods have the CNI's own mark, and this veth has not.
-        let both = [veth("cali1", 9, 0), veth("vpn", 8, 0)].join(",");
+        let vpn = veth("vpn", 8, 0).replace(r#""peer_netns":1"#, r#""peer_netns":2"#);
+        let both = [veth("cali1", 9, 0), vpn].join(",");
         assert_eq!(mtus("calico", &both), (vec![9], vec![8]));
+        // Their packets need not leave by the default route.
+        let elsewhere = [veth("veth5", 5, 26), veth("veth6", 6, 28)].join(",");
+        for cni in ["calico", "flannel"] {
+            assert_eq!(mtus(cni, &elsewhere), (vec![], vec![]), "{cni}");
+        }
+    }
+
+    #[test]
+    fn the_bridge_of_docker_may_be_that_of_flannel() {
+        let docker = |subnet: &str| {
+            let links = [
+                r#""flannel.1":{"index":30,"kind":"vxlan","mtu":1450,"up":true,"addresses":["10.244.1.0/32"]}"#.to_owned(),
+                format!(r#""docker1":{{"index":31,"kind":"bridge","addresses":["{subnet}"]}}"#),
+                veth("veth1", 9, 31),
+            ];
+            mtus("flannel", &links.join(","))
+        };
+        assert_eq!(docker("10.244.1.1/24"), (vec![9], vec![]));
+        assert_eq!(docker("172.17.0.1/16"), (vec![], vec![9]));
+    }
+
+    #[test]
+    fn a_further_veth_of_a_pod_is_no_container() {
+        let of = |name: &str, mtu: u32, netns: u32| {
+            veth(name, mtu, 0).replace(r#""peer_netns":1"#, &format!(r#""peer_netns":{netns}"#))
+        };
+        let links = [of("eni1", 9, 1), of("veth1", 8, 1), of("veth2", 7, 2)].join(",");
+        assert_eq!(mtus("eks", &links), (vec![9, 8], vec![7]));
     }
 }

@@ -2,11 +2,12 @@
 //! that its convention allows with the MTUs in use.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::budget::{Budget, Derivation};
-use crate::cni::{DEVICES, PLUGINS, SHARED, device_up, is_left_behind, named_pods};
+use crate::cni::{DEVICES, GENERIC, PLUGINS, SHARED, device_up, device_used, leads_to_nodes, named_pods};
 use crate::layer::{self, Layer};
 use crate::pods::{of_cni, veths};
 use crate::underlay::preferred;
@@ -66,17 +67,18 @@ pub fn detect(host: &Snapshot) -> Option<Detected> {
         evidence.push(format!("{path} ({kind})"));
         Some(*cni)
     });
+    let generic = loaded.iter().any(|(_, kind, _)| GENERIC.contains(kind));
     let seen = DEVICES
         .iter()
-        .filter(|(name, ..)| device_up(host, name).is_some());
+        .filter(|(name, ..)| device_used(host, name).is_some());
     let seen: Vec<_> = seen.collect();
     let found = match by_plugin {
         // A device that another CNI left behind says nothing against the loaded plugin.
         Some(cni) => cni?,
+        None if generic => return None,
         None => {
-            let shown =
-                |(name, cni, _): &&&(&str, &str, &str)| !cni.is_empty() && !is_left_behind(host, name);
-            let by_device = seen.iter().find(shown).map(|(_, cni, _)| *cni);
+            let by_device = seen.iter().find(|(_, cni, _)| !cni.is_empty());
+            let by_device = by_device.map(|(_, cni, _)| *cni);
             by_device.or_else(|| {
                 let named = named_pods(host)?;
                 evidence.push(format!("the names of veths into pods ({named})"));
@@ -84,7 +86,7 @@ pub fn detect(host: &Snapshot) -> Option<Detected> {
             })?
         }
     };
-    let cni = match found == "calico" && is_canal(host, &seen) {
+    let cni = match found == "calico" && is_canal(host, &seen, &loaded) {
         true => "canal",
         false => found,
     };
@@ -139,18 +141,32 @@ pub fn detect(host: &Snapshot) -> Option<Detected> {
 /// The WireGuard device of Talos' KubeSpan.
 const KUBESPAN: &str = "kubespan";
 
-/// Whether flannel carries the packets of Calico's pods: a device of flannel is in use, and none of Calico's. Where the
-/// routes were read, one leads to another node by it.
-fn is_canal(host: &Snapshot, seen: &[&(&str, &str, &str)]) -> bool {
-    let carries = |name: &str| {
-        let hops = host.next_hops.as_ref();
-        let leads = hops.is_none_or(|hops| hops.iter().any(|hop| hop.link.as_bytes() == name.as_bytes()));
-        leads && !is_left_behind(host, name)
+/// Whether flannel carries the packets of Calico's pods: a device of flannel is in use, and none of Calico's. The manifests
+/// of the two give their configurations names of their own. Under another name, a route must lead to another node by
+/// the device, where the routes were read.
+fn is_canal(host: &Snapshot, seen: &[&(&str, &str, &str)], loaded: &[(String, &str, Option<i64>)]) -> bool {
+    let calicos = loaded.iter().filter(|(_, kind, _)| *kind == "calico");
+    let file = calicos
+        .filter_map(|(path, ..)| Path::new(path).file_name()?.to_str())
+        .next();
+    let carries = |name: &str| match file {
+        Some("10-canal.conflist") => true,
+        Some("10-calico.conflist") => false,
+        _ => leads_to_nodes(host, name) != Some(false),
     };
     let calico = seen
         .iter()
         .any(|(_, of, parameter)| *of == "calico" || (of.is_empty() && *parameter == "ipip"));
     !calico && seen.iter().any(|(name, of, _)| *of == "flannel" && carries(name))
+}
+
+/// The plugins that the runtime loads, each with its file, as text. Further plugins of a file only change what the first
+/// made.
+pub fn loaded_plugins(host: &Snapshot) -> Vec<String> {
+    let mut loaded = loaded(host);
+    loaded.dedup_by(|next, first| next.0 == first.0);
+    let loaded = loaded.into_iter();
+    loaded.map(|(path, kind, _)| format!("{kind} ({path})")).collect()
 }
 
 /// The plugins of the configuration that the runtime loads, and of the one that Multus calls from it: path, types,
@@ -210,7 +226,7 @@ fn in_use(
         *of == cni && matches!(cni, "calico" | "flannel") || (*of == "flannel" && cni == "canal")
     });
     for (name, ..) in tunnels {
-        if let Some(link) = device_up(host, name) {
+        if let Some(link) = device_used(host, name) {
             add((*name).to_owned(), link.mtu.into(), "tunnel");
         }
     }
@@ -309,7 +325,7 @@ impl Detected {
         let names = DEVICES
             .iter()
             .filter(move |(_, of, parameter)| own(of) && !parameter.is_empty());
-        names.filter_map(|(name, ..)| Some((name.parse().ok()?, device_up(host, name)?)))
+        names.filter_map(|(name, ..)| Some((name.parse().ok()?, device_used(host, name)?)))
     }
 
     /// The MTU that its convention leaves of an underlay.
@@ -343,7 +359,7 @@ impl MtuInUse {
         let (exact, wanted) = match (answer.carried_by, self.on) {
             // Each of several tunnels has its own limit. NK016 reports a tunnel that does not fit its
             // lower device.
-            (_, "tunnel") => (i64::MAX, answer.mtu),
+            (_, "tunnel") => (i64::MAX, answer.mtu.min(answer.exact_mtu)),
             ("route", "device") => (answer.underlay, answer.underlay),
             _ => (answer.exact_mtu.max(answer.mtu), answer.mtu),
         };

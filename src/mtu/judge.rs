@@ -37,7 +37,11 @@ impl Detected {
             .map(|(name, _)| name)
             .collect();
         let message = self.message(&mtus, limit, answer, &tunnels);
-        let remedy = format!("give pods {}; netkeel mtu --detect derives it", answer.mtu);
+        // A convention may subtract less than the headers have.
+        let remedy = match answer.exact_mtu < answer.mtu {
+            true => format!("give pods {}: the headers leave no more", answer.exact_mtu),
+            false => format!("give pods {}; netkeel mtu --detect derives it", answer.mtu),
+        };
         for (found, _) in over {
             findings.add(Code::NK047, &found.what, message.as_str(), remedy.as_str());
         }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::cni::split;
+use crate::cni::{leaves_otherwise, split};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 
 /// The MTUs of pods on a host, whatever their CNI: the bytes of a packet that a pod can send, and how many
-/// pods can.
+/// pods can. Pods whose packets need not leave by a route of the host are left out.
 pub fn pods(host: &Snapshot) -> BTreeMap<i64, usize> {
     let links = host.links.values().map(AsRef::as_ref);
-    packets(links.filter(|link| link.leads_into_a_pod()))
+    packets(links.filter(|link| link.leads_into_a_pod() && !leaves_otherwise(host, link)))
 }
 
 fn packets<'a>(links: impl Iterator<Item = &'a Link>) -> BTreeMap<i64, usize> {
@@ -41,8 +41,7 @@ pub fn judge_pods(host: &Snapshot, underlay: i64, from: &str, findings: &mut Fin
 
 /// Reports containers of other programs than the CNI whose packets do not fit the underlay. No tunnel carries them.
 pub fn judge_containers(host: &Snapshot, cni: &str, underlay: i64, from: &str, findings: &mut Findings) {
-    let (_, others) = split(host, cni);
-    for (mtu, number) in packets(others.into_iter()) {
+    for (mtu, number) in containers(host, cni) {
         if mtu > underlay {
             let subject = match number {
                 1 => "1 veth into a container".to_owned(),
@@ -53,6 +52,11 @@ pub fn judge_containers(host: &Snapshot, cni: &str, underlay: i64, from: &str, f
             findings.add(Code::NK047, subject, message, remedy);
         }
     }
+}
+
+/// The MTUs of containers of other programs than the CNI, as [`pods`].
+pub fn containers(host: &Snapshot, cni: &str) -> BTreeMap<i64, usize> {
+    packets(split(host, cni).1.into_iter())
 }
 
 fn too_large(mtu: i64, number: usize, underlay: i64, from: &str) -> String {

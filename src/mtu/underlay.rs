@@ -97,12 +97,33 @@ impl fmt::Display for Underlay {
 }
 
 /// The MTU of the default route by which packets leave, and its origin in a few words. `family` is that of the
-/// packets, if it is known. With several such routes the smallest MTU counts.
+/// packets, if it is known. With several such routes the smallest MTU counts. Without a known family, that of
+/// the larger MTU counts: the packets may all be of it.
 ///
 /// # Errors
 /// As [`Underlay::on`].
 pub fn preferred(host: &Snapshot, family: Option<Family>) -> Result<(i64, String), Error> {
-    least(preferred_default_routes(host, family))
+    preferred_over(host, family, &|_| true)
+}
+
+/// The same without the default routes over interfaces that are not `usable`.
+///
+/// # Errors
+/// As [`Underlay::on`].
+pub fn preferred_over(
+    host: &Snapshot,
+    family: Option<Family>,
+    usable: &dyn Fn(LinkName) -> bool,
+) -> Result<(i64, String), Error> {
+    let by = |family| least(preferred_default_routes(host, Some(family), usable));
+    match family {
+        Some(family) => by(family),
+        None => match (by(Family::Ipv4), by(Family::Ipv6)) {
+            (Ok(ipv4), Ok(ipv6)) if ipv6.0 > ipv4.0 => Ok(ipv6),
+            (Ok(found), _) | (Err(_), Ok(found)) => Ok(found),
+            (Err(error), Err(_)) => Err(error),
+        },
+    }
 }
 
 fn least(routes: Option<Vec<(LinkName, i64, bool)>>) -> Result<(i64, String), Error> {

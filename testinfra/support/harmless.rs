@@ -32,6 +32,28 @@ pub const HARMLESS: &[(&str, Change)] = &[
             json!({"kind": "vxlan", "mtu": mtu, "lower": lower}),
         );
     }),
+    ("containers on a bridge of the storage network", storage_bridge),
+    ("the only IPv6 route by a tunnel", |host| {
+        for route in host["default_routes"].as_array_mut().unwrap() {
+            route["family"] = json!("ipv4");
+        }
+        add(host, "he-ipv6", json!({"kind": "sit", "mtu": 1280}));
+        let route = json!({"link": "he-ipv6", "metric": 1024, "family": "ipv6"});
+        host["default_routes"].as_array_mut().unwrap().push(route);
+        container(host);
+    }),
+    ("a former backend of flannel", |host| {
+        let lower = index(host, &default_route(host));
+        let link = json!({"kind": "vxlan", "mtu": 1270, "lower": lower, "addresses": ["10.244.0.0/32"], "outer": "ipv4"});
+        let names = map(&mut host["links"]);
+        // Not where it is the CNI's, or would make Canal of a Calico with another file name.
+        if !names.keys().any(|name| name.starts_with("flannel")) {
+            add(host, "flannel.1", link);
+            if host["next_hops"].is_null() {
+                host["next_hops"] = json!([]);
+            }
+        }
+    }),
     ("tunl0 of the module alone", |host| {
         add(host, "tunl0", json!({"kind": "ipip", "mtu": 1480, "up": false}));
     }),
@@ -69,6 +91,15 @@ fn container(host: &mut Value) {
     let master = index(host, "docker0");
     let veth = json!({"kind": "veth", "mtu": mtu, "master": master, "lower": 2, "peer_netns": 77});
     add(host, "veth77", veth);
+}
+
+/// LXD on a bridge whose uplink is another NIC: no packet leaves by the default route.
+fn storage_bridge(host: &mut Value) {
+    add(host, "br-storage", json!({"kind": "bridge", "mtu": 9000}));
+    let master = index(host, "br-storage");
+    add(host, "stor0", json!({"mtu": 9000, "master": master}));
+    let veth = json!({"kind": "veth", "mtu": 9000, "master": master, "lower": 2, "peer_netns": 79});
+    add(host, "vethstor", veth);
 }
 
 fn lxd_container(host: &mut Value) {

@@ -14,10 +14,11 @@ use netkeel_core::text::number::decimal;
 use netkeel_diagnose::lint::cni;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Families;
 use netkeel_host::snapshot::scope::{CniScope, Scope};
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_mtu::budget::{Budget, Derivation};
-use netkeel_mtu::detect::{Detected, detect};
+use netkeel_mtu::detect::{Detected, detect, loaded_plugins};
 use netkeel_mtu::layer::Layer;
 use netkeel_mtu::pods;
 use netkeel_mtu::underlay::{Underlay, preferred};
@@ -155,8 +156,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
 }
 
 fn detected(arguments: &Arguments) -> Result<u8, Error> {
+    // All that `lint` judges pods by: the two must not disagree.
     let scope = Scope {
+        families: Families {
+            ipv4: true,
+            ipv6: true,
+        },
+        peer_routes: true,
         default_routes: true,
+        next_hops: true,
         pods: true,
         cni: CniScope {
             directory: true,
@@ -206,10 +214,14 @@ fn detected(arguments: &Arguments) -> Result<u8, Error> {
 
 /// Pods of a CNI that netkeel does not know: their packets must fit the underlay itself.
 fn unknown(arguments: &Arguments, host: &Snapshot) -> Result<u8, Error> {
-    let mut error = Error::new(
-        ErrorKind::Missing,
-        "no CNI found: neither a known plugin nor a known device",
-    );
+    let message = match loaded_plugins(host).as_slice() {
+        [] => "no CNI found: neither a known plugin nor a known device".to_owned(),
+        plugins => format!(
+            "the container runtime loads {}, and netkeel knows no rule for the MTU of its pods",
+            plugins.join(", ")
+        ),
+    };
+    let mut error = Error::new(ErrorKind::Missing, message);
     if !pods::pods(host).is_empty() {
         let (underlay, from) = match Underlay::parse(&arguments.underlay)? {
             Underlay::DefaultRoute => preferred(host, None)?,

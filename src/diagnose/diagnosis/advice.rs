@@ -7,7 +7,7 @@ use crate::diagnosis::configured::Fault;
 use crate::diagnosis::counted::forwards_for_others;
 use crate::diagnosis::fix::Fix;
 use crate::diagnosis::fragment::{NAMED, key, of_links, quoted, raised};
-use crate::lint::mtu::fits_vxlan;
+use crate::lint::tunnels::fits_vxlan;
 use crate::path::gateway::Silence;
 use netkeel_core::mtu::IPV4_MIN_MTU;
 use netkeel_core::name::link::LinkName;
@@ -17,7 +17,8 @@ use netkeel_host::counters::deltas::Deltas;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::detect::detect;
-use netkeel_mtu::underlay::Underlay;
+use netkeel_mtu::pods::of_cni;
+use netkeel_mtu::underlay::preferred;
 
 pub(crate) fn fixes(
     kind: Kind,
@@ -253,7 +254,7 @@ fn derived(host: &Snapshot) -> Option<u32> {
             let (underlay, from) = detected.underlay(host).ok()?;
             detected.answer(underlay, &from).ok()?.mtu
         }
-        None => Underlay::DefaultRoute.on(host).ok()?.0,
+        None => preferred(host, None).ok()?.0,
     };
     u32::try_from(mtu).ok()
 }
@@ -270,11 +271,17 @@ fn too_large(fault: &Fault, host: &Snapshot) -> Vec<Fix> {
         fixes.push(Fix::Command("netkeel mtu --detect".to_owned()));
         return fixes;
     };
+    // The MTU of a CNI is not that of other programs' containers.
+    let own: Option<BTreeSet<u32>> = detect(host).map(|detected| {
+        let pods = of_cni(host, detected.cni).into_iter();
+        pods.map(|link| link.index).collect()
+    });
+    let is_own = |link: &Link| own.as_ref().is_none_or(|own| own.contains(&link.index));
     let too_large = |link: &Link| link.mtu > mtu || link.pod.as_ref().is_some_and(|pod| pod.mtu > mtu);
     let pods: Vec<LinkName> = host
         .links
         .iter()
-        .filter(|(_, link)| link.leads_into_a_pod() && too_large(link))
+        .filter(|(_, link)| link.leads_into_a_pod() && is_own(link) && too_large(link))
         .map(|(name, _)| *name)
         .collect();
     fixes.extend(of_links(host, &pods, &format!("mtu: {mtu}")));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::lint::{cni, encapsulation, mtu, pmtud, rp_filter, sysctl_d, wireguard};
+use crate::lint::{cni, encapsulation, mtu, pmtud, rp_filter, sysctl_d, tunnels, wireguard};
 use netkeel_core::finding::{Finding, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
@@ -52,7 +52,7 @@ pub(crate) fn links(
 ) {
     let not_named = |name: LinkName| wanted(name) && !too_large.tunnels.contains(&name);
     mtu::check(host, wanted, findings);
-    mtu::tunnels(host, &not_named, findings);
+    tunnels::check(host, &not_named, findings);
     rp_filter::check(host, wanted, findings);
     wireguard::check(host, &not_named, findings);
 }

@@ -10,20 +10,6 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::link::Link;
 
-/// The headers of tunnels that are bound to a device, bytes, with the header of IPv4: VXLAN has 20, UDP 8, VXLAN 8,
-/// Ethernet 14 (`vxlan_headroom`, drivers/net/vxlan/vxlan_core.c); the others as `ip_tunnel_bind_dev` subtracts them
-/// (net/ipv4/ip_tunnel.c), GRE without options.
-const HEADERS: &[(&str, u32)] = &[
-    ("vxlan", 50),
-    ("ipip", 20),
-    ("sit", 20),
-    ("gre", 24),
-    ("gretap", 38),
-];
-
-/// The header of IPv6 has 20 bytes more.
-const IPV6_MORE: u32 = 20;
-
 /// The usual MTU of an Ethernet interface, bytes.
 const ETHERNET: u32 = 1500;
 
@@ -74,33 +60,6 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
             );
         }
     }
-}
-
-/// Checks tunnels over a lower device.
-pub(crate) fn tunnels(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
-    for (name, link) in host.links.iter().filter(|(name, _)| wanted(**name)) {
-        if let Some((below, lower)) = below_tunnel(host, link)
-            && let Some(headers) = headers(host, *name, link)
-        {
-            too_large(host, *name, link, headers, (below, lower.mtu), findings);
-        }
-    }
-}
-
-/// The device that a tunnel is bound to.
-fn below_tunnel<'a>(host: &'a Snapshot, link: &Link) -> Option<(LinkName, &'a Link)> {
-    host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?)
-}
-
-/// The bytes of a tunnel's outer headers, at least: a vxlan of unknown ends may be of IPv4, and GRE may have options.
-fn headers(host: &Snapshot, name: LinkName, link: &Link) -> Option<u32> {
-    let (_, headers) = HEADERS.iter().find(|(kind, _)| *kind == link.kind_name())?;
-    let ends = host.forwarding.as_ref().and_then(|ways| ways.tunnels.get(&name));
-    let options = ends.map_or(0, |ends| ends.gre_options);
-    Some(match host.outer_family(name) {
-        Some(Family::Ipv6) => headers + options + IPV6_MORE,
-        Some(Family::Ipv4) | None => headers + options,
-    })
 }
 
 /// The smallest MTU that Open vSwitch gives a tunnel device: `MAX_MTU` of lib/dpif-netlink-rtnl.c, and for GRE,
@@ -178,45 +137,6 @@ fn above_parent(name: LinkName, link: &Link, parent: Option<(LinkName, &Link)>, 
             "lower it, or raise the MTU of the device below",
         );
     }
-}
-
-/// The kernel sets the MTU of a tunnel when it is created, and does not lower it with its lower device.
-fn too_large(
-    host: &Snapshot,
-    name: LinkName,
-    link: &Link,
-    headers: u32,
-    (below, mtu): (LinkName, u32),
-    findings: &mut Findings,
-) {
-    if link.mtu + headers <= mtu {
-        return;
-    }
-    let fate = match link.kind_name() {
-        "vxlan" => "fragmented or dropped",
-        // Where the tunnel discovers path MTUs, it answers the sender.
-        _ => "fragmented or refused",
-    };
-    let message = format!(
-        "its MTU of {} and its {headers} bytes of headers do not fit {below}, which has {mtu}: full packets are {fate}",
-        link.mtu
-    );
-    let fits = mtu.saturating_sub(headers);
-    let or_less = match host.outer_family(name) {
-        None => format!(" ({IPV6_MORE} less over IPv6)"),
-        Some(_) => String::new(),
-    };
-    let remedy = format!("set {fits}{or_less}, or raise {below}");
-    findings.add(Code::NK016, name, message, remedy);
-}
-
-/// The largest MTU of a vxlan device whose full packets fit its lower device, where that and the IP version of its
-/// ends are known.
-pub(crate) fn fits_vxlan(host: &Snapshot, name: LinkName) -> Option<u32> {
-    let link = host.link(name).filter(|link| link.kind_name() == "vxlan")?;
-    let (_, lower) = below_tunnel(host, link)?;
-    host.outer_family(name)?;
-    lower.mtu.checked_sub(headers(host, name, link)?)
 }
 
 /// A bond, a team or an hv_netvsc device sends by its ports, each with its own MTU.
@@ -335,23 +255,6 @@ mod tests {
         ), @r"
         NK014 eth0.5: its MTU is 1500 and eth0 below it has 1400
         NK016 vx0: its MTU of 1450 and its 50 bytes of headers do not fit eth0, which has 1400: full packets are fragmented or dropped
-        ");
-    }
-
-    #[test]
-    fn a_tunnel_has_the_headers_of_its_kind_and_family() {
-        insta::assert_snapshot!(check(
-            r#"{"eth0":{"index":2,"mtu":1500},"vx4":{"index":3,"kind":"vxlan","mtu":1450,"lower":2,"outer":"ipv4"},
-                "vx6":{"index":4,"kind":"vxlan","mtu":1450,"lower":2,"outer":"ipv6"},
-                "vxlan-v6.calico":{"index":5,"kind":"vxlan","mtu":1430,"lower":2},
-                "flannel-v6.1":{"index":6,"kind":"vxlan","mtu":1450,"lower":2,"up":true},
-                "ipip1":{"index":7,"kind":"ipip","mtu":1480,"lower":2},"ipip2":{"index":8,"kind":"ipip","mtu":1500,"lower":2},
-                "gre1":{"index":9,"kind":"gre","mtu":1476,"lower":2},"gretap1":{"index":10,"kind":"gretap","mtu":1476,"lower":2},
-                "gre2":{"index":11,"kind":"gre","mtu":1500}}"#
-        ), @r"
-        NK016 flannel-v6.1,vx6: its MTU of 1450 and its 70 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or dropped
-        NK016 gretap1: its MTU of 1476 and its 38 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or refused
-        NK016 ipip2: its MTU of 1500 and its 20 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or refused
         ");
     }
 

@@ -8,7 +8,7 @@ use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::link::{Link, PeerRoute};
 use netkeel_host::snapshot::reading::SysctlReading;
 use netkeel_host::snapshot::routes::mtu_over;
-use netkeel_mtu::underlay::preferred;
+use netkeel_mtu::underlay::preferred_over;
 
 /// Bytes of a data packet over IPv4: IPv4 20, UDP 8, WireGuard 32 (`struct message_data`,
 /// drivers/net/wireguard/messages.h).
@@ -17,16 +17,14 @@ const OVER_IPV4: u32 = 60;
 /// The same over IPv6.
 const OVER_IPV6: u32 = 80;
 
-/// Kinds that carry other devices' packets inside their own, lead into a pod, or join the devices of pods: no
-/// WireGuard packet leaves the host by them unless a route says so, or their own lower device limits it.
-const NOT_BELOW: &[&str] = &[
+/// Kinds that lead into a pod, or join the devices of pods: no WireGuard packet leaves the host by them unless a route
+/// says so.
+const OF_PODS: &[&str] = &["veth", "netkit", "dummy", "ifb", "bridge", "openvswitch"];
+
+/// Kinds that carry other devices' packets inside their own. A default route over one is that of what goes through it:
+/// its own packets leave by another route, which a rule or the address of a peer chooses.
+const TUNNELS: &[&str] = &[
     "wireguard",
-    "veth",
-    "netkit",
-    "dummy",
-    "ifb",
-    "bridge",
-    "openvswitch",
     "vxlan",
     "geneve",
     "ipip",
@@ -51,7 +49,7 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
         let ways: Vec<PeerWay> = routes.filter_map(|route| PeerWay::of(route, host)).collect();
         if let Some(way) = ways.iter().min_by_key(|way| way.fits) {
             way.judge(*name, link, findings);
-        } else if let Some((mtu, below)) = underlay(host, host.outer_family(*name)) {
+        } else if let Some((mtu, below)) = underlay(host, *name) {
             over(mtu, &below, *name, link, host.outer_family(*name), findings);
         }
     }
@@ -135,15 +133,21 @@ impl PeerWay {
 
 /// The MTU to peers of which nothing is known, and in a few words where it is from: the default route, and without
 /// one the interface with the largest MTU by which packets can leave the host.
-fn underlay(host: &Snapshot, outer: Option<Family>) -> Option<(u32, String)> {
-    if let Ok((mtu, from)) = preferred(host, outer) {
+fn underlay(host: &Snapshot, of: LinkName) -> Option<(u32, String)> {
+    let kind = |name: LinkName| host.link(name).map_or("", |link| link.kind_name());
+    let usable = |name: LinkName| name != of && !TUNNELS.contains(&kind(name));
+    if let Ok((mtu, from)) = preferred_over(host, host.outer_family(of), &usable) {
         return Some((mtu.try_into().ok()?, from));
     }
     // Without addresses in the snapshot, any interface may be the one.
     let known = host.families.ipv4 && host.families.ipv6;
     let leaves = |name: LinkName, link: &Link| {
         let addressed = !known || !link.addresses.is_empty();
-        link.up && addressed && name.as_bytes() != b"lo" && !NOT_BELOW.contains(&link.kind_name())
+        link.up
+            && addressed
+            && name.as_bytes() != b"lo"
+            && usable(name)
+            && !OF_PODS.contains(&link.kind_name())
     };
     let links = host.links.iter().filter(|(name, link)| leaves(**name, link));
     let (name, link) = links.max_by_key(|(_, link)| link.mtu)?;
@@ -233,6 +237,45 @@ mod tests {
         let v6 = "the default route's eth0, which has 1400; set 1320";
         assert_eq!(check("wg-v6.cali", 1340, default), v6);
         assert_eq!(check("wg-v6.cali", 1320, default), "");
+    }
+
+    #[test]
+    fn a_tunnel_is_never_the_underlay_and_the_larger_family_counts() {
+        let check = |wg0: u32, routes: &str| {
+            let text = format!(
+                r#"{{"format":1,"netns":null,"kernel":"6.12","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{{
+                    "eth0":{{"index":2,"mtu":1500,"up":true,"addresses":["10.0.0.4/24"]}},
+                    "he6":{{"index":3,"kind":"sit","mtu":1280,"up":true}},
+                    "br0":{{"index":5,"kind":"bridge","mtu":1400,"up":true,"addresses":["10.1.0.4/24"]}},
+                    "wg0":{{"index":4,"kind":"wireguard","mtu":{wg0},"up":true}}}},"default_routes":[{routes}]}}"#
+            );
+            let host = Snapshot::from_json(&text).unwrap();
+            let mut findings = netkeel_core::finding::Findings::default();
+            super::check(&host, &|_| true, &mut findings);
+            findings
+                .into_sorted()
+                .into_iter()
+                .map(|one| one.remedy)
+                .collect::<String>()
+        };
+        let by = |link: &str, family: &str, metric: u32| {
+            format!(r#"{{"link":"{link}","family":"{family}","metric":{metric}}}"#)
+        };
+        let wg0 = by("wg0", "ipv4", 0);
+        assert_eq!(check(1420, &wg0), "");
+        let both = [wg0, by("eth0", "ipv4", 100)].join(",");
+        assert_eq!(check(1420, &both), "");
+        assert_eq!(
+            check(1460, &both),
+            "set 1420; 1440 is enough if every endpoint is IPv4"
+        );
+        assert_eq!(
+            check(1420, &[by("eth0", "ipv4", 0), by("he6", "ipv6", 1024)].join(",")),
+            ""
+        );
+        // The host's own bridge.
+        let remedy = "set 1320; 1340 is enough if every endpoint is IPv4";
+        assert_eq!(check(1420, &by("br0", "ipv4", 0)), remedy);
     }
 
     #[test]

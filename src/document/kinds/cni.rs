@@ -315,7 +315,7 @@ impl Entry {
             let configuration = cni.file(path).flatten();
             configuration.is_some_and(|read| read.of(&self.plugin).next().is_some())
         };
-        cni.called_by(loaded).filter(|path| !has(loaded) && has(path))
+        cni.callable_by(loaded).find(|path| !has(loaded) && has(path))
     }
 
     fn want(&self, host: &Snapshot, path: &FilePath, wants: &mut Wants) {

@@ -82,25 +82,78 @@ impl Cni {
     /// The configuration that Multus calls from the loaded one. Multus names it by path (below /host in its
     /// container), by file or by network.
     pub fn called_by(&self, loaded: &Path) -> Option<&Path> {
-        let named = Path::new(self.file(loaded)??.cluster_network()?);
-        let below_host = named.strip_prefix("/host").map(|rest| Path::new("/").join(rest));
-        let mut others = self
-            .files
-            .iter()
-            .filter_map(|(path, other)| Some((path, other.as_ref()?)));
-        let found = others.find(|(path, other)| {
-            path.as_path() != loaded
-                && (path.as_path() == named
-                    || below_host.as_ref().is_ok_and(|below| below == *path)
-                    || path.file_name() == named.file_name()
-                    || other.network.as_deref() == named.to_str())
-        });
-        found.map(|(path, _)| path.as_path())
+        self.callable_by(loaded).next()
+    }
+
+    /// All configurations that Multus may mean in the loaded one, the likeliest first: files and networks may have one
+    /// name.
+    pub fn callable_by(&self, loaded: &Path) -> impl Iterator<Item = &Path> {
+        let named = self
+            .file(loaded)
+            .flatten()
+            .and_then(Configuration::cluster_network);
+        let mut found: Vec<(u8, &Path)> = Vec::new();
+        for (path, other) in self.files.iter().filter(|(path, _)| path.as_path() != loaded) {
+            let (Some(named), Some(other)) = (named.map(Path::new), other) else {
+                continue;
+            };
+            let below_host = named.strip_prefix("/host").map(|rest| Path::new("/").join(rest));
+            if path.as_path() == named || below_host.is_ok_and(|below| below == *path) {
+                found.push((0, path));
+            } else if path.file_name() == named.file_name() {
+                found.push((1, path));
+            } else if other.network.as_deref() == named.to_str() {
+                found.push((2, path));
+            }
+        }
+        found.sort();
+        found.into_iter().map(|(_, path)| path)
     }
 
     /// A file that was read: the inner none when it does not exist, the outer none when it was not
     /// read.
     pub fn file(&self, path: &Path) -> Option<Option<&Configuration>> {
         self.files.get(path).map(Option::as_ref)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_that_multus_names_comes_before_one_with_the_same_name() {
+        let file = |path: &str, network: &str| {
+            format!(
+                r#""{path}": {{"sha256": "", "network": "{network}", "plugins": [{{"type": "calico", "at": "mtu"}}]}}"#
+            )
+        };
+        let called = |named: &str| {
+            let multus = format!(
+                r#""/d/00-multus.conf": {{"sha256": "", "plugins": [{{"type": "multus-shim", "at": "mtu", "cluster_network": "{named}"}}]}}"#
+            );
+            let files = [
+                multus,
+                file("/a/10-calico.conflist", "one"),
+                file("/b/10-calico.conflist", "two"),
+                file("/c/20-other.conflist", "two"),
+            ];
+            let text = format!(r#"{{"files": {{{}}}}}"#, files.join(","));
+            let cni: Cni = serde_json::from_str(&text).unwrap();
+            let found = cni.callable_by(Path::new("/d/00-multus.conf"));
+            found
+                .map(|path| path.display().to_string())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let (a, b, c) = (
+            "/a/10-calico.conflist",
+            "/b/10-calico.conflist",
+            "/c/20-other.conflist",
+        );
+        assert_eq!(called(b), format!("{b} {a}"));
+        assert_eq!(called("/host/b/10-calico.conflist"), format!("{b} {a}"));
+        assert_eq!(called("two"), format!("{b} {c}"));
+        assert_eq!(called("none"), "");
     }
 }

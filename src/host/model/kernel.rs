@@ -154,8 +154,9 @@ impl Kernel for ModelKernel {
         let routes = host.default_routes.iter().flatten().filter(up).cloned();
         snapshot.default_routes = scope.default_routes.then(|| routes.collect());
         let up = |hop: &&NextHop| host.links.get(&hop.link).is_some_and(|link| link.up);
-        let hops = host.next_hops.iter().flatten().filter(up).cloned();
-        snapshot.next_hops = scope.next_hops.then(|| hops.collect());
+        // Next hops that were not read are not "none".
+        let hops = host.next_hops.as_ref().filter(|_| scope.next_hops);
+        snapshot.next_hops = hops.map(|hops| hops.iter().filter(up).cloned().collect());
         snapshot.policy_routing = host.policy_routing.clone().filter(|_| scope.next_hops);
         snapshot.announced_routes = host.announced_routes.clone().filter(|_| scope.announced_routes);
         snapshot.routes = scope.routes.clone();

@@ -68,6 +68,10 @@ pub struct Link {
     /// older netkeel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outer: Option<Family>,
+    /// The bytes of the options that a GRE device puts into each header: key, sequence number, checksum. None for other
+    /// kinds, and in a snapshot of an older netkeel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gre_options: Option<u32>,
     /// Bytes.
     pub mtu: u32,
     /// Smallest MTU of the device, bytes (IFLA_MIN_MTU); 0 when the kernel sets none.

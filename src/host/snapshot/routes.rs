@@ -13,12 +13,15 @@ pub fn default_routes(host: &Snapshot) -> Option<Vec<(LinkName, i64, bool)>> {
 
 /// The same of the default routes by which packets leave: those with the smallest metric of each family, or of one
 /// family. Other routes are backups, over which no packet leaves. A route whose family is not known is of any
-/// family, and where no metric is known, no route is known to be a backup.
+/// family, and where no metric is known, no route is known to be a backup. Routes over interfaces that are not
+/// `usable` do not count.
 pub fn preferred_default_routes(
     host: &Snapshot,
     family: Option<Family>,
+    usable: &dyn Fn(LinkName) -> bool,
 ) -> Option<Vec<(LinkName, i64, bool)>> {
     let mut found = up(host)?;
+    found.retain(|route| usable(route.link));
     found.retain(|route| family.is_none() || route.family.is_none() || route.family == family);
     let preferred = |route: &&DefaultRoute| {
         let rivals = || found.iter().filter(|other| other.family == route.family);
@@ -91,7 +94,7 @@ mod tests {
                     "default_routes":[{routes}]}}"#
             );
             let host = Snapshot::from_json(&text).unwrap();
-            let found = preferred_default_routes(&host, family).unwrap();
+            let found = preferred_default_routes(&host, family, &|_| true).unwrap();
             let names: Vec<String> = found.iter().map(|(name, ..)| name.to_string()).collect();
             names.join(" ")
         };

@@ -170,7 +170,7 @@ impl Scope {
             ipv6_where_it_may_come: true,
             files: [drop_in::path("default")].into(),
             default_routes: true,
-            next_hops: false,
+            next_hops: true,
             announced_routes: true,
             routes: BTreeSet::new(),
             // Only paths need it, and reading it enters every pod.

@@ -56,6 +56,12 @@ const VXLAN_ENDS: [(u16, Family); 4] = [
 
 const GENEVE_ENDS: [(u16, Family); 2] = [(2, Family::Ipv4), (7, Family::Ipv6)];
 
+/// In IFLA_INFO_DATA of GRE devices (include/uapi/linux/if_tunnel.h): the flags of what they send.
+const IFLA_GRE_OFLAGS: u16 = 3;
+
+/// GRE_CSUM, GRE_KEY and GRE_SEQ: each adds four bytes.
+const GRE_OPTIONS: u16 = 0x8000 | 0x2000 | 0x1000;
+
 /// In IFLA_INFO_DATA of vlan (include/uapi/linux/if_link.h).
 const IFLA_VLAN_ID: u16 = 1;
 
@@ -332,6 +338,14 @@ fn read_kind(info: Attribute<'_>, words: &mut Words, link: &mut Link) -> Result<
                 link.outer = family_of(&VXLAN_ENDS, attribute.kind).or(link.outer);
             }
         }
+        "gre" | "gretap" | "ip6gre" | "ip6gretap" => {
+            for attribute in data.nested() {
+                let attribute = attribute?;
+                if attribute.kind == IFLA_GRE_OFLAGS {
+                    link.gre_options = Some(gre_options(attribute.be16()?));
+                }
+            }
+        }
         "geneve" => {
             for attribute in data.nested() {
                 link.outer = family_of(&GENEVE_ENDS, attribute?.kind).or(link.outer);
@@ -340,6 +354,11 @@ fn read_kind(info: Attribute<'_>, words: &mut Words, link: &mut Link) -> Result<
         _ => {}
     }
     Ok(())
+}
+
+/// The bytes of the options that the flags of a GRE device add to each header.
+pub(crate) fn gre_options(flags: u16) -> u32 {
+    4 * (flags & GRE_OPTIONS).count_ones()
 }
 
 fn family_of(ends: &[(u16, Family)], kind: u16) -> Option<Family> {

@@ -122,6 +122,30 @@ fn the_ends_of_a_tunnel_tell_the_family_of_its_headers() {
 }
 
 #[test]
+fn the_flags_of_gre_tell_its_options() {
+    let options = |kind: &[u8], attribute: u16, flags: u16| {
+        let bytes = link(0)
+            .attribute(libc::IFLA_IFNAME, b"t0\0")
+            .nest(libc::IFLA_LINKINFO, |info| {
+                info.attribute(libc::IFLA_INFO_KIND, kind)
+                    .nest(libc::IFLA_INFO_DATA, |data| {
+                        data.attribute(attribute, &flags.to_be_bytes())
+                    })
+            })
+            .finish(1)
+            .to_vec();
+        let payload = Messages(&bytes).next().unwrap().unwrap().payload;
+        rows(payload).unwrap().pop().unwrap().1.gre_options
+    };
+    // IFLA_GRE_IFLAGS, IFLA_GRE_OFLAGS (include/uapi/linux/if_tunnel.h).
+    assert_eq!(options(b"gretap\0", 3, 0x2000), Some(4));
+    assert_eq!(options(b"gre\0", 3, 0xb000), Some(12));
+    assert_eq!(options(b"ip6gre\0", 3, 0), Some(0));
+    assert_eq!(options(b"gre\0", 2, 0x2000), None);
+    assert_eq!(options(b"ipip\0", 3, 0x2000), None);
+}
+
+#[test]
 fn an_interface_with_an_impossible_name_is_a_problem_and_not_nothing() {
     let bytes = link(0).attribute(libc::IFLA_IFNAME, b"a/b\0").finish(1).to_vec();
     let payload = Messages(&bytes).next().unwrap().unwrap().payload;

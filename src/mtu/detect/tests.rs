@@ -41,6 +41,8 @@ fn a_cni_shows_itself_by_its_plugin_and_its_devices() {
         (layers(&["eth0"], ""), "none"),
         (layers(&["eth0", "tunl0"], ""), "none"),
         (layers(&["eth0"], "bridge"), "none"),
+        (layers(&["flannel.1"], "bridge"), "none"),
+        (layers(&["ens4"], "gke"), "gke"),
         (layers(&["eth0"], "calico"), "calico"),
         (layers(&["tunl0"], "calico"), "calico:ipip"),
         (
@@ -179,6 +181,78 @@ fn a_device_that_another_cni_left_behind_decides_nothing() {
     assert_eq!(with(&|_| {}, &["eth0"]), "calico");
     assert_eq!(with(&|link| link.up = false, &["flannel.1"]), "calico");
     assert_eq!(with(&|link| link.addresses.clear(), &["flannel.1"]), "calico");
+    let link_local = |link: &mut Link| link.addresses = ["fe80::1/64".parse().unwrap()].into();
+    assert_eq!(with(&link_local, &["flannel.1"]), "calico");
+}
+
+#[test]
+fn the_name_of_the_configuration_tells_canal_from_calico() {
+    let shown = |file: &str, hops: Option<&str>| {
+        let mut host = host(&["flannel.1"], "");
+        let text = format!(
+            r#"{{"runtime": {{"directory": "/d"}}, "files": {{"/d/{file}": {{"sha256": "", "plugins": [
+                {{"type": "calico", "at": "plugins[0].mtu"}}]}}}}}}"#
+        );
+        host.cni = Some(serde_json::from_str(&text).unwrap());
+        host.next_hops = hops.map(|hops| serde_json::from_str(hops).unwrap());
+        detect(&host).unwrap().layers.join(" ")
+    };
+    // The device that flannel left behind keeps its routes.
+    let led = Some(r#"[{"link":"flannel.1","router":"10.244.2.0"}]"#);
+    assert_eq!(shown("10-calico.conflist", led), "calico");
+    assert_eq!(shown("10-other.conflist", led), "canal");
+    // The only node of a cluster.
+    assert_eq!(shown("10-canal.conflist", Some("[]")), "canal");
+    assert_eq!(shown("10-other.conflist", Some("[]")), "calico");
+}
+
+#[test]
+fn a_former_backend_of_flannel_decides_nothing() {
+    let shown = |devices: &[(&str, u32)], hops: &[&str], written: i64| {
+        let names: Vec<&str> = devices.iter().map(|(name, _)| *name).collect();
+        let mut host = host(&names, r#"{"type": "flannel", "at": "plugins[0].mtu"}"#);
+        for (name, mtu) in devices {
+            host.link_mut(name.parse().unwrap()).unwrap().mtu = *mtu;
+        }
+        host.cni.as_mut().unwrap().flannel_mtu = Some(written).filter(|mtu| *mtu > 0);
+        let hop = |name: &&str| format!(r#"{{"link":"{name}","router":"10.244.2.0"}}"#);
+        let hops: Vec<String> = hops.iter().map(hop).collect();
+        host.next_hops = Some(serde_json::from_str(&format!("[{}]", hops.join(","))).unwrap());
+        detect(&host).unwrap().layers.join(" ")
+    };
+    let (vxlan, wireguard) = (("flannel.1", 1450), ("flannel-wg", 1420));
+    assert_eq!(shown(&[vxlan], &["flannel.1"], 1450), "flannel:vxlan");
+    // The only node.
+    assert_eq!(shown(&[vxlan], &[], 1450), "flannel:vxlan");
+    // host-gw
+    assert_eq!(shown(&[vxlan], &["eth0"], 1500), "flannel:host-gw");
+    assert_eq!(shown(&[vxlan, wireguard], &["eth0"], 1420), "flannel:wireguard");
+    assert_eq!(shown(&[vxlan, wireguard], &["flannel.1"], 1450), "flannel:vxlan");
+    assert_eq!(shown(&[wireguard], &[], 1400), "flannel:wireguard");
+    // A tunnel whose MTU another program changed is still in use.
+    assert_eq!(
+        shown(&[("flannel.1", 1500)], &["flannel.1"], 1450),
+        "flannel:vxlan"
+    );
+}
+
+#[test]
+fn the_headers_count_where_the_convention_subtracts_less() {
+    let plugin = r#"{"type": "flannel", "at": "plugins[0].mtu", "mtu": 1450}"#;
+    let mut host = host(&["flannel-v6.1"], plugin);
+    host.link_mut("flannel-v6.1".parse().unwrap()).unwrap().mtu = 1430;
+    let detected = detect(&host).unwrap();
+    let answer = detected.answer(1500, "").unwrap();
+    let tunnel = detected.found.iter().find(|found| found.on == "tunnel").unwrap();
+    assert_eq!(tunnel.verdict(&answer), Verdict::Fits);
+    let answer = detected.answer(1480, "").unwrap();
+    let mut findings = Findings::default();
+    detected.judge(&host, &answer, &mut findings);
+    let remedies = findings.into_sorted().into_iter().map(|one| one.remedy);
+    assert_eq!(
+        remedies.collect::<String>(),
+        "give pods 1410: the headers leave no more"
+    );
 }
 
 #[test]

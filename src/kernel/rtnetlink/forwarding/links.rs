@@ -8,7 +8,7 @@ use crate::netlink::message::{Attribute, Attributes, Malformed, Message, u32_at}
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
 use crate::rtnetlink::forwarding::named::Named;
-use crate::rtnetlink::link::IFLA_INET_CONF;
+use crate::rtnetlink::link::{IFLA_INET_CONF, gre_options};
 use netkeel_host::snapshot::forwarding::{BridgeFilter, Forwarding, Ipv4Conf, OuterDf, TunnelEnds};
 
 /// `struct ifinfomsg`, bytes.
@@ -25,9 +25,6 @@ const SRC_VALID_MARK: usize = 23;
 
 /// IP6_TNL_F_IGN_ENCAP_LIMIT (include/uapi/linux/ip6_tunnel.h).
 const IGNORES_ENCAPSULATION_LIMIT: u32 = 1;
-
-/// Optional GRE headers of 4 bytes each: GRE_CSUM, GRE_KEY, GRE_SEQ (include/uapi/linux/if_tunnel.h).
-const GRE_OPTIONS: [u16; 3] = [0x8000, 0x2000, 0x1000];
 
 /// Reads those of all interfaces.
 pub(super) fn read(socket: &mut Socket, named: Named<'_>, found: &mut Forwarding) -> Result<(), Refusal> {
@@ -190,9 +187,7 @@ fn encapsulation_limit(attribute: &Attribute<'_>) -> Option<bool> {
 fn gre(ends: &mut TunnelEnds, attribute: &Attribute<'_>) {
     match attribute.kind {
         3 => {
-            let flags = attribute.be16().unwrap_or_default();
-            let set = GRE_OPTIONS.iter().filter(|option| flags & **option != 0);
-            ends.gre_options = 4 * set.count() as u32;
+            ends.gre_options = gre_options(attribute.be16().unwrap_or_default());
         }
         6 => ends.local = address(attribute.value),
         7 => ends.remote = address(attribute.value),

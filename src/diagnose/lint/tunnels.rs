@@ -1,0 +1,190 @@
+//! Tunnels whose packets do not fit the device that they are bound to.
+
+use netkeel_core::finding::{Code, Findings};
+use netkeel_core::name::link::LinkName;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::forwarding::Family;
+use netkeel_host::snapshot::link::Link;
+
+/// The headers of tunnels that are bound to a device, bytes, with the header of IPv4: VXLAN has 20, UDP 8, VXLAN 8,
+/// Ethernet 14 (`vxlan_headroom`, drivers/net/vxlan/vxlan_core.c); the others as `ip_tunnel_bind_dev` subtracts them
+/// (net/ipv4/ip_tunnel.c), GRE without options.
+const HEADERS: &[(&str, u32)] = &[
+    ("vxlan", 50),
+    ("ipip", 20),
+    ("sit", 20),
+    ("gre", 24),
+    ("gretap", 38),
+    ("ip6tnl", 20),
+    ("ip6gre", 24),
+    ("ip6gretap", 38),
+];
+
+/// The encapsulation limit that tunnels over IPv6 add unless they have `encaplimit none` (net/ipv6/ip6_tunnel.c).
+const ENCAPSULATION_LIMIT: u32 = 8;
+
+/// The header of IPv6 has 20 bytes more.
+const IPV6_MORE: u32 = 20;
+
+/// Checks tunnels over a lower device.
+pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
+    for (name, link) in host.links.iter().filter(|(name, _)| wanted(**name)) {
+        if let Some((below, lower)) = below_tunnel(host, link)
+            && let Some(headers) = headers(host, *name, link)
+        {
+            too_large(host, *name, link, headers, (below, lower.mtu), findings);
+        }
+    }
+}
+
+/// The device that a tunnel is bound to.
+fn below_tunnel<'a>(host: &'a Snapshot, link: &Link) -> Option<(LinkName, &'a Link)> {
+    host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?)
+}
+
+/// The bytes of a tunnel's outer headers, at least: a vxlan of unknown ends may be of IPv4, and what was not read of
+/// options is left out.
+fn headers(host: &Snapshot, name: LinkName, link: &Link) -> Option<u32> {
+    let (_, headers) = HEADERS.iter().find(|(kind, _)| *kind == link.kind_name())?;
+    let ends = host.forwarding.as_ref().and_then(|ways| ways.tunnels.get(&name));
+    let options = link
+        .gre_options
+        .or(ends.map(|ends| ends.gre_options))
+        .unwrap_or(0);
+    let limited = may_limit(link) && ends.is_some_and(|ends| ends.encapsulation_limit == Some(true));
+    let headers = headers + if limited { ENCAPSULATION_LIMIT } else { 0 };
+    Some(match host.outer_family(name) {
+        Some(Family::Ipv6) => headers + options + IPV6_MORE,
+        Some(Family::Ipv4) | None => headers + options,
+    })
+}
+
+/// Whether a tunnel may add the encapsulation limit.
+fn may_limit(link: &Link) -> bool {
+    matches!(link.kind_name(), "ip6tnl" | "ip6gre" | "ip6gretap")
+}
+
+/// What may make the headers of a tunnel larger, as far as that was not read.
+fn or_less(host: &Snapshot, name: LinkName, link: &Link) -> String {
+    let ends = host.forwarding.as_ref().and_then(|ways| ways.tunnels.get(&name));
+    let is_gre = link.kind_name().contains("gre");
+    let mut less = Vec::new();
+    if host.outer_family(name).is_none() {
+        less.push(format!("{IPV6_MORE} less over IPv6"));
+    }
+    if is_gre && link.gre_options.is_none() && ends.is_none() {
+        less.push("4 less for each of key, sequence number and checksum".to_owned());
+    }
+    if may_limit(link) && ends.is_none_or(|ends| ends.encapsulation_limit.is_none()) {
+        less.push(format!(
+            "{ENCAPSULATION_LIMIT} less unless it has `encaplimit none`"
+        ));
+    }
+    match less.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", less.join(", ")),
+    }
+}
+
+/// The kernel sets the MTU of a tunnel when it is created, and does not lower it with its lower device.
+fn too_large(
+    host: &Snapshot,
+    name: LinkName,
+    link: &Link,
+    headers: u32,
+    (below, mtu): (LinkName, u32),
+    findings: &mut Findings,
+) {
+    if link.mtu + headers <= mtu {
+        return;
+    }
+    let fate = match link.kind_name() {
+        "vxlan" => "fragmented or dropped",
+        // Where the tunnel discovers path MTUs, it answers the sender.
+        _ => "fragmented or refused",
+    };
+    let message = format!(
+        "its MTU of {} and its {headers} bytes of headers do not fit {below}, which has {mtu}: full packets are {fate}",
+        link.mtu
+    );
+    let fits = mtu.saturating_sub(headers);
+    let or_less = or_less(host, name, link);
+    let remedy = format!("set {fits}{or_less}, or raise {below}");
+    findings.add(Code::NK016, name, message, remedy);
+}
+
+/// The largest MTU of a vxlan device whose full packets fit its lower device, where that and the IP version of its
+/// ends are known.
+pub(crate) fn fits_vxlan(host: &Snapshot, name: LinkName) -> Option<u32> {
+    let link = host.link(name).filter(|link| link.kind_name() == "vxlan")?;
+    let (_, lower) = below_tunnel(host, link)?;
+    host.outer_family(name)?;
+    lower.mtu.checked_sub(headers(host, name, link)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use netkeel_host::snapshot::Snapshot;
+
+    fn check(links: &str) -> String {
+        let text = format!(
+            r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{links}}}"#
+        );
+        let findings = crate::lint::host::host(&Snapshot::from_json(&text).unwrap());
+        let lines = findings
+            .iter()
+            .map(|f| format!("{} {}: {}", f.code, f.subjects.join(","), f.message));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_tunnel_has_the_headers_of_its_kind_and_family() {
+        insta::assert_snapshot!(check(
+            r#"{"eth0":{"index":2,"mtu":1500},"vx4":{"index":3,"kind":"vxlan","mtu":1450,"lower":2,"outer":"ipv4"},
+                "vx6":{"index":4,"kind":"vxlan","mtu":1450,"lower":2,"outer":"ipv6"},
+                "vxlan-v6.calico":{"index":5,"kind":"vxlan","mtu":1430,"lower":2},
+                "flannel-v6.1":{"index":6,"kind":"vxlan","mtu":1450,"lower":2,"up":true},
+                "ipip1":{"index":7,"kind":"ipip","mtu":1480,"lower":2},"ipip2":{"index":8,"kind":"ipip","mtu":1500,"lower":2},
+                "gre1":{"index":9,"kind":"gre","mtu":1476,"lower":2},"gretap1":{"index":10,"kind":"gretap","mtu":1476,"lower":2},
+                "gre2":{"index":11,"kind":"gre","mtu":1500}}"#
+        ), @r"
+        NK016 flannel-v6.1,vx6: its MTU of 1450 and its 70 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or dropped
+        NK016 gretap1: its MTU of 1476 and its 38 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or refused
+        NK016 ipip2: its MTU of 1500 and its 20 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or refused
+        ");
+    }
+
+    #[test]
+    fn the_options_of_gre_are_headers_too() {
+        let remedy = |link: &str| {
+            let text = format!(
+                r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},
+                "links":{{"eth0":{{"index":2,"mtu":1500}},"t0":{{"index":3,"lower":2,{link}}}}}}}"#
+            );
+            let findings = crate::lint::host::host(&Snapshot::from_json(&text).unwrap());
+            findings
+                .iter()
+                .map(|found| found.remedy.clone())
+                .collect::<String>()
+        };
+        let keyed = r#""kind":"gretap","gre_options":4"#;
+        assert_eq!(
+            remedy(&format!(r#"{keyed},"mtu":1500"#)),
+            "set 1458, or raise eth0"
+        );
+        assert_eq!(
+            remedy(&format!(r#"{keyed},"mtu":1462"#)),
+            "set 1458, or raise eth0"
+        );
+        assert_eq!(remedy(&format!(r#"{keyed},"mtu":1458"#)), "");
+        assert_eq!(
+            remedy(r#""kind":"gretap","mtu":1500"#),
+            "set 1462 (4 less for each of key, sequence number and checksum), or raise eth0"
+        );
+        assert_eq!(
+            remedy(r#""kind":"ip6tnl","mtu":1500"#),
+            "set 1460 (8 less unless it has `encaplimit none`), or raise eth0"
+        );
+        assert_eq!(remedy(r#""kind":"ip6gre","gre_options":0,"mtu":1448"#), "");
+    }
+}
