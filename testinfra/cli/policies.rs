@@ -118,8 +118,8 @@ fn review(scratch: &Scratch, old: &str, new: &str) -> Done {
 
 /// The number of hosts in a step, of groups that are in no other.
 fn in_step(done: &Done, step: &str) -> usize {
-    let marker = format!("({step} ");
-    let groups = done.stdout.split(&marker).skip(1);
+    let before = format!("({step} ");
+    let groups = done.stdout.split(&before).skip(1);
     groups
         .filter_map(|rest| rest.split(')').next()?.parse::<usize>().ok())
         .sum()
