@@ -167,6 +167,7 @@ fn same_settings(one: &Link, other: &Link) -> bool {
         peer_routes: _,
         external,
         outer: _,
+        gre_options: _,
         mtu,
         min_mtu,
         max_mtu,
