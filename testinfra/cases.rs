@@ -334,7 +334,9 @@ fn same(before: &Snapshot, after: &Snapshot, plan: &Plan) -> Result<(), String> 
             announced.retain(|name, _| !unannounced.contains(name));
         }
         if let Some(hops) = &mut host.next_hops {
-            let lost = |name| gone.contains(name) || unrouted.contains(name) || unannounced.contains(name);
+            let lost = |name: &LinkName| {
+                gone.contains(name) || unrouted.contains(name) || unannounced.contains(name)
+            };
             hops.retain(|hop| !lost(&hop.link));
         }
         for (name, link) in &mut host.links {
