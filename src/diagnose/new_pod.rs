@@ -166,6 +166,10 @@ mod tests {
         // The defaults of no known runtime.
         let text = r#"{"runtime": {"directory": "/d"}, "files": {"/d/10-x.conflist": {"sha256": "", "plugins": [{"type": "calico", "at": "plugins[0].mtu", "mtu": 1440}]}}}"#;
         host.cni = Some(serde_json::from_str(text).unwrap());
-        assert!(fault(&host, 1440).unwrap().contains("no container runtime was found"));
+        assert!(
+            fault(&host, 1440)
+                .unwrap()
+                .contains("no container runtime was found")
+        );
     }
 }

@@ -56,7 +56,9 @@ impl EvictionRecord {
                 Some(generation) => *generation == record.generation,
                 None => now.saturating_sub(*record.missing.get_or_insert(now)) < MISSING,
             };
-            record.missing = record.missing.filter(|_| !generations.contains_key(&record.policy));
+            record.missing = record
+                .missing
+                .filter(|_| !generations.contains_key(&record.policy));
             if !stays {
                 ending.append(&mut record.asked);
             }

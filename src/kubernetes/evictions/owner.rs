@@ -235,7 +235,12 @@ impl Owners {
             let pods = of_owner(client, &held.eviction).await?;
             let needed = held.pods;
             let lacks = pods.not_whole(needed, None);
-            match after(held.asked, held.since.elapsed(), pods.end(&held.eviction.uid), lacks) {
+            match after(
+                held.asked,
+                held.since.elapsed(),
+                pods.end(&held.eviction.uid),
+                lacks,
+            ) {
                 After::GiveBack => {
                     let needed = if pods.of_owner.len() < needed { needed } else { 0 };
                     self.give_back(client, &owner, needed).await?;
@@ -350,7 +355,9 @@ impl OwnerPods {
         let others = self.of_owner.iter().filter(|pod| except != Some(*pod));
         let missing = others.filter(|pod| !is_ready(pod)).count();
         if missing > 0 {
-            return Some(format!("pods of its owner that are not ready: {missing} of {count}"));
+            return Some(format!(
+                "pods of its owner that are not ready: {missing} of {count}"
+            ));
         }
         (self.others > 0).then(|| "its Deployment is being rolled out".to_owned())
     }
@@ -421,7 +428,13 @@ mod tests {
             (Asked::Evicted, short, PodEnd::Ends, None, After::Hold),
             (Asked::Evicted, short, PodEnd::Gone, lacks(), After::Hold),
             (Asked::Evicted, short, PodEnd::Gone, None, After::GiveBack),
-            (Asked::Evicted, LONGEST, PodEnd::Gone, lacks(), After::Stop(lacks().unwrap())),
+            (
+                Asked::Evicted,
+                LONGEST,
+                PodEnd::Gone,
+                lacks(),
+                After::Stop(lacks().unwrap()),
+            ),
             (
                 Asked::Evicted,
                 LONGEST,

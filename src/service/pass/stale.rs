@@ -115,14 +115,15 @@ fn stale(host: &Snapshot, wants: &Wants, suspended: &BTreeSet<Fact>) -> BTreeMap
 mod tests {
     use super::*;
     use netkeel_core::name::netns::Netns;
-    use netkeel_document::want::skipped_pod::SkippedPod;
+    use netkeel_document::want::request::SkippedPod;
 
     /// The stale veths of a host with one pod's end, whose policy wants 1440.
     fn found(end: &str) -> BTreeMap<LinkName, i64> {
         let name: LinkName = "cali1".parse().unwrap();
         let mut host = Snapshot::empty(Netns::CURRENT);
         let link = r#"{"index": 1, "mtu": 1440}"#;
-        host.links.insert(name, std::sync::Arc::new(serde_json::from_str(link).unwrap()));
+        host.links
+            .insert(name, std::sync::Arc::new(serde_json::from_str(link).unwrap()));
         let link = host.link_mut(name).unwrap();
         link.pod = Some(Box::new(serde_json::from_str(end).unwrap()));
         let mut wants = Wants::default();
@@ -148,7 +149,8 @@ mod tests {
         let name: LinkName = "cali1".parse().unwrap();
         let mut host = Snapshot::empty(Netns::CURRENT);
         let link = r#"{"index": 1, "mtu": 1440}"#;
-        host.links.insert(name, std::sync::Arc::new(serde_json::from_str(link).unwrap()));
+        host.links
+            .insert(name, std::sync::Arc::new(serde_json::from_str(link).unwrap()));
         let end = r#"{"index":2,"name":"eth0","mtu":1500,"kept_by":"gvisor"}"#;
         host.link_mut(name).unwrap().pod = Some(Box::new(serde_json::from_str(end).unwrap()));
         let of = |mtu: i64| BTreeMap::from([(name, mtu)]);

@@ -192,7 +192,10 @@ impl Evictions {
                 node_uid: String::new(),
             })
         });
-        let notices = judged.iter().filter_map(|one| notice(one, &waits)).collect::<Vec<_>>();
+        let notices = judged
+            .iter()
+            .filter_map(|one| notice(one, &waits))
+            .collect::<Vec<_>>();
         // Of a pod that is tried again in between, the next refusal is no news.
         let stale: BTreeSet<String> = judged.iter().map(name).collect();
         self.told.retain(|pod, _| stale.contains(pod));

@@ -81,9 +81,9 @@ impl SysctlKey {
     /// The key as a setting of interfaces, where its variable has such a name too: `net.ipv4.conf.all.forwarding` for
     /// `net.ipv4.ip_forward`.
     pub fn as_setting(&self) -> SysctlKey {
-        let of_all = NAMES.iter().find(|(other, name)| {
-            *name == self.path() && SysctlKey::known(other).per_interface().is_some()
-        });
+        let of_all = NAMES
+            .iter()
+            .find(|(other, name)| *name == self.path() && SysctlKey::known(other).per_interface().is_some());
         of_all.map_or_else(|| self.clone(), |(other, _)| SysctlKey::known(other))
     }
 

@@ -140,7 +140,10 @@ fn candidate<'a>(
     if let Some(skip) = stale.rules.refuse(&pod.namespace, &pod.name) {
         return refuse(skip);
     }
-    let makes_anew = matches!(&*owner.kind, "ReplicaSet" | "StatefulSet" | "ReplicationController");
+    let makes_anew = matches!(
+        &*owner.kind,
+        "ReplicaSet" | "StatefulSet" | "ReplicationController"
+    );
     if !makes_anew && !stale.rules.names(&pod.namespace, &pod.name) {
         return refuse(Skip::OtherController(owner.kind.clone()));
     }

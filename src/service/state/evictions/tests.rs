@@ -191,7 +191,11 @@ fn a_lost_answer_keeps_the_record_and_only_delays() {
     let lost = EvictionEnd::Unknown("the connection broke".to_owned());
     assert!(!evictions.ended("u-web-1", &lost, seconds(2)));
     assert!(evictions.record.is_asked("u-web-1"));
-    assert_eq!(next(&mut evictions, &all, &all, 31), None, "it may have been evicted");
+    assert_eq!(
+        next(&mut evictions, &all, &all, 31),
+        None,
+        "it may have been evicted"
+    );
     // The server had evicted it: no other pod of the node goes while it ends.
     let mut ending = pods(&all);
     ending.get_mut("u-web-1").unwrap().ending = true;
@@ -213,9 +217,16 @@ fn an_agent_that_restarts_rests_all_the_same() {
     for (time, rests_until) in [(1010, 20), (1029, 1), (2000, 0), (500, 30)] {
         let start = || Evictions::new(Ok(before.record.clone()), seconds(0), time);
         if rests_until > 0 {
-            assert_eq!(next(&mut start(), &["web-2"], &["web-2"], rests_until - 1), None, "{time}");
+            assert_eq!(
+                next(&mut start(), &["web-2"], &["web-2"], rests_until - 1),
+                None,
+                "{time}"
+            );
         }
-        assert!(next(&mut start(), &["web-2"], &["web-2"], rests_until).is_some(), "{time}");
+        assert!(
+            next(&mut start(), &["web-2"], &["web-2"], rests_until).is_some(),
+            "{time}"
+        );
     }
 }
 
