@@ -20,7 +20,9 @@ pub fn fault(host: &Snapshot, wanted: i64) -> Option<String> {
 fn new_pod_mtu(host: &Snapshot) -> Result<(i64, String), String> {
     let cni = host.cni.as_ref().ok_or("the CNI configuration was not read")?;
     let runtime = cni.runtime.as_ref();
-    let runtime = runtime.ok_or("no container runtime was found that loads a CNI configuration")?;
+    let runtime = runtime
+        .filter(|runtime| runtime.name.is_some())
+        .ok_or("no container runtime was found, so nobody knows which CNI configuration it loads")?;
     let path = match runtime.loads(&cni.files) {
         Loaded::File(path) => path,
         Loaded::Stopped(path, why) => return Err(format!("no pod can start: {}: {why}", path.display())),
@@ -92,7 +94,7 @@ mod tests {
 
     fn of(plugins: &str, more: &str) -> String {
         let text = format!(
-            r#"{{"runtime": {{"directory": "/d"}}{more}, "files": {{"/d/10-x.conflist": {{"sha256": "", "plugins": [{plugins}]}}}}}}"#
+            r#"{{"runtime": {{"name": "containerd", "directory": "/d"}}{more}, "files": {{"/d/10-x.conflist": {{"sha256": "", "plugins": [{plugins}]}}}}}}"#
         );
         let mut host = Snapshot::empty(Netns::CURRENT);
         host.cni = Some(serde_json::from_str(&text).unwrap());
@@ -159,7 +161,15 @@ mod tests {
             assert_eq!(of(&plugins, more), wanted, "{plugins}");
         }
         assert!(of(&plugin("kube-ovn", ""), "").contains("elsewhere"));
-        let host = Snapshot::empty(Netns::CURRENT);
+        let mut host = Snapshot::empty(Netns::CURRENT);
         assert_eq!(fault(&host, 1440).unwrap(), "the CNI configuration was not read");
+        // The defaults of no known runtime.
+        let text = r#"{"runtime": {"directory": "/d"}, "files": {"/d/10-x.conflist": {"sha256": "", "plugins": [{"type": "calico", "at": "plugins[0].mtu", "mtu": 1440}]}}}"#;
+        host.cni = Some(serde_json::from_str(text).unwrap());
+        assert!(
+            fault(&host, 1440)
+                .unwrap()
+                .contains("no container runtime was found")
+        );
     }
 }

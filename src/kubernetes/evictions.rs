@@ -10,7 +10,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, PostParams};
 use kube::client::Body;
-use kube::core::Request;
+use kube::core::{DynamicObject, Request};
 use kube::{Api, Client, Resource};
 use serde_json::json;
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -20,6 +20,7 @@ use crate::connection::{Connection, client, client_without_retry};
 use crate::evictions::answer::end;
 use crate::evictions::owner::Owners;
 use crate::evictions::pod::seen;
+use crate::policies::{POLICIES, resource};
 use crate::slots::Pace;
 use crate::trouble::of_client;
 use netkeel_document::policy::eviction::PodSeen;
@@ -51,6 +52,11 @@ pub async fn evict_pods(
                 // What fails now is tried again; a Lease that is not renewed expires.
                 if let Ok(client) = client(&connection).await {
                     let _ = owners.tend(&client).await;
+                }
+                for (owner, why) in owners.not_whole() {
+                    if news.send(EvictionNews::NotWhole { owner, why }).await.is_err() {
+                        return;
+                    }
                 }
                 continue;
             }
@@ -91,16 +97,31 @@ async fn evict(
     owners: &mut Owners,
 ) -> Result<EvictionEnd, String> {
     let leases = client(connection).await?;
+    // The server's advice when to try again is for the node: the client must not follow it in silence.
+    let once = client_without_retry(connection).await?;
+    if !is_in_force(&leases, eviction).await? {
+        return Ok(EvictionEnd::Busy("its policy was edited or deleted".to_owned()));
+    }
     if let Some(why) = owners.take(&leases, eviction).await? {
         return Ok(EvictionEnd::Busy(why));
     }
-    // The server's advice when to try again is for the node: the client must not follow it in silence.
-    let once = client_without_retry(connection).await?;
     let end = post(&once, eviction).await;
-    if !matches!(end, Ok(EvictionEnd::Evicted)) {
-        owners.give_back(&leases, &eviction.owner).await?;
-    }
+    owners.asked(&leases, &eviction.owner, end.as_ref().ok()).await;
     end
+}
+
+/// Whether the server has the policy still as the node knows it.
+async fn is_in_force(client: &Client, eviction: &Eviction) -> Result<bool, String> {
+    let policies: Api<DynamicObject> = Api::all_with(client.clone(), &resource("NetkeelPolicy"));
+    let of_name = ListParams::default().fields(&format!("metadata.name={}", eviction.policy));
+    let list = policies.list_metadata(&of_name).await;
+    let list = list.map_err(|error| of_client(&error, "list", POLICIES))?;
+    let mut found = list.items.iter().map(|policy| &policy.metadata);
+    Ok(found.any(|policy| {
+        policy.uid.as_ref() == Some(&eviction.policy_uid)
+            && policy.generation == Some(eviction.generation)
+            && policy.deletion_timestamp.is_none()
+    }))
 }
 
 /// Asks the server to evict a pod. The UID is a precondition: another pod of that name stays.
@@ -120,14 +141,18 @@ async fn post(client: &Client, eviction: &Eviction) -> Result<EvictionEnd, Strin
             body.to_string().into_bytes(),
         )
         .map_err(|error| error.to_string())?;
-    let answered = client.send(request.map(Body::from)).await;
-    let response = answered.map_err(|error| of_client(&error, "create", "evictions"))?;
+    let lost = |error: kube::Error| Ok(EvictionEnd::Unknown(of_client(&error, "create", "evictions")));
+    let response = match client.send(request.map(Body::from)).await {
+        Ok(response) => response,
+        Err(error) => return lost(error),
+    };
     let code = response.status().as_u16();
     let header = response.headers().get("Retry-After");
     let header = header.and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let text = response.into_body().collect_bytes().await;
-    let text = text.map_err(|error| of_client(&error, "create", "evictions"))?;
-    end(code, header.as_deref(), &String::from_utf8_lossy(&text))
+    match response.into_body().collect_bytes().await {
+        Ok(text) => end(code, header.as_deref(), &String::from_utf8_lossy(&text)),
+        Err(error) => lost(error),
+    }
 }
 
 /// The pace of the Leases when none is given.

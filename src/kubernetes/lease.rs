@@ -21,6 +21,9 @@ const POLICY_UID: &str = "netkeel.io/policy-uid";
 /// The label of an eviction with the UID of the pods' controller.
 const OWNER_UID: &str = "netkeel.io/owner-uid";
 
+/// The annotation of an eviction with the number of the controller's pods before it.
+const PODS: &str = "netkeel.io/pods";
+
 /// Annotations of a slot.
 const POLICY: &str = "netkeel.io/policy";
 const INDEX: &str = "netkeel.io/slot";
@@ -188,10 +191,20 @@ pub(crate) fn eviction_name(owner: &str) -> String {
     format!("netkeel-evict-{owner}")
 }
 
-/// The Lease by which one node at a time evicts pods of a controller. It goes with the policy.
+/// The number of pods that a controller must have before another one of them is evicted. One that cannot be read is never
+/// reached.
+pub(crate) fn needed_pods(lease: &Lease) -> usize {
+    let annotations = lease.metadata.annotations.as_ref();
+    let number = annotations.and_then(|annotations| annotations.get(PODS));
+    number.map_or(0, |number| number.parse().unwrap_or(usize::MAX))
+}
+
+/// The Lease by which one node at a time evicts pods of a controller. It goes with the policy. The controller must come back
+/// to so many `pods`.
 pub(crate) fn of_eviction(
     eviction: &Eviction,
     holder: Option<&str>,
+    pods: usize,
     version: Option<&str>,
     expires: Duration,
 ) -> Lease {
@@ -210,6 +223,7 @@ pub(crate) fn of_eviction(
         metadata: ObjectMeta {
             name: Some(eviction_name(&eviction.owner)),
             labels: Some(labels),
+            annotations: (pods > 0).then(|| BTreeMap::from([(PODS.to_owned(), pods.to_string())])),
             owner_references: Some(vec![owner]),
             resource_version: version.map(str::to_owned),
             ..ObjectMeta::default()

@@ -30,7 +30,8 @@ const WATCH: u32 = 240;
 /// The time from a deletion to the list that decides: the server deletes the objects of a kind before the kind itself.
 const SETTLED: Duration = Duration::from_secs(3);
 
-const POLICIES: &str = "netkeelpolicies in the cluster";
+/// The policies in an error.
+pub(crate) const POLICIES: &str = "netkeelpolicies in the cluster";
 
 /// Follows the policies until the caller drops the future or the receiver of the news, and reports each complete list
 /// that differs from the last one. `spread` is from 0 to 1: it spreads the requests of many agents over time.

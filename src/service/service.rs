@@ -84,7 +84,8 @@ impl<'a> Service<'a> {
         let mut service = Service { state, effects };
         service.state.policies = policies;
         if service.state.policies.is_some() {
-            service.state.evictions = Evictions::new(service.effects.runner.store.evictions());
+            let kept = service.effects.runner.store.evictions();
+            service.state.evictions = Evictions::new(kept, service.effects.now(), clock::now());
         }
         service.state.status.idle = idle;
         if idle {

@@ -71,6 +71,7 @@ fn eviction(cluster: &Cluster, pod: &str, uid: &str) -> Eviction {
         owner: text(&owner),
         policy: "a".to_owned(),
         policy_uid: text(&policy),
+        generation: policy["metadata"]["generation"].as_i64().unwrap(),
         node_uid: text(&cluster.object(&["node", "n1"])),
     }
 }

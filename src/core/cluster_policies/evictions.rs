@@ -7,11 +7,20 @@ use serde::{Deserialize, Serialize};
 /// The most owners on record. Of more, the oldest are forgotten.
 const MOST: usize = 1000;
 
+/// The owners of a policy that is missing are kept for so long, seconds: it may come back.
+const MISSING: u64 = 7 * 24 * 3600;
+
+/// The most pods of which only the end matters.
+const MOST_ENDING: usize = 1000;
+
 /// The evictions on record, by the UID of the controller of the pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvictionRecord {
     /// The owners.
     pub owners: BTreeMap<String, OwnerRecord>,
+    /// The UIDs of pods whose eviction was asked for by a policy that is another one since: they may still end.
+    #[serde(default)]
+    pub ending: BTreeSet<String>,
 }
 
 /// The evictions of the pods of one owner, for one version of a policy.
@@ -30,26 +39,59 @@ pub struct OwnerRecord {
     pub asked: BTreeSet<String>,
     /// A pod that came later and is stale too, as `NAMESPACE/NAME`: no pod of the owner is evicted any more.
     pub stopped: Option<String>,
-    /// The time of the last change, Unix seconds.
+    /// The time of the last eviction, Unix seconds.
     pub at: u64,
+    /// The policy is missing since then, Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<u64>,
 }
 
 impl EvictionRecord {
-    /// Keeps only the owners of these versions of policies, by UID and generation.
-    pub fn retain_policies(&mut self, generations: &BTreeMap<String, i64>) {
-        self.owners
-            .retain(|_, record| generations.get(&record.policy) == Some(&record.generation));
+    /// Forgets the owners of policies that were edited since, by UID and generation. Those of a policy that is missing stay for
+    /// some days. `now` are Unix seconds.
+    pub fn retain_policies(&mut self, generations: &BTreeMap<String, i64>, now: u64) {
+        let ending = &mut self.ending;
+        self.owners.retain(|_, record| {
+            let stays = match generations.get(&record.policy) {
+                Some(generation) => *generation == record.generation,
+                None => now.saturating_sub(*record.missing.get_or_insert(now)) < MISSING,
+            };
+            record.missing = record
+                .missing
+                .filter(|_| !generations.contains_key(&record.policy));
+            if !stays {
+                ending.append(&mut record.asked);
+            }
+            stays
+        });
+    }
+
+    /// Forgets pods of which only the end matters and that are no more.
+    pub fn retain_ending(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.ending.retain(|uid| is_there(uid));
+    }
+
+    /// The time of the last eviction, Unix seconds.
+    pub fn last(&self) -> Option<u64> {
+        let asked = self.owners.values().filter(|record| !record.asked.is_empty());
+        asked.map(|record| record.at).max()
     }
 
     /// Writes down that the eviction of a pod is asked for. `now` are Unix seconds.
     pub fn ask(&mut self, owner: &str, pod: &str, new: OwnerRecord, now: u64) {
-        let is_new = |record: &OwnerRecord| record.asked.is_empty() && record.stopped.is_none();
+        let goes_on = |record: &OwnerRecord| {
+            let is_new = record.asked.is_empty() && record.stopped.is_none();
+            !is_new && (&record.policy, record.generation) == (&new.policy, new.generation)
+        };
         match self.owners.get_mut(owner) {
-            Some(record) if !is_new(record) => {
+            Some(record) if goes_on(record) => {
                 record.asked.insert(pod.to_owned());
                 record.at = now;
             }
-            _ => {
+            before => {
+                if let Some(before) = before {
+                    self.ending.append(&mut before.asked);
+                }
                 let asked = BTreeSet::from([pod.to_owned()]);
                 let record = OwnerRecord {
                     asked,
@@ -58,6 +100,9 @@ impl EvictionRecord {
                 };
                 self.owners.insert(owner.to_owned(), record);
             }
+        }
+        while self.ending.len() > MOST_ENDING {
+            self.ending.pop_first();
         }
         while self.owners.len() > MOST {
             let oldest = self.owners.iter().min_by_key(|(_, record)| record.at);
@@ -79,7 +124,7 @@ impl EvictionRecord {
 
     /// Whether the eviction of a pod was asked for.
     pub fn is_asked(&self, pod: &str) -> bool {
-        self.owners.values().any(|record| record.asked.contains(pod))
+        self.ending.contains(pod) || self.owners.values().any(|record| record.asked.contains(pod))
     }
 }
 
@@ -109,10 +154,38 @@ mod tests {
         assert!(record.is_asked("1") && record.is_asked("2") && !record.is_asked("3"));
         record.take_back("2");
         assert!(record.is_asked("1") && !record.is_asked("2"));
-        record.retain_policies(&BTreeMap::from([("p".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn an_owner_is_forgotten_after_an_edit_and_not_while_its_policy_is_missing() {
+        let mut record = EvictionRecord::default();
+        record.ask("o", "1", new(&["1"]), 10);
+        record.retain_policies(&BTreeMap::new(), 20);
+        record.retain_policies(&BTreeMap::from([("p".to_owned(), 1)]), 20 + MISSING);
+        record.retain_policies(&BTreeMap::new(), 30 + MISSING);
+        record.retain_policies(&BTreeMap::new(), 29 + 2 * MISSING);
         assert_eq!(record.owners.len(), 1);
-        record.retain_policies(&BTreeMap::from([("p".to_owned(), 2)]));
+        let mut later = record.clone();
+        later.retain_policies(&BTreeMap::new(), 30 + 2 * MISSING);
+        assert_eq!(later.owners.len(), 0);
+        record.retain_policies(&BTreeMap::from([("p".to_owned(), 2)]), 11);
         assert_eq!(record.owners.len(), 0);
+        // The node still ends the pod that an older version of the policy evicted.
+        assert!(record.is_asked("1"));
+        record.retain_ending(|uid| uid == "1");
+        assert!(record.is_asked("1"));
+        record.retain_ending(|_| false);
+        assert!(!record.is_asked("1"));
+        // Nor is it forgotten when another policy evicts the next pod of the owner.
+        record.ask("o", "1", new(&[]), 12);
+        let other = OwnerRecord {
+            policy: "q".to_owned(),
+            ..new(&["2"])
+        };
+        record.ask("o", "2", other, 13);
+        assert_eq!(record.owners["o"].policy, "q");
+        assert!(record.is_asked("1") && record.is_asked("2"));
+        assert_eq!(record.last(), Some(13));
     }
 
     #[test]

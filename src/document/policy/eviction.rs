@@ -44,13 +44,18 @@ impl EvictionRules {
         self.exclude.extend(others.exclude.iter().cloned());
     }
 
+    /// Whether a pattern includes a pod.
+    fn names(&self, namespace: &str, name: &str) -> bool {
+        self.include.iter().any(|one| one.matches(namespace, name))
+    }
+
     /// Why a pod is not among those that may be evicted.
     fn refuse(&self, namespace: &str, name: &str) -> Option<Skip> {
         let excludes = self.exclude.iter().find(|one| one.matches(namespace, name));
         if let Some(pattern) = excludes {
             return Some(Skip::Excluded(pattern.to_string()));
         }
-        if !self.include.is_empty() && !self.include.iter().any(|one| one.matches(namespace, name)) {
+        if !self.include.is_empty() && !self.names(namespace, name) {
             return Some(Skip::NotIncluded);
         }
         let named = self
@@ -146,6 +151,8 @@ pub enum Skip {
     DaemonSet,
     /// Nobody would make it anew.
     NoController,
+    /// Its controller is of this kind, and may not make it anew.
+    OtherController(String),
     /// It is in kube-system, which no pattern names.
     KubeSystem,
     /// A pattern excludes it.
@@ -171,7 +178,7 @@ impl Skip {
             Skip::Static => "static",
             Skip::HostNetwork => "host-network",
             Skip::DaemonSet => "daemon-set",
-            Skip::NoController => "no-controller",
+            Skip::NoController | Skip::OtherController(_) => "no-controller",
             Skip::KubeSystem => "kube-system",
             Skip::Excluded(_) => "excluded",
             Skip::NotIncluded => "not-included",
@@ -193,6 +200,12 @@ impl fmt::Display for Skip {
             Skip::HostNetwork => "it has the network of the node",
             Skip::DaemonSet => "it is of a DaemonSet: restart the DaemonSet",
             Skip::NoController => "no controller would create it again",
+            Skip::OtherController(kind) => {
+                return write!(
+                    f,
+                    "its controller is of the kind {kind}, which may not create it again: `include` can name it"
+                );
+            }
             Skip::KubeSystem => "it is in kube-system, which `include` does not name",
             Skip::Excluded(pattern) => return write!(f, "`exclude` has {pattern}"),
             Skip::NotIncluded => "`include` does not have it",

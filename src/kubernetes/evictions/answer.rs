@@ -43,6 +43,13 @@ pub(super) fn end(code: u16, retry_after: Option<&str>, text: &str) -> Result<Ev
         200..=299 => Ok(EvictionEnd::Evicted),
         // 409: the pod of that name has another UID.
         404 | 409 => Ok(EvictionEnd::Gone),
+        // Of a server that timed out or broke nobody knows what it did. More than one budget over the pod is 500, too.
+        500..=599 => Ok(EvictionEnd::Unknown(of_status(
+            code,
+            &answer.message,
+            "create",
+            "evictions",
+        ))),
         429 => {
             // RFC 9110 allows a date, too, which no API server sends.
             let header = retry_after.and_then(|value| value.trim().parse::<u64>().ok());
@@ -55,7 +62,6 @@ pub(super) fn end(code: u16, retry_after: Option<&str>, text: &str) -> Result<Ev
                 why: why.unwrap_or("the API server is overloaded (429)").to_owned(),
             })
         }
-        // More than one budget covers the pod, among others.
         _ => Err(of_status(code, &answer.message, "create", "evictions")),
     }
 }
@@ -98,6 +104,14 @@ mod tests {
             end(403, None, "{}"),
             Err("the token may not create evictions (403)".to_owned())
         );
-        assert!(end(500, None, r#"{"message": "more than one budget"}"#).is_err());
+    }
+
+    #[test]
+    fn an_error_of_the_server_does_not_say_that_the_pod_stays() {
+        for code in [500, 502, 503, 504] {
+            let unknown = EvictionEnd::Unknown(format!("the API server answers {code}: more"));
+            assert_eq!(end(code, None, r#"{"message": "more"}"#), Ok(unknown));
+        }
+        assert!(end(422, None, "{}").is_err());
     }
 }

@@ -40,7 +40,7 @@ impl Service<'_> {
                 Vec::new()
             }
         };
-        self.state.evictions.scanned(stale, &generations);
+        self.state.evictions.scanned(stale, &generations, clock::now());
         self.state.show_stopped_evictions();
         self.keep_evictions();
     }
@@ -95,10 +95,13 @@ impl Service<'_> {
     fn only_shown(&self, policy: &Policy) -> Option<&'static str> {
         let policies = self.state.policies.as_ref();
         let is_held = policies.is_some_and(|one| one.choice.held.contains_key(&policy.name));
+        let is_unknown = policies.is_none_or(|one| one.trouble.is_some());
         match policy.mode {
             PolicyMode::Observe => Some("the policy only observes"),
             PolicyMode::Enforce if !self.state.enforces => Some("the agent runs with --mode observe"),
             PolicyMode::Enforce if self.state.reconciler.paused().is_some() => Some("the agent is paused"),
+            // It may be paused, deleted, or exclude more by now.
+            PolicyMode::Enforce if is_unknown => Some("the policies of the cluster are not followed"),
             PolicyMode::Enforce if policy.paused => Some("the policy is paused"),
             PolicyMode::Enforce if is_held => Some("a newer version of the policy is not in force yet"),
             PolicyMode::Enforce => None,
@@ -152,6 +155,13 @@ impl Service<'_> {
                 }
             }
             EvictionNews::Ended { uid, end } => self.eviction_ended(&uid, &end),
+            EvictionNews::NotWhole { owner, why } => {
+                let of_owner = self.state.evictions.record.owners.get(&owner);
+                let owner = of_owner.map_or(owner, |record| record.owner.clone());
+                let fields: &[(&str, &dyn Display)] = &[("owner", &owner), ("why", &why)];
+                self.effects.log.say(Level::Error, "evictions-stopped", fields);
+                self.tell("EvictionsStopped", true, format!("{owner}: {why}"));
+            }
         }
     }
 
@@ -167,15 +177,12 @@ impl Service<'_> {
         let (Some(mut eviction), Some(node_uid)) = (evict, node_uid) else {
             return;
         };
-        let Some(generation) = self.state.evictions.generation(&eviction.policy_uid) else {
-            return;
-        };
         eviction.node_uid = node_uid;
-        self.state.evictions.ask(&eviction, generation, clock::now());
+        self.state.evictions.ask(&eviction, clock::now());
         // What is not written down is not done.
         match self.keep_evictions() {
             true => self.ask_for_evictions(EvictionRequest::Evict(eviction)),
-            false => self.state.evictions.record.take_back(&eviction.uid),
+            false => self.state.evictions.take_back(&eviction.uid),
         }
     }
 
@@ -194,6 +201,10 @@ impl Service<'_> {
                 self.effects.log.say(Level::Info, "pod-not-evicted", fields);
             }
             EvictionEnd::Busy(_) => {}
+            EvictionEnd::Unknown(why) => {
+                let fields: &[(&str, &dyn Display)] = &[("pod", &pod), ("why", why)];
+                self.effects.log.say(Level::Warning, "eviction-unknown", fields);
+            }
             EvictionEnd::Refused { why, .. } | EvictionEnd::Failed(why) => {
                 let fields: &[(&str, &dyn Display)] = &[("pod", &pod), ("why", why)];
                 self.effects.log.say(Level::Warning, "eviction-refused", fields);

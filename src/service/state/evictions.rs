@@ -16,6 +16,9 @@ use netkeel_reconcile::status::policies::EvictionStatus;
 /// The pause of a node after each eviction.
 const BETWEEN: Duration = Duration::from_secs(30);
 
+/// The first pause of a pod whose owner is not whole, or whose answer was lost; it doubles.
+const AGAIN_LATER: Duration = BETWEEN;
+
 /// The first pause after a refusal without advice; it doubles.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -49,6 +52,10 @@ pub(crate) struct Evictions {
     refused: BTreeMap<String, Refused>,
     /// The decisions that were reported, by pod.
     told: BTreeMap<String, String>,
+    /// The pod that is asked for was on record before: its last answer was lost, and it may be evicted.
+    was_asked: bool,
+    /// The UIDs of the policies that evict.
+    policies: BTreeSet<String>,
     /// The decisions, for the status.
     pub(crate) shown: Vec<EvictionStatus>,
     /// Why the pods cannot be listed.
@@ -85,13 +92,21 @@ pub(crate) struct Next {
 }
 
 impl Evictions {
-    /// Those on record before the start.
-    pub(crate) fn new(kept: Result<EvictionRecord, Error>) -> Self {
+    /// Those on record before the start. `time` are Unix seconds.
+    pub(crate) fn new(kept: Result<EvictionRecord, Error>, now: Now, time: u64) -> Self {
         match kept {
-            Ok(record) => Evictions {
-                record,
-                ..Evictions::default()
-            },
+            Ok(record) => {
+                let rest = record.last().map_or(Duration::ZERO, |last| {
+                    // Of a clock that went back nobody knows how long ago it was.
+                    let ago = time.checked_sub(last).map_or(Duration::ZERO, Duration::from_secs);
+                    BETWEEN.saturating_sub(ago)
+                });
+                Evictions {
+                    record,
+                    rests: now + rest,
+                    ..Evictions::default()
+                }
+            }
             Err(error) => Evictions {
                 unread: Some(error.to_string()),
                 ..Evictions::default()
@@ -105,9 +120,10 @@ impl Evictions {
         self.shown.clear();
     }
 
-    /// Takes the stale pods of a scan. `generations` are those of the policies that evict, by UID.
-    pub(crate) fn scanned(&mut self, stale: Vec<StalePod>, generations: &BTreeMap<String, i64>) {
-        self.record.retain_policies(generations);
+    /// Takes the stale pods of a scan. `generations` are those of the policies that evict, by UID. `time` are Unix seconds.
+    pub(crate) fn scanned(&mut self, stale: Vec<StalePod>, generations: &BTreeMap<String, i64>, time: u64) {
+        self.record.retain_policies(generations, time);
+        self.policies = generations.keys().cloned().collect();
         let uids: BTreeSet<&String> = stale
             .iter()
             .filter_map(|one| Some(&one.pod.as_ref()?.1))
@@ -140,6 +156,7 @@ impl Evictions {
         self.asks = false;
         self.due = now + LOOK;
         self.trouble = None;
+        self.record.retain_ending(|uid| pods.contains_key(uid));
         self.pods = pods;
         self.decide(now)
     }
@@ -171,11 +188,18 @@ impl Evictions {
                 owner: pod.owner.as_ref()?.uid.clone(),
                 policy: one.stale.policy.clone(),
                 policy_uid: one.stale.policy_uid.clone(),
+                generation: one.stale.generation,
                 node_uid: String::new(),
             })
         });
-        let notices = judged.iter().filter_map(|one| notice(one, &waits));
-        let notices = self.news(&notices.collect::<Vec<_>>());
+        let notices = judged
+            .iter()
+            .filter_map(|one| notice(one, &waits))
+            .collect::<Vec<_>>();
+        // Of a pod that is tried again in between, the next refusal is no news.
+        let stale: BTreeSet<String> = judged.iter().map(name).collect();
+        self.told.retain(|pod, _| stale.contains(pod));
+        let notices = self.news(&notices);
         Next {
             evict,
             notices,
@@ -185,8 +209,6 @@ impl Evictions {
 
     /// The decisions that differ from those that were reported. The text of one that waits changes often: its word counts.
     fn news(&mut self, notices: &[EvictionNotice]) -> Vec<EvictionNotice> {
-        let named: BTreeSet<&String> = notices.iter().map(|one| &one.pod).collect();
-        self.told.retain(|pod, _| named.contains(pod));
         let is_news = |one: &&EvictionNotice| self.told.get(&one.pod).map(String::as_str) != Some(one.word);
         let news: Vec<EvictionNotice> = notices
             .iter()
@@ -200,22 +222,25 @@ impl Evictions {
     }
 
     /// Writes down that a pod is evicted. `time` are Unix seconds.
-    pub(crate) fn ask(&mut self, eviction: &Eviction, generation: i64, time: u64) {
+    pub(crate) fn ask(&mut self, eviction: &Eviction, time: u64) {
         let pod = self.pods.get(&eviction.uid);
         let new = OwnerRecord {
             owner: pod.map(PodSeen::shown_owner).unwrap_or_default(),
             policy: eviction.policy_uid.clone(),
-            generation,
+            generation: eviction.generation,
             known: pods_of(&eviction.owner, &self.pods),
             ..OwnerRecord::default()
         };
+        self.was_asked = self.record.is_asked(&eviction.uid);
         self.record.ask(&eviction.owner, &eviction.uid, new, time);
     }
 
-    /// The generation of the policy by which a pod is stale.
-    pub(crate) fn generation(&self, policy_uid: &str) -> Option<i64> {
-        let found = self.stale.iter().find(|one| one.policy_uid == policy_uid);
-        found.map(|one| one.generation)
+    /// Takes back that a pod was asked for: nothing was asked, or the server refused it. One that an earlier request may have
+    /// evicted stays on record.
+    pub(crate) fn take_back(&mut self, uid: &str) {
+        if !self.was_asked {
+            self.record.take_back(uid);
+        }
     }
 
     /// The pod with a UID, as `NAMESPACE/NAME`.
@@ -227,35 +252,41 @@ impl Evictions {
     pub(crate) fn ended(&mut self, uid: &str, end: &EvictionEnd, now: Now) -> bool {
         self.asks = false;
         self.due = now;
-        let (why, after) = match end {
+        let (why, after, first) = match end {
             EvictionEnd::Evicted => {
                 self.rests = now + BETWEEN;
                 self.refused.remove(uid);
                 return false;
             }
-            EvictionEnd::Gone => {
-                self.refused.remove(uid);
-                return false;
+            EvictionEnd::Gone => ("the API server has no pod with this UID", None, AGAIN),
+            EvictionEnd::Busy(why) => (why.as_str(), None, AGAIN_LATER),
+            EvictionEnd::Refused { after, why } => (why.as_str(), *after, AGAIN),
+            EvictionEnd::Failed(why) => (why.as_str(), None, AGAIN),
+            EvictionEnd::Unknown(why) => {
+                // It may be evicted.
+                self.rests = now + BETWEEN;
+                (why.as_str(), None, AGAIN_LATER)
             }
-            EvictionEnd::Busy(why) => (why, Some(BETWEEN)),
-            EvictionEnd::Refused { after, why } => (why, *after),
-            EvictionEnd::Failed(why) => (why, None),
         };
         let tries = self.refused.get(uid).map_or(0, |one| one.tries);
-        let backoff = AGAIN.saturating_mul(1_u32 << tries.min(16)).min(AGAIN_LONGEST);
+        let backoff = first.saturating_mul(1_u32 << tries.min(16)).min(AGAIN_LONGEST);
         let one = Refused {
             until: now + after.unwrap_or(backoff),
-            tries: tries + 1,
-            why: why.clone(),
+            tries: tries.saturating_add(1),
+            why: why.to_owned(),
         };
         self.refused.insert(uid.to_owned(), one);
-        self.record.take_back(uid);
+        if matches!(end, EvictionEnd::Gone | EvictionEnd::Unknown(_)) {
+            return false;
+        }
+        self.take_back(uid);
         true
     }
 
     /// A finding for each owner whose new pods are stale as well.
     pub(crate) fn findings(&self) -> Vec<FindingStatus> {
         let owners = self.record.owners.values();
+        let owners = owners.filter(|one| self.policies.contains(&one.policy));
         let stopped = owners.filter_map(|one| Some((one, one.stopped.as_ref()?)));
         stopped
             .map(|(one, pod)| FindingStatus {

@@ -140,12 +140,23 @@ fn candidate<'a>(
     if let Some(skip) = stale.rules.refuse(&pod.namespace, &pod.name) {
         return refuse(skip);
     }
-    let stopped = view.record.owners.get(&owner.uid);
-    if let Some(by) = stopped.and_then(|record| record.stopped.as_ref()) {
-        return refuse(Skip::OwnerStopped(by.clone()));
+    let makes_anew = matches!(
+        &*owner.kind,
+        "ReplicaSet" | "StatefulSet" | "ReplicationController"
+    );
+    if !makes_anew && !stale.rules.names(&pod.namespace, &pod.name) {
+        return refuse(Skip::OtherController(owner.kind.clone()));
     }
-    let owners = view.record.owners.values();
-    let owners = owners.filter(|record| record.stopped.is_some()).count();
+    // A policy that is another one since, by its UID, does not stop this one.
+    let is_of = |policy: &str| view.stale.iter().any(|one| one.policy_uid == policy);
+    let owners = view.record.owners.iter().filter(|(_, one)| is_of(&one.policy));
+    let stopped: BTreeMap<&String, &String> = owners
+        .filter_map(|(uid, one)| Some((uid, one.stopped.as_ref()?)))
+        .collect();
+    if let Some(by) = stopped.get(&owner.uid) {
+        return refuse(Skip::OwnerStopped((*by).clone()));
+    }
+    let owners = stopped.len();
     if owners >= OWNERS_THAT_STOP {
         return refuse(Skip::NodeStopped(owners));
     }

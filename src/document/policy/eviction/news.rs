@@ -15,7 +15,7 @@ pub enum EvictionRequest {
 }
 
 /// A pod to evict.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Eviction {
     /// Its namespace.
     pub namespace: String,
@@ -29,6 +29,8 @@ pub struct Eviction {
     pub policy: String,
     /// Its UID.
     pub policy_uid: String,
+    /// Its generation.
+    pub generation: i64,
     /// The UID of the Node.
     pub node_uid: String,
 }
@@ -47,6 +49,13 @@ pub enum EvictionNews {
     },
     /// The pods cannot be listed. One line.
     Trouble(String),
+    /// After an eviction the controller did not come back to as many pods: no node evicts one of its pods until it does.
+    NotWhole {
+        /// The UID of the controller.
+        owner: String,
+        /// One line.
+        why: String,
+    },
 }
 
 /// The end of an eviction.
@@ -65,6 +74,8 @@ pub enum EvictionEnd {
     },
     /// Nothing was asked: another node evicts a pod of the same owner, or not all pods of the owner are ready.
     Busy(String),
-    /// It failed. One line.
+    /// The server refuses it for good, or it was not asked. One line.
     Failed(String),
+    /// The answer was lost, or is an error of the server: nobody knows whether the pod is evicted. One line.
+    Unknown(String),
 }

@@ -49,10 +49,10 @@ fn generations() -> BTreeMap<String, i64> {
 
 /// The name of the pod that is evicted, after a scan and a list.
 fn next(evictions: &mut Evictions, stale_ones: &[&str], all: &[&str], now: u64) -> Option<String> {
-    evictions.scanned(stale(stale_ones), &generations());
+    evictions.scanned(stale(stale_ones), &generations(), 0);
     let next = evictions.listed(pods(all), seconds(now));
     let eviction = next.evict?;
-    evictions.ask(&eviction, 1, now);
+    evictions.ask(&eviction, now);
     evictions.asks = true;
     Some(eviction.name)
 }
@@ -69,7 +69,7 @@ fn a_node_evicts_one_pod_and_then_rests() {
     // The pod ends.
     let mut ending = pods(&all);
     ending.get_mut("u-web-1").unwrap().ending = true;
-    evictions.scanned(stale(&all), &generations());
+    evictions.scanned(stale(&all), &generations(), 0);
     assert_eq!(evictions.listed(ending.clone(), seconds(60)).evict, None);
     let why = evictions.shown[0].why.clone().unwrap();
     assert_eq!(
@@ -111,7 +111,7 @@ fn a_refused_pod_holds_up_no_other_and_is_reported_once() {
     let all = ["web-1", "web-2"];
     next(&mut evictions, &all, &all, 1);
     evictions.ended("u-web-1", &EvictionEnd::Busy("b".to_owned()), seconds(1));
-    evictions.scanned(stale(&all), &generations());
+    evictions.scanned(stale(&all), &generations(), 0);
     let next = evictions.listed(pods(&all), seconds(2));
     assert_eq!(next.evict.unwrap().name, "web-2");
     let notice = EvictionNotice {
@@ -129,17 +129,17 @@ fn an_agent_that_was_killed_evicts_nobody_twice() {
     let all = ["web-1", "web-2"];
     next(&mut before, &all, &all, 1);
     // It was killed before it knew the answer. The pod was evicted: it ends, or is gone, and nobody else goes meanwhile.
-    let mut after = Evictions::new(Ok(before.record.clone()));
+    let mut after = Evictions::new(Ok(before.record.clone()), seconds(0), 100);
     let mut ending = pods(&all);
     ending.get_mut("u-web-1").unwrap().ending = true;
-    after.scanned(stale(&all), &generations());
+    after.scanned(stale(&all), &generations(), 0);
     assert_eq!(after.listed(ending, seconds(1)).evict, None);
     // Or it was not: the same pod is asked for.
-    let mut after = Evictions::new(Ok(before.record));
+    let mut after = Evictions::new(Ok(before.record), seconds(0), 100);
     assert_eq!(next(&mut after, &all, &all, 1).unwrap(), "web-1");
     // Nobody knows what was on record.
     let unread = Error::new(netkeel_core::error::ErrorKind::Refused, "no JSON");
-    let mut after = Evictions::new(Err(unread));
+    let mut after = Evictions::new(Err(unread), seconds(0), 100);
     assert_eq!(next(&mut after, &all, &all, 1), None);
     assert!(after.shown[0].why.as_ref().unwrap().contains("no JSON"));
 }
@@ -151,14 +151,14 @@ fn a_stale_replacement_stops_its_owner_across_restarts_until_the_policy_is_edite
     next(&mut evictions, &all, &all, 1);
     evictions.ended("u-web-1", &EvictionEnd::Evicted, seconds(2));
     // A replacement with the right MTU is no sign.
-    evictions.scanned(stale(&["web-2"]), &generations());
+    evictions.scanned(stale(&["web-2"]), &generations(), 0);
     assert_eq!(
         evictions.listed(pods(&["web-2", "web-3"]), seconds(99)).stopped,
         []
     );
     assert!(evictions.findings().is_empty());
     let both = ["web-2", "web-3"];
-    evictions.scanned(stale(&both), &generations());
+    evictions.scanned(stale(&both), &generations(), 0);
     let next_one = evictions.listed(pods(&both), seconds(100));
     assert_eq!(next_one.evict, None);
     assert_eq!(
@@ -170,7 +170,7 @@ fn a_stale_replacement_stops_its_owner_across_restarts_until_the_policy_is_edite
         (finding.code, &*finding.subject),
         (Code::NK090, "a/ReplicaSet/web")
     );
-    let mut after = Evictions::new(Ok(evictions.record));
+    let mut after = Evictions::new(Ok(evictions.record), seconds(0), 100);
     assert_eq!(next(&mut after, &both, &both, 1), None);
     assert_eq!(after.findings().len(), 1);
     // The policy is edited.
@@ -178,7 +178,99 @@ fn a_stale_replacement_stops_its_owner_across_restarts_until_the_policy_is_edite
         .into_iter()
         .map(|one| StalePod { generation: 2, ..one })
         .collect();
-    after.scanned(newer, &BTreeMap::from([("up".to_owned(), 2)]));
+    after.scanned(newer, &BTreeMap::from([("up".to_owned(), 2)]), 0);
     assert_eq!(after.listed(pods(&both), seconds(2)).evict.unwrap().name, "web-2");
     assert!(after.findings().is_empty());
+}
+
+#[test]
+fn a_lost_answer_keeps_the_record_and_only_delays() {
+    let mut evictions = Evictions::default();
+    let all = ["web-1", "web-2"];
+    next(&mut evictions, &all, &all, 1);
+    let lost = EvictionEnd::Unknown("the connection broke".to_owned());
+    assert!(!evictions.ended("u-web-1", &lost, seconds(2)));
+    assert!(evictions.record.is_asked("u-web-1"));
+    assert_eq!(
+        next(&mut evictions, &all, &all, 31),
+        None,
+        "it may have been evicted"
+    );
+    // The server had evicted it: no other pod of the node goes while it ends.
+    let mut ending = pods(&all);
+    ending.get_mut("u-web-1").unwrap().ending = true;
+    evictions.scanned(stale(&all), &generations(), 0);
+    assert_eq!(evictions.listed(ending, seconds(99)).evict, None);
+    // A later refusal says nothing of the first request. A replacement that is stale stops the owner.
+    assert_eq!(next(&mut evictions, &all, &all, 100).unwrap(), "web-1");
+    evictions.ended("u-web-1", &EvictionEnd::Busy("b".to_owned()), seconds(101));
+    assert!(evictions.record.is_asked("u-web-1"));
+    evictions.scanned(stale(&["web-3"]), &generations(), 0);
+    assert_eq!(evictions.listed(pods(&["web-3"]), seconds(200)).stopped.len(), 1);
+}
+
+#[test]
+fn an_agent_that_restarts_rests_all_the_same() {
+    let mut before = Evictions::default();
+    let all = ["web-1", "web-2"];
+    next(&mut before, &all, &all, 1000);
+    for (time, rests_until) in [(1010, 20), (1029, 1), (2000, 0), (500, 30)] {
+        let start = || Evictions::new(Ok(before.record.clone()), seconds(0), time);
+        if rests_until > 0 {
+            assert_eq!(
+                next(&mut start(), &["web-2"], &["web-2"], rests_until - 1),
+                None,
+                "{time}"
+            );
+        }
+        assert!(
+            next(&mut start(), &["web-2"], &["web-2"], rests_until).is_some(),
+            "{time}"
+        );
+    }
+}
+
+#[test]
+fn a_pod_that_is_refused_again_and_again_is_reported_once() {
+    let mut evictions = Evictions::default();
+    let all = ["web-1"];
+    let mut now = 1;
+    let mut notices = 0;
+    for pause in [30, 60, 120, 240, 480, 600, 600] {
+        assert!(next(&mut evictions, &all, &all, now).is_some(), "{pause}");
+        evictions.ended("u-web-1", &EvictionEnd::Busy("b".to_owned()), seconds(now));
+        evictions.scanned(stale(&all), &generations(), 0);
+        let waits = evictions.listed(pods(&all), seconds(now + pause - 1));
+        assert_eq!(waits.evict, None, "{pause}");
+        notices += waits.notices.len();
+        now += pause;
+    }
+    assert_eq!(notices, 1);
+}
+
+#[test]
+fn a_pod_that_the_server_does_not_have_is_tried_with_backoff() {
+    let mut evictions = Evictions::default();
+    let all = ["web-1"];
+    assert!(next(&mut evictions, &all, &all, 1).is_some());
+    assert!(!evictions.ended("u-web-1", &EvictionEnd::Gone, seconds(1)));
+    assert!(evictions.record.is_asked("u-web-1"));
+    assert_eq!(next(&mut evictions, &all, &all, 10), None);
+    assert!(next(&mut evictions, &all, &all, 11).is_some());
+}
+
+#[test]
+fn a_policy_that_is_missing_for_a_moment_forgets_no_stop() {
+    let mut evictions = Evictions::default();
+    let all = ["web-1", "web-2"];
+    next(&mut evictions, &all, &all, 1);
+    evictions.ended("u-web-1", &EvictionEnd::Evicted, seconds(2));
+    let both = ["web-2", "web-3"];
+    evictions.scanned(stale(&both), &generations(), 100);
+    assert_eq!(evictions.listed(pods(&both), seconds(100)).stopped.len(), 1);
+    evictions.scanned(Vec::new(), &BTreeMap::new(), 200);
+    assert!(evictions.findings().is_empty(), "no policy evicts");
+    evictions.scanned(stale(&both), &generations(), 300);
+    assert_eq!(evictions.listed(pods(&both), seconds(300)).evict, None);
+    assert_eq!(evictions.findings().len(), 1);
 }

@@ -145,6 +145,33 @@ fn each_pod_that_is_not_evicted_has_its_reason() {
             same(),
         ),
         (
+            "skip no-controller",
+            PodSeen {
+                owner: owner("Job", "j"),
+                ..web()
+            },
+            same(),
+        ),
+        (
+            "skip no-controller",
+            PodSeen {
+                owner: owner("VirtualMachineInstance", "vm"),
+                ..web()
+            },
+            same(),
+        ),
+        (
+            "evict",
+            PodSeen {
+                owner: owner("Job", "j"),
+                ..web()
+            },
+            StalePod {
+                rules: rules("{ evict: true, include: ['a/web-*'] }"),
+                ..same()
+            },
+        ),
+        (
             "skip excluded",
             web(),
             StalePod {
