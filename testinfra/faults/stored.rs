@@ -152,7 +152,7 @@ fn a_ledger_of_a_newer_netkeel_is_refused_and_left_as_it_is() {
         let before = world.look();
         assert_eq!(world.netkeel(APPLY).code, 0);
         let text = fs::read_to_string(LEDGER).unwrap();
-        let newer = text.replacen("{\"format\":1}", "{\"format\":2}", 1) + "{\"of-the-future\":{}}\n";
+        let newer = text.replacen("{\"format\":1", "{\"format\":2", 1) + "{\"of-the-future\":{}}\n";
         assert_ne!(newer.lines().next(), text.lines().next());
         fs::write(LEDGER, &newer).unwrap();
         let verbs: Vec<&[&str]> = VERBS
