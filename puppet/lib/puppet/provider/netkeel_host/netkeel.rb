@@ -8,6 +8,9 @@ require 'tmpdir'
 Puppet::Type.type(:netkeel_host).provide(:netkeel) do
   desc 'Runs the program netkeel.'
 
+  # The length of the path of the documents that are compared, below /tmp.
+  LENGTH = 33
+
   attr_reader :summary
 
   # The host itself, for `puppet resource`.
@@ -119,9 +122,12 @@ Puppet::Type.type(:netkeel_host).provide(:netkeel) do
     resource[:netns] ? ['--netns', resource[:netns]] : []
   end
 
-  # Yields a directory with the documents that are compared.
+  # Yields a directory with the documents that are compared. Its path has the same length each time, since the program aligns
+  # by that; that of the temporary directory has the number of the process.
   def with_copy
-    Dir.mktmpdir('netkeel') do |copy|
+    Dir.mktmpdir('nk') do |scratch|
+      copy = File.join(scratch, 'd'.ljust(LENGTH - scratch.length - 1, '-'))
+      Dir.mkdir(copy, 0o700)
       @compared.each { |name, text| File.binwrite(File.join(copy, name), text) }
       yield copy
     end
