@@ -13,6 +13,6 @@ pub mod origin;
 pub mod scope;
 pub mod select;
 mod stack;
-mod tunnel;
+pub(crate) mod tunnel;
 pub mod unknown;
 mod walk;

@@ -221,10 +221,11 @@ fn is_of_machines(ports: Option<&Ports>, most: u32, host: &Snapshot) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use netkeel_host::snapshot::Snapshot;
 
-    fn check(links: &str) -> String {
+    /// The findings on a host with these interfaces, a line each.
+    pub(crate) fn check(links: &str) -> String {
         check_with("", links)
     }
 

@@ -1,27 +1,27 @@
 //! Tunnels whose packets do not fit the device that they are bound to.
 
+use crate::path::tunnel::{ENCAPSULATION_LIMIT, may_limit, own_headers};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::link::Link;
 
-/// The headers of tunnels that are bound to a device, bytes, with the header of IPv4: VXLAN has 20, UDP 8, VXLAN 8,
-/// Ethernet 14 (`vxlan_headroom`, drivers/net/vxlan/vxlan_core.c); the others as `ip_tunnel_bind_dev` subtracts them
-/// (net/ipv4/ip_tunnel.c), GRE without options.
-const HEADERS: &[(&str, u32)] = &[
-    ("vxlan", 50),
-    ("ipip", 20),
-    ("sit", 20),
-    ("gre", 24),
-    ("gretap", 38),
-    ("ip6tnl", 20),
-    ("ip6gre", 24),
-    ("ip6gretap", 38),
+/// The tunnels that are bound to a device (`vxlan_headroom`, drivers/net/vxlan/vxlan_core.c; `ip_tunnel_bind_dev`,
+/// net/ipv4/ip_tunnel.c).
+const KINDS: &[&str] = &[
+    "vxlan",
+    "ipip",
+    "sit",
+    "gre",
+    "gretap",
+    "ip6tnl",
+    "ip6gre",
+    "ip6gretap",
 ];
 
-/// The encapsulation limit that tunnels over IPv6 add unless they have `encaplimit none` (net/ipv6/ip6_tunnel.c).
-const ENCAPSULATION_LIMIT: u32 = 8;
+/// The header of IPv4, bytes.
+const IPV4: u32 = 20;
 
 /// The header of IPv6 has 20 bytes more.
 const IPV6_MORE: u32 = 20;
@@ -45,23 +45,19 @@ fn below_tunnel<'a>(host: &'a Snapshot, link: &Link) -> Option<(LinkName, &'a Li
 /// The bytes of a tunnel's outer headers, at least: a vxlan of unknown ends may be of IPv4, and what was not read of
 /// options is left out.
 fn headers(host: &Snapshot, name: LinkName, link: &Link) -> Option<u32> {
-    let (_, headers) = HEADERS.iter().find(|(kind, _)| *kind == link.kind_name())?;
+    let kind = KINDS.iter().find(|kind| **kind == link.kind_name())?;
+    let own: u32 = own_headers(kind).iter().map(|header| header.bytes).sum();
     let ends = host.forwarding.as_ref().and_then(|ways| ways.tunnels.get(&name));
     let options = link
         .gre_options
         .or(ends.map(|ends| ends.gre_options))
         .unwrap_or(0);
-    let limited = may_limit(link) && ends.is_some_and(|ends| ends.encapsulation_limit == Some(true));
-    let headers = headers + if limited { ENCAPSULATION_LIMIT } else { 0 };
+    let limited = may_limit(kind) && ends.is_some_and(|ends| ends.encapsulation_limit == Some(true));
+    let headers = IPV4 + own + if limited { ENCAPSULATION_LIMIT } else { 0 };
     Some(match host.outer_family(name) {
         Some(Family::Ipv6) => headers + options + IPV6_MORE,
         Some(Family::Ipv4) | None => headers + options,
     })
-}
-
-/// Whether a tunnel may add the encapsulation limit.
-fn may_limit(link: &Link) -> bool {
-    matches!(link.kind_name(), "ip6tnl" | "ip6gre" | "ip6gretap")
 }
 
 /// What may make the headers of a tunnel larger, as far as that was not read.
@@ -75,7 +71,7 @@ fn or_less(host: &Snapshot, name: LinkName, link: &Link) -> String {
     if is_gre && link.gre_options.is_none() && ends.is_none() {
         less.push("4 less for each of key, sequence number and checksum".to_owned());
     }
-    if may_limit(link) && ends.is_none_or(|ends| ends.encapsulation_limit.is_none()) {
+    if may_limit(link.kind_name()) && ends.is_none_or(|ends| ends.encapsulation_limit.is_none()) {
         less.push(format!(
             "{ENCAPSULATION_LIMIT} less unless it has `encaplimit none`"
         ));
@@ -124,18 +120,8 @@ pub(crate) fn fits_vxlan(host: &Snapshot, name: LinkName) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use crate::lint::mtu::tests::check;
     use netkeel_host::snapshot::Snapshot;
-
-    fn check(links: &str) -> String {
-        let text = format!(
-            r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{links}}}"#
-        );
-        let findings = crate::lint::host::host(&Snapshot::from_json(&text).unwrap());
-        let lines = findings
-            .iter()
-            .map(|f| format!("{} {}: {}", f.code, f.subjects.join(","), f.message));
-        lines.collect::<Vec<_>>().join("\n")
-    }
 
     #[test]
     fn a_tunnel_has_the_headers_of_its_kind_and_family() {

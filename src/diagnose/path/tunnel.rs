@@ -188,34 +188,46 @@ fn outer_family(
     }
 }
 
-/// The headers of a tunnel.
-fn overhead(link: &Link, ends: Option<&TunnelEnds>, family: Option<Family>) -> Overhead {
+/// The encapsulation limit that tunnels over IPv6 add unless they have `encaplimit none`, also ip6gre (`ip6_tnl_dev_init_gen`,
+/// net/ipv6/ip6_tunnel.c; `ip6gre_tnl_link_config`).
+pub(crate) const ENCAPSULATION_LIMIT: u32 = 8;
+
+/// The headers of a kind of tunnel after that of IP, without options.
+pub(crate) fn own_headers(kind: &str) -> &'static [HeaderSize] {
     const fn header(name: &'static str, bytes: u32) -> HeaderSize {
         HeaderSize { name, bytes }
     }
+    match kind {
+        "vxlan" => const { &[header("UDP", 8), header("VXLAN", 8), header("Ethernet", 14)] },
+        "geneve" => const { &[header("UDP", 8), header("Geneve", 8), header("Ethernet", 14)] },
+        // A data message: header 16, tag 16 (drivers/net/wireguard/messages.h).
+        "wireguard" => const { &[header("UDP", 8), header("WireGuard", 32)] },
+        "gre" | "ip6gre" => const { &[header("GRE", 4)] },
+        "gretap" | "ip6gretap" => const { &[header("GRE", 4), header("Ethernet", 14)] },
+        _ => &[],
+    }
+}
+
+/// Whether a kind of tunnel may add the encapsulation limit.
+pub(crate) fn may_limit(kind: &str) -> bool {
+    matches!(kind, "ip6tnl" | "ip6gre" | "ip6gretap")
+}
+
+/// The headers of a tunnel.
+fn overhead(link: &Link, ends: Option<&TunnelEnds>, family: Option<Family>) -> Overhead {
+    let header = |name, bytes| HeaderSize { name, bytes };
     let mut headers = vec![match family {
         Some(Family::Ipv6) => header("IPv6", 40),
         Some(Family::Ipv4) | None => header("IPv4", 20),
     }];
     let kind = link.kind_name();
-    match kind {
-        "vxlan" => headers.extend([header("UDP", 8), header("VXLAN", 8), header("Ethernet", 14)]),
-        "geneve" => headers.extend([header("UDP", 8), header("Geneve", 8), header("Ethernet", 14)]),
-        // A data message: header 16, tag 16 (drivers/net/wireguard/messages.h).
-        "wireguard" => headers.extend([header("UDP", 8), header("WireGuard", 32)]),
-        "gre" | "ip6gre" => headers.push(header("GRE", 4)),
-        "gretap" | "ip6gretap" => headers.extend([header("GRE", 4), header("Ethernet", 14)]),
-        _ => {}
-    }
+    headers.extend_from_slice(own_headers(kind));
     let options = ends.map_or(0, |ends| ends.gre_options);
     if options > 0 {
         headers.push(header("GRE options", options));
     }
-    // ip6gre has the limit too (`ip6gre_tnl_link_config`).
-    if matches!(kind, "ip6tnl" | "ip6gre" | "ip6gretap")
-        && ends.is_none_or(|ends| ends.encapsulation_limit != Some(false))
-    {
-        headers.push(header("encapsulation limit", 8));
+    if may_limit(kind) && ends.is_none_or(|ends| ends.encapsulation_limit != Some(false)) {
+        headers.push(header("encapsulation limit", ENCAPSULATION_LIMIT));
     }
     Overhead {
         bytes: headers.iter().map(|header| header.bytes).sum(),
