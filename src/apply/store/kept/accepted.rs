@@ -42,11 +42,7 @@ impl Store {
     /// # Errors
     /// When it cannot be written.
     pub fn keep_accepted(&self, owner: &str, canonical: &str) -> Result<(), Error> {
-        if self.accepted(owner).ok().flatten().as_deref() == Some(canonical) {
-            return Ok(());
-        }
-        self.make()?;
-        log::replace(&self.accepted_path(owner), canonical)
+        self.keep(&self.accepted_path(owner), canonical)
     }
 
     /// Forgets the document of an owner: the host is no longer as it says.

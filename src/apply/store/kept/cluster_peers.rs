@@ -34,11 +34,7 @@ impl Store {
         }
         text.push('\n');
         let path = self.cluster_peers_path();
-        if log::read(&path).ok().flatten().as_deref() == Some(&*text) {
-            return Ok(());
-        }
-        self.make()?;
-        log::replace(&path, &text)
+        self.keep(&path, &text)
     }
 }
 

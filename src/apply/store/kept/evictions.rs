@@ -43,13 +43,10 @@ impl Store {
         let path = self.evictions_path();
         let text =
             spell(record).map_err(|why| Error::new(ErrorKind::Refused, why).context(path.display()))?;
-        let before = log::read(&path).ok().flatten();
-        let is_empty = before.is_none() && record.owners.is_empty();
-        if is_empty || before.as_deref() == Some(&*text) {
+        if record.owners.is_empty() && log::read(&path).ok().flatten().is_none() {
             return Ok(());
         }
-        self.make()?;
-        log::replace(&path, &text)
+        self.keep(&path, &text)
     }
 }
 

@@ -74,11 +74,7 @@ impl Store {
         let path = self.policies_path();
         let text =
             spell(policies).map_err(|why| Error::new(ErrorKind::Refused, why).context(path.display()))?;
-        if log::read(&path).ok().flatten().as_deref() == Some(&*text) {
-            return Ok(());
-        }
-        self.make()?;
-        log::replace(&path, &text)
+        self.keep(&path, &text)
     }
 }
 
