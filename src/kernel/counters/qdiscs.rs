@@ -8,17 +8,14 @@ use crate::counters::not_read::NotRead;
 use crate::netlink::message::{Attributes, Malformed, Message, u32_at};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
+use crate::rtnetlink::forwarding::programs::{KIND, QDISC};
 use netkeel_host::counters::counter::{Counter, QdiscStat};
 use netkeel_host::counters::reading::Reading;
-
-/// Size of `struct tcmsg` (include/uapi/linux/rtnetlink.h).
-const FIXED: usize = 20;
 
 /// The parent of a root qdisc (`TC_H_ROOT`).
 const ROOT: u32 = 0xffff_ffff;
 
-/// `TCA_KIND` and `TCA_STATS2` (include/uapi/linux/rtnetlink.h).
-const KIND: u16 = 1;
+/// `TCA_STATS2` (include/uapi/linux/rtnetlink.h).
 const STATS2: u16 = 7;
 
 /// `TCA_STATS_BASIC` and `TCA_STATS_QUEUE` (include/uapi/linux/gen_stats.h).
@@ -77,7 +74,7 @@ fn one(message: &Message<'_>, found: &mut BTreeMap<u32, Qdisc>) -> Result<(), Ma
     }
     let index = u32_at(message.payload, 4).ok_or(Malformed("interface"))?;
     let mut qdisc = Qdisc::default();
-    for attribute in Attributes::after(message.payload, FIXED)? {
+    for attribute in Attributes::after(message.payload, QDISC)? {
         let attribute = attribute?;
         match attribute.kind {
             KIND => qdisc.kind = attribute.text(),
@@ -109,7 +106,7 @@ mod tests {
     #[test]
     fn reads_the_root_and_no_other() {
         let read_with = |parent: u32| {
-            let mut head = [0; FIXED];
+            let mut head = [0; QDISC];
             head[4] = 7;
             head[12..16].copy_from_slice(&parent.to_ne_bytes());
             let mut basic = [0; 16];

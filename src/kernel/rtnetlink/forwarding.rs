@@ -4,7 +4,7 @@ pub(crate) mod links;
 mod named;
 pub(crate) mod neighbours;
 mod pods;
-mod programs;
+pub(crate) mod programs;
 mod routes;
 pub(crate) mod rules;
 

@@ -10,17 +10,17 @@ use crate::netlink::message::{Attributes, Malformed, Message, u32_at};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
 use crate::rtnetlink::forwarding::named::Named;
+use crate::rtnetlink::link::FIXED;
 use netkeel_core::name::link::LinkName;
 
-/// Sizes of `struct ifinfomsg` and of `struct tcmsg` (include/uapi/linux/rtnetlink.h).
-const LINK: usize = 16;
-const QDISC: usize = 20;
+/// Size of `struct tcmsg` (include/uapi/linux/rtnetlink.h).
+pub(crate) const QDISC: usize = 20;
 
 /// `IFLA_XDP_ATTACHED`, which is 0 without a program (include/uapi/linux/if_link.h).
 const ATTACHED: u16 = 2;
 
-/// `TCA_KIND`.
-const KIND: u16 = 1;
+/// `TCA_KIND` (include/uapi/linux/rtnetlink.h).
+pub(crate) const KIND: u16 = 1;
 
 /// Reads the interfaces with a program of XDP.
 pub(super) fn xdp(socket: &mut Socket, named: Named<'_>) -> Result<BTreeSet<LinkName>, Refusal> {
@@ -61,7 +61,7 @@ fn has_xdp(message: &Message<'_>) -> Result<bool, Malformed> {
     if message.kind != libc::RTM_NEWLINK {
         return Ok(false);
     }
-    for attribute in Attributes::after(message.payload, LINK)? {
+    for attribute in Attributes::after(message.payload, FIXED)? {
         let attribute = attribute?;
         if attribute.kind != libc::IFLA_XDP {
             continue;
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_program_is_attached_where_its_mode_is_not_0() {
         let with = |mode: u8| {
-            let request = Request::new(0, 0, &[0; LINK]);
+            let request = Request::new(0, 0, &[0; FIXED]);
             let request = request.nest(libc::IFLA_XDP, |xdp| xdp.attribute(ATTACHED, &[mode]));
             has_xdp(&message(libc::RTM_NEWLINK, request.body())).unwrap()
         };
