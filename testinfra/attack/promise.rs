@@ -204,14 +204,18 @@ fn a_killed_watchdog_is_replaced_by_the_service_even_while_it_is_paused() {
     });
 }
 
-/// Minutes later, as a time namespace shows it.
+/// netkeel 700 s later, as a time namespace shows it.
+fn later(arguments: &[&str]) -> Command {
+    let mut command = Command::new("unshare");
+    let clock = ["--time", "--boottime", "700", "--fork", program()];
+    command.args(clock).args(arguments);
+    command
+}
+
 #[test]
 fn an_overdue_promise_is_told() {
     world(|world| {
-        let later = |arguments: &[&str]| {
-            let clock = ["--time", "--boottime", "700", "--fork", program()];
-            world.run(Command::new("unshare").args(clock).args(arguments))
-        };
+        let later = |arguments: &[&str]| world.run(&mut later(arguments));
         let before = world.look();
         apply(world, "600s");
         kill("KILL", watchdog().unwrap());
@@ -249,15 +253,8 @@ fn a_resumption_keeps_nothing_that_was_to_be_confirmed() {
         until_unwatched();
         assert_eq!(world.look().difference(&before), None);
         let over = |complete: bool| {
-            let ran = world.netkeel(&[
-                "apply",
-                "-f",
-                DOCUMENT,
-                "--allow-management",
-                "--retry-rejected",
-                "--confirm-within",
-                "3s",
-            ]);
+            let command = ["apply", "-f", DOCUMENT, "--allow-management", "--retry-rejected"];
+            let ran = world.netkeel(&[&command[..], &["--confirm-within", "3s"]].concat());
             assert_eq!(ran.code, 0, "{ran:?}");
             kill("KILL", watchdog().unwrap());
             until_unwatched();
@@ -286,15 +283,13 @@ fn a_command_that_waits_for_its_reader_does_not_hold_the_lock() {
     for command in [&["recover"] as &[&str], &["confirm"], &["release"], APPLY] {
         world(|world| {
             let before = world.look();
-            apply(world, "3s");
+            apply(world, "600s");
             kill("KILL", watchdog().unwrap());
             until_unwatched();
-            sleep(Duration::from_secs(3));
             let (reader, mut writer) = pipe().unwrap();
             // The capacity of a pipe, pipe(7).
             writer.write_all(&[b' '; 65536]).unwrap();
-            let mut waits = Command::new(program())
-                .args(command)
+            let mut waits = later(command)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(writer)
