@@ -111,15 +111,19 @@ mod tests {
     use netkeel_source::report::render::render;
     use std::collections::BTreeMap;
 
+    fn reading(dialect: Dialect) -> Reading<'static> {
+        Reading {
+            dialect,
+            keys: &["sysctl", "link"],
+            facts: const { &BTreeMap::new() },
+            levels: &[],
+        }
+    }
+
     /// The report on files that are read as one document.
     fn report(dialect: Dialect, files: &[(&str, &str)]) -> String {
         let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-        let reading = Reading {
-            dialect,
-            keys: &["sysctl", "link"],
-            facts: &BTreeMap::new(),
-            levels: &[],
-        };
+        let reading = reading(dialect);
         let mut nodes = Vec::new();
         for (name, text) in files {
             nodes.extend(reading.load(&mut sources, name, text.as_bytes().to_vec(), &mut diagnostics));
@@ -221,12 +225,7 @@ mod tests {
     fn a_file_without_a_part_of_a_document_has_nothing() {
         let has_any = |dialect: Dialect, text: &str| {
             let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-            let reading = Reading {
-                dialect,
-                keys: &["sysctl", "link"],
-                facts: &BTreeMap::new(),
-                levels: &[],
-            };
+            let reading = reading(dialect);
             let nodes = reading.load(&mut sources, "a.yaml", text.as_bytes().to_vec(), &mut diagnostics);
             reading.has_any(&nodes)
         };

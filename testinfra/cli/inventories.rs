@@ -47,21 +47,8 @@ fn an_ansible_inventory_gives_hosts_the_files_of_their_groups_and_stages() {
         "workers: { hosts: { \"k8s[1001:1040]\": } }\ncanary: { hosts: { k8s1001: { netkeel_stage: canary } } }\n\
          all:\n  vars: { netkeel_stage: rest }\n  children:\n    balancers: { hosts: { \"lb[1:12].example.org\": , \"lvs[1003:1004]\": } }\n",
     );
-    let arguments = |inventory: &'static str| {
-        [
-            "review",
-            "old",
-            "new",
-            "--from",
-            "ansible",
-            "--snapshots",
-            "snapshots",
-            "--hosts",
-            inventory,
-        ]
-    };
     for inventory in ["hosts", "hosts.yml"] {
-        let done = scratch.run(&arguments(inventory));
+        let done = review(&scratch, "ansible", inventory, &[]);
         assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
         for part in [
             "  1 host  k8s1002 (rest 1)\n",
@@ -78,7 +65,7 @@ fn an_ansible_inventory_gives_hosts_the_files_of_their_groups_and_stages() {
     fs::remove_dir_all(scratch.path().join("old/group_vars/all")).unwrap();
     fs::remove_dir_all(scratch.path().join("new/group_vars/all")).unwrap();
     put("hosts", "[workers]\nk8s[1001:1041]\n[db]\nlb[1:12].example.org\n");
-    let done = scratch.run(&arguments("hosts"));
+    let done = review(&scratch, "ansible", "hosts", &[]);
     assert_eq!(done.code, 1);
     assert_eq!(
         done.stderr,
@@ -92,7 +79,7 @@ fn an_ansible_inventory_gives_hosts_the_files_of_their_groups_and_stages() {
         assert!(done.stdout.contains(part), "{}", done.stdout);
     }
     put("hosts", "[workers]\nk8s[1001:x] ansible_password=hunter2\n");
-    let done = scratch.run(&arguments("hosts"));
+    let done = review(&scratch, "ansible", "hosts", &[]);
     assert!(
         done.code == 1 && done.stderr.contains("hosts:2:1") && !done.stderr.contains("hunter2"),
         "{done:?}"
@@ -105,19 +92,7 @@ fn hosts_that_only_the_new_side_declares_are_compared_with_nothing() {
     fs::create_dir(scratch.path().join("old")).unwrap();
     variables(&scratch, "new", 26_214_400, 1440);
     fs::write(scratch.path().join("hosts"), "[balancers]\nlb1.example.org\n").unwrap();
-    let done = scratch.run(&[
-        "review",
-        "old",
-        "new",
-        "--from",
-        "ansible",
-        "--snapshots",
-        "snapshots",
-        "--hosts",
-        "hosts",
-        "--fail-on",
-        "change",
-    ]);
+    let done = review(&scratch, "ansible", "hosts", &["--fail-on", "change"]);
     assert_eq!(
         done.code, 1,
         "hosts of the fleet that the inventory lacks: {done:?}"
@@ -166,18 +141,7 @@ fn a_hiera_hierarchy_is_followed_with_the_facts_of_each_host() {
     }
     put("facts/lvs1003.yaml", "role: balancer\n");
     put("facts/lvs1004.yaml", "site: a\n");
-    let arguments = [
-        "review",
-        "old",
-        "new",
-        "--from",
-        "hiera",
-        "--snapshots",
-        "snapshots",
-        "--hosts",
-        "facts",
-    ];
-    let done = scratch.run(&arguments);
+    let done = review(&scratch, "hiera", "facts", &[]);
     assert_eq!(done.code, 1, "{done:?}");
     for part in [
         "40 hosts  k8s[1001-1040]",
@@ -188,24 +152,10 @@ fn a_hiera_hierarchy_is_followed_with_the_facts_of_each_host() {
         assert!(done.stdout.contains(part), "{part}\n{}", done.stdout);
     }
     // The old side in a commit.
-    let git = |arguments: &[&str]| {
-        let identity = [
-            "-c",
-            "user.name=n",
-            "-c",
-            "user.email=e@example.org",
-            "-c",
-            "init.defaultBranch=main",
-        ];
-        let done = scratch.command("git", &[&identity, arguments].concat());
-        assert_eq!(done.code, 0, "{done:?}");
-    };
-    git(&["init", "--quiet"]);
-    git(&["add", "old"]);
-    git(&["commit", "--quiet", "--message", "one"]);
-    let mut of_git = arguments;
-    of_git[1] = "git:main:old";
-    let with = scratch.run(&of_git);
+    scratch.git(&["init", "--quiet"]);
+    scratch.git(&["add", "old"]);
+    scratch.git(&["commit", "--quiet", "--message", "one"]);
+    let with = review_of(&scratch, ["git:main:old", "new"], "hiera", "facts", &[]);
     assert_eq!(
         with.stdout.replace("main:old", "old").replace("git:old", "old"),
         done.stdout.replace("git:old", "old")
@@ -220,18 +170,12 @@ fn put(scratch: &Scratch, name: &str, text: &str) {
 }
 
 fn review(scratch: &Scratch, from: &str, hosts: &str, more: &[&str]) -> Done {
-    let arguments = [
-        "review",
-        "old",
-        "new",
-        "--from",
-        from,
-        "--snapshots",
-        "snapshots",
-        "--hosts",
-        hosts,
-    ];
-    scratch.run(&[&arguments, more].concat())
+    review_of(scratch, ["old", "new"], from, hosts, more)
+}
+
+fn review_of(scratch: &Scratch, sides: [&str; 2], from: &str, hosts: &str, more: &[&str]) -> Done {
+    let arguments = ["--from", from, "--snapshots", "snapshots", "--hosts", hosts];
+    scratch.run(&[&["review"], &sides[..], &arguments, more].concat())
 }
 
 /// A hierarchy with a level of the role of each of 3 hosts, beside data of other modules.
@@ -429,26 +373,10 @@ fn directories_of_variables_that_cannot_be_read_are_errors() {
     // In a commit no link is followed.
     fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink("groups", &link).unwrap();
-    let identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"];
-    for arguments in [
-        &["-c", "init.defaultBranch=main", "init", "--quiet"][..],
-        &["add", "old"],
-        &["commit", "--quiet", "--message", "one"],
-    ] {
-        let done = scratch.command("git", &[&identity, arguments].concat());
-        assert_eq!(done.code, 0, "{done:?}");
-    }
-    let done = scratch.run(&[
-        "review",
-        "git:main:old",
-        "old",
-        "--from",
-        "ansible",
-        "--snapshots",
-        "snapshots",
-        "--hosts",
-        "hosts",
-    ]);
+    scratch.git(&["init", "--quiet"]);
+    scratch.git(&["add", "old"]);
+    scratch.git(&["commit", "--quiet", "--message", "one"]);
+    let done = review_of(&scratch, ["git:main:old", "old"], "ansible", "hosts", &[]);
     assert!(
         done.code == 1
             && done

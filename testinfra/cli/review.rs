@@ -301,20 +301,7 @@ fn a_host_of_the_inventory_without_a_snapshot_is_not_planned() {
 
 /// A repository with the directory site, whose files are a.yaml, b.yaml and a link.
 fn repository(scratch: &Scratch) -> impl Fn(&[&str]) -> String + '_ {
-    let git = |arguments: &[&str]| {
-        let identity = [
-            "-c",
-            "user.name=n",
-            "-c",
-            "user.email=e@example.org",
-            "-c",
-            "init.defaultBranch=main",
-        ];
-
-        let done = scratch.command("git", &[&identity[..], arguments].concat());
-        assert_eq!(done.code, 0, "{done:?}");
-        done.stdout.trim().to_owned()
-    };
+    let git = |arguments: &[&str]| scratch.git(arguments).stdout.trim().to_owned();
     let site = scratch.path().join("site");
     fs::create_dir(&site).unwrap();
     let write = |name: &str, key: &str| {
@@ -396,18 +383,6 @@ fn a_path_in_a_commit_is_found_as_git_finds_it() {
 #[test]
 fn documents_come_from_commits_and_layers_from_an_inventory() {
     let scratch = fleet();
-    let git = |arguments: &[&str]| {
-        let identity = [
-            "-c",
-            "user.name=n",
-            "-c",
-            "user.email=e@example.org",
-            "-c",
-            "init.defaultBranch=main",
-        ];
-        let done = scratch.command("git", &[&identity, arguments].concat());
-        assert_eq!(done.code, 0, "{done:?}");
-    };
     fs::create_dir(scratch.path().join("site")).unwrap();
     let put = |name: &str, text: &str| fs::write(scratch.path().join("site").join(name), text).unwrap();
     put(
@@ -418,9 +393,9 @@ fn documents_come_from_commits_and_layers_from_an_inventory() {
         "pods.yaml",
         "version: 1\nlink:\n  pods: { match: { name: \"cali*\" }, mtu: 1460, pod_mtu: leave }\n",
     );
-    git(&["init", "--quiet"]);
-    git(&["add", "site"]);
-    git(&["commit", "--quiet", "--message", "one"]);
+    scratch.git(&["init", "--quiet"]);
+    scratch.git(&["add", "site"]);
+    scratch.git(&["commit", "--quiet", "--message", "one"]);
     put(
         "pods.yaml",
         "version: 1\nlink:\n  pods: { match: { name: \"cali*\" }, mtu: 1440, pod_mtu: leave }\n",

@@ -56,6 +56,21 @@ impl Scratch {
         )
     }
 
+    /// Runs git here as somebody, on the branch main.
+    pub fn git(&self, arguments: &[&str]) -> Done {
+        let identity = [
+            "-c",
+            "user.name=n",
+            "-c",
+            "user.email=e@example.org",
+            "-c",
+            "init.defaultBranch=main",
+        ];
+        let done = self.command("git", &[&identity, arguments].concat());
+        assert_eq!(done.code, 0, "{done:?}");
+        done
+    }
+
     /// Runs any command here.
     pub fn command(&self, program: &str, arguments: &[&str]) -> Done {
         done(Command::new(program).args(arguments).current_dir(self.path()), "")

@@ -1,7 +1,7 @@
 //! Signs of messages, of IPsec, of queues of programs and of missing routes: each is provoked, and `netkeel doctor` names
 //! it and no other.
 
-use super::net::{Net, PEER, SEGMENTS, causes, python};
+use super::net::{MESSAGES, Net, PEER, SEGMENTS, causes, python};
 use super::signs::{datagrams, only, raw, signs};
 
 /// Sends the host 40 ICMP errors of a type and a code, about a packet of a protocol that nobody has.
@@ -54,18 +54,10 @@ fn packets_that_a_policy_of_ipsec_blocks() {
 
 /// Binds the queue 4 for 5 packets, and never gives a verdict.
 const UNDECIDED: &str = "
-import socket, struct, time
-def message(kind, family, queue, attributes):
-    body = struct.pack('!BBH', family, 0, queue) + attributes
-    return struct.pack('=IHHII', 16 + len(body), 3 << 8 | kind, 1, 0, 0) + body
-def attribute(kind, value):
-    size = 4 + len(value)
-    return struct.pack('=HH', size, kind) + value + bytes(-size % 4)
-n = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
 n.bind((0, 0))
-n.send(message(2, 2, 4, attribute(1, struct.pack('!BBH', 1, 0, 2))))
-n.send(message(2, 2, 4, attribute(2, struct.pack('!IB', 0, 1))))
-n.send(message(2, 2, 4, attribute(3, struct.pack('!I', 5))))
+n.send(message(3, 2, 2, 4, attribute(1, struct.pack('!BBH', 1, 0, 2))))
+n.send(message(3, 2, 2, 4, attribute(2, struct.pack('!IB', 0, 1))))
+n.send(message(3, 2, 2, 4, attribute(3, struct.pack('!I', 5))))
 time.sleep(60)
 ";
 
@@ -74,7 +66,7 @@ fn a_program_that_decides_too_slowly_about_a_queue() {
     let net = Net::routed();
     net.host
         .sh("iptables-nft -A INPUT -p udp --dport 9 -j NFQUEUE --queue-num 4");
-    let mut undecided = python(&net.host, UNDECIDED);
+    let mut undecided = python(&net.host, &format!("{MESSAGES}{UNDECIDED}"));
     net.host
         .sh("until grep -q '^ *4 ' /proc/net/netfilter/nfnetlink_queue; do sleep 0.1; done");
     let report = net.report(Some((&net.peer, &datagrams(PEER, "192.0.2.1"))));

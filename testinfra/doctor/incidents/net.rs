@@ -160,6 +160,18 @@ impl Halted {
     }
 }
 
+/// Python that makes messages to a subsystem of netfilter, with `struct nfgenmsg`, and their attributes.
+pub const MESSAGES: &str = "
+import socket, struct, time
+def message(subsystem, kind, family, number, attributes):
+    body = struct.pack('!BBH', family, 0, number) + attributes
+    return struct.pack('=IHHII', 16 + len(body), subsystem << 8 | kind, 1, 0, 0) + body
+def attribute(kind, value):
+    size = 4 + len(value)
+    return struct.pack('=HH', size, kind) + value + bytes(-size % 4)
+n = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+";
+
 /// Python for scripts that send TCP by hand: a segment to port 9 with its checksum, which is of its pseudo header too.
 pub const SEGMENTS: &str = r"
 import socket, struct, time

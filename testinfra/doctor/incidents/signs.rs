@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::namespace::Namespace;
-use super::net::{Net, PEER, SEGMENTS, causes, first, python};
+use super::net::{MESSAGES, Net, PEER, SEGMENTS, causes, first, python};
 
 /// The kinds of signs of a report. Martians and squeezes are counted over the machine, where other tests provoke them.
 pub fn signs(report: &Value) -> Vec<&str> {
@@ -176,18 +176,10 @@ fn a_tunnel_without_a_way_to_its_other_end() {
 
 /// Binds the group 5, and reads nothing.
 const DEAF: &str = "
-import socket, struct, time
-def message(kind, family, group, attributes):
-    body = struct.pack('!BBH', family, 0, group) + attributes
-    return struct.pack('=IHHII', 16 + len(body), 4 << 8 | kind, 1, 0, 0) + body
-def attribute(kind, value):
-    size = 4 + len(value)
-    return struct.pack('=HH', size, kind) + value + bytes(-size % 4)
-n = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
 n.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 n.bind((0, 0))
-n.send(message(1, 0, 5, attribute(1, struct.pack('B', 1))))
-n.send(message(1, 0, 5, attribute(2, struct.pack('!IBB', 200, 2, 0))))
+n.send(message(4, 1, 0, 5, attribute(1, struct.pack('B', 1))))
+n.send(message(4, 1, 0, 5, attribute(2, struct.pack('!IBB', 200, 2, 0))))
 print('bound', flush=True)
 time.sleep(60)
 ";
@@ -199,7 +191,7 @@ fn a_reader_of_an_nflog_group_that_is_too_slow() {
         nft add chain inet t i '{ type filter hook input priority 0; }'
         nft add rule inet t i udp dport 9 log group 5
         nft add rule inet t i udp dport 9 drop");
-    let mut deaf = python(&net.host, DEAF);
+    let mut deaf = python(&net.host, &format!("{MESSAGES}{DEAF}"));
     net.host
         .sh("until grep -q '^ *5 ' /proc/net/netfilter/nfnetlink_log; do sleep 0.1; done");
     let many = datagrams(PEER, "192.0.2.1")
