@@ -34,6 +34,8 @@ mod run;
 mod schemas;
 #[path = "cli/secrets.rs"]
 mod secrets;
+#[path = "cli/signals.rs"]
+mod signals;
 #[path = "cli/terminal.rs"]
 mod terminal;
 #[path = "cli/trace.rs"]

@@ -13,5 +13,6 @@ pub mod pod;
 pub mod probe;
 pub mod process;
 pub mod rtnetlink;
+pub mod signals;
 pub mod sysctl;
 mod wireguard;

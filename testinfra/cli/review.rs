@@ -300,7 +300,7 @@ fn a_host_of_the_inventory_without_a_snapshot_is_not_planned() {
 }
 
 /// A repository with the directory site, whose files are a.yaml, b.yaml and a link.
-fn repository(scratch: &Scratch) -> impl Fn(&[&str]) -> String + '_ {
+pub fn repository(scratch: &Scratch) -> impl Fn(&[&str]) -> String + '_ {
     let git = |arguments: &[&str]| scratch.git(arguments).stdout.trim().to_owned();
     let site = scratch.path().join("site");
     fs::create_dir(&site).unwrap();

@@ -8,10 +8,16 @@ use std::time::{Duration, Instant};
 use crate::run::{Done, PROGRAM, Scratch};
 use crate::{Namespace, PODS, pods};
 
-/// Runs netkeel on a terminal on which `types` types: a command of the shell, where `seen TEXT` waits at most a minute for a
+/// Runs a program, which is netkeel, on a terminal on which `types` types: a command of the shell, where `seen TEXT` waits at most a minute for a
 /// text on the terminal.
-fn on_a_terminal(scratch: &Scratch, types: &str, arguments: &str, namespace: &Namespace) -> Done {
-    let line = format!("{PROGRAM} {arguments} --netns {}", namespace.name);
+pub fn on_a_terminal(
+    scratch: &Scratch,
+    types: &str,
+    program: &str,
+    arguments: &str,
+    namespace: &Namespace,
+) -> Done {
+    let line = format!("{program} {arguments} --netns {}", namespace.name);
     let seen = "seen() { for _ in $(seq 600); do if grep -qs \"$1\" terminal.log; then return; fi; sleep 0.1; done; }";
     scratch.command(
         "sh",
@@ -22,7 +28,7 @@ fn on_a_terminal(scratch: &Scratch, types: &str, arguments: &str, namespace: &Na
     )
 }
 
-fn mtu(namespace: &Namespace) -> String {
+pub fn mtu(namespace: &Namespace) -> String {
     namespace.sh("cat /sys/class/net/cali1/mtu 2>/dev/null || ip -o link show cali1 | grep -o 'mtu [0-9]*' | cut -d' ' -f2")
 }
 
@@ -31,7 +37,13 @@ fn apply_shows_the_plan_and_writes_after_a_yes_alone() {
     let namespace = pods();
     let scratch = Scratch::new(&[("pods.yaml", PODS)]);
     let apply = |types: &str, more: &str| {
-        on_a_terminal(&scratch, types, &format!("apply -f pods.yaml {more}"), &namespace)
+        on_a_terminal(
+            &scratch,
+            types,
+            PROGRAM,
+            &format!("apply -f pods.yaml {more}"),
+            &namespace,
+        )
     };
     for no in ["echo n", "echo", "sleep 0.1"] {
         let refused = apply(no, "");
@@ -52,7 +64,7 @@ fn apply_shows_the_plan_and_writes_after_a_yes_alone() {
     // Nothing to write, so nothing to ask.
     let again = apply("sleep 0.1", "");
     assert!(again.code == 0 && !again.stdout.contains("[y/N]"), "{again:?}");
-    let undone = on_a_terminal(&scratch, "echo y", "undo", &namespace);
+    let undone = on_a_terminal(&scratch, "echo y", PROGRAM, "undo", &namespace);
     assert!(
         undone.code == 0 && undone.stdout.contains("Undo these changes? [y/N]"),
         "{undone:?}"
@@ -72,7 +84,7 @@ fn a_change_while_somebody_reads_the_plan_is_not_overwritten() {
         r#"seen "y/N"; ip -n {} link set cali1 mtu 1300; echo y; seen COMMAND_EXIT_CODE"#,
         namespace.name
     );
-    let refused = on_a_terminal(&scratch, &types, "apply -f pods.yaml", &namespace);
+    let refused = on_a_terminal(&scratch, &types, PROGRAM, "apply -f pods.yaml", &namespace);
     assert_eq!(refused.code, 1, "{refused:?}");
     assert!(
         refused
@@ -89,7 +101,7 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
     let scratch = Scratch::new(&[("pods.yaml", PODS)]);
     let apply = |types: &str, within: &str| {
         let arguments = format!("apply -f pods.yaml --confirm-within {within}");
-        on_a_terminal(&scratch, types, &arguments, &namespace)
+        on_a_terminal(&scratch, types, PROGRAM, &arguments, &namespace)
     };
     // The terminal stays open until netkeel has ended.
     let start = Instant::now();
@@ -126,7 +138,7 @@ fn what_was_typed_before_the_last_question_does_not_answer_it() {
     let scratch = Scratch::new(&[("pods.yaml", PODS)]);
     let types = r#"printf "y\n\n\ny\n"; seen "Enter keeps"; sleep 2; printf "\003"; seen COMMAND_EXIT_CODE"#;
     let arguments = "apply -f pods.yaml --confirm-within 300s";
-    let interrupted = on_a_terminal(&scratch, types, arguments, &namespace);
+    let interrupted = on_a_terminal(&scratch, types, PROGRAM, arguments, &namespace);
     assert_eq!(interrupted.code, 3, "{interrupted:?}");
     assert!(!interrupted.stdout.contains("Confirmed"), "{interrupted:?}");
     assert_eq!(mtu(&namespace), "1500\n");
@@ -139,7 +151,7 @@ fn only_enter_or_a_yes_keeps_the_changes() {
     let apply = |answers: &str| {
         let types = format!(r#"seen "y/N"; echo y; seen "Enter keeps"; {answers}; seen COMMAND_EXIT_CODE"#);
         let arguments = "apply -f pods.yaml --confirm-within 300s --retry-rejected";
-        on_a_terminal(&scratch, &types, arguments, &namespace)
+        on_a_terminal(&scratch, &types, PROGRAM, arguments, &namespace)
     };
     for no in ["echo no", r#"echo what; seen "please answer"; echo n"#] {
         let back = apply(no);

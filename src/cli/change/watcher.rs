@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -21,6 +22,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_kernel::management;
 use netkeel_kernel::namespace::identity;
 use netkeel_kernel::probe::reach::Target;
+use netkeel_kernel::signals;
 use netkeel_plan::plan::Plan;
 
 /// Progress is shown from this number of ops: a shorter apply ends before anyone could read it.
@@ -81,7 +83,9 @@ impl Watcher {
     /// When the signal handlers cannot be installed.
     pub fn new(guard: Guard) -> Result<Self, Error> {
         let interrupted = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // nohup(1) asks to go on when the terminal is gone.
+        let hangup = (!signals::is_ignored(Signal::SIGHUP)).then_some(SIGHUP);
+        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
             flag::register(signal, Arc::clone(&interrupted)).map_err(|error| {
                 Error::new(
                     ErrorKind::Refused,
