@@ -101,11 +101,23 @@ pub fn watchdog() -> Option<u32> {
     processes("--unconfirmed=").first().copied()
 }
 
+/// A process that is killed is waited for: it loses its name first, and its locks milliseconds later.
 pub fn kill(signal: &str, number: u32) {
     assert!(
         sent(signal, number),
         "process {number} has ended before SIG{signal}"
     );
+    if signal == "KILL" {
+        until("what was killed has ended", || has_ended(number));
+    }
+}
+
+/// Whether nothing of a process is left but its exit status (proc_pid_stat(5)).
+fn has_ended(number: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+    stat.rsplit(") ")
+        .next()
+        .is_none_or(|rest| rest.is_empty() || rest.starts_with(['Z', 'X']))
 }
 
 /// Sends a signal to a process that may have ended. Returns whether it had not.

@@ -254,7 +254,7 @@ fn a_resumption_keeps_nothing_that_was_to_be_confirmed() {
         assert_eq!(world.look().difference(&before), None);
         let over = |complete: bool| {
             let command = ["apply", "-f", DOCUMENT, "--allow-management", "--retry-rejected"];
-            let ran = world.netkeel(&[&command[..], &["--confirm-within", "3s"]].concat());
+            let ran = world.netkeel(&[&command[..], &["--confirm-within", "600s"]].concat());
             assert_eq!(ran.code, 0, "{ran:?}");
             kill("KILL", watchdog().unwrap());
             until_unwatched();
@@ -262,8 +262,7 @@ fn a_resumption_keeps_nothing_that_was_to_be_confirmed() {
                 let text = fs::read_to_string(JOURNAL).unwrap();
                 fs::write(JOURNAL, text.replace("{\"complete\":{}}\n", "")).unwrap();
             }
-            sleep(Duration::from_secs(3));
-            let resumed = world.netkeel(&["recover", "--resume"]);
+            let resumed = world.run(&mut later(&["recover", "--resume"]));
             assert!(
                 resumed.code == 1 && resumed.stderr.contains("its undoing is overdue by"),
                 "complete: {complete}: {resumed:?}"
