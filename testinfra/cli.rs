@@ -12,6 +12,8 @@ mod edit;
 mod explain;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/inherited.rs"]
+mod inherited;
 #[path = "cli/inventories.rs"]
 mod inventories;
 #[path = "support/namespace.rs"]
@@ -34,8 +36,6 @@ mod run;
 mod schemas;
 #[path = "cli/secrets.rs"]
 mod secrets;
-#[path = "cli/signals.rs"]
-mod signals;
 #[path = "cli/terminal.rs"]
 mod terminal;
 #[path = "cli/trace.rs"]

@@ -16,7 +16,7 @@ use crate::print::{complete, completions, man, render, schema};
 use crate::serve::{pause, replicate_worker, run, status};
 use crate::{exit, output, short_help};
 use netkeel_core::text::escape::printable;
-use netkeel_kernel::signals;
+use netkeel_kernel::inherited;
 
 /// Keep a Linux host's network path in sync with a declarative config
 #[derive(Debug, Parser)]
@@ -77,9 +77,9 @@ enum Verb {
 /// Parses the command line, runs the verb and returns the exit code.
 pub fn main() -> ExitCode {
     exit_on_panic();
-    if let Err(errno) = signals::accept_all() {
+    if let Err(errno) = inherited::settle() {
         output::say(&format!(
-            "warning: signals stay as they were inherited: {errno}\n"
+            "warning: the inherited signals stay blocked or ignored: {errno}\n"
         ));
     }
     let cli = match parse(ansible_module::with_verb(std::env::args_os().collect())) {

@@ -2,6 +2,7 @@
 
 pub mod counters;
 pub mod files;
+pub mod inherited;
 mod ioctl;
 pub mod live;
 pub mod management;
@@ -13,6 +14,5 @@ pub mod pod;
 pub mod probe;
 pub mod process;
 pub mod rtnetlink;
-pub mod signals;
 pub mod sysctl;
 mod wireguard;

@@ -154,6 +154,17 @@ pub fn keep(order: &Order, reports: &mut dyn Reports) -> Result<(), Error> {
     }
 }
 
+/// Signals that end a process by default (signal(7)).
+const SIGNALS: [Signal; 7] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGALRM,
+];
+
 /// The signals that ask a process to end: the apply is undone at once then, while there is time.
 fn signals() -> Result<SignalFd, Error> {
     let failed = |errno| {
@@ -163,7 +174,7 @@ fn signals() -> Result<SignalFd, Error> {
         )
     };
     let mut set = SigSet::empty();
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+    for signal in SIGNALS {
         set.add(signal);
     }
     set.thread_block().map_err(failed)?;

@@ -10,7 +10,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{
+    SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
+};
 use signal_hook::flag;
 
 use crate::output;
@@ -19,10 +21,10 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_kernel::inherited;
 use netkeel_kernel::management;
 use netkeel_kernel::namespace::identity;
 use netkeel_kernel::probe::reach::Target;
-use netkeel_kernel::signals;
 use netkeel_plan::plan::Plan;
 
 /// Progress is shown from this number of ops: a shorter apply ends before anyone could read it.
@@ -76,6 +78,23 @@ pub(crate) struct Watcher {
     pub(crate) cut_off: bool,
 }
 
+/// Signals that end a process by default (signal(7)).
+const ENDING: [i32; 6] = [SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM];
+
+/// Signals of a terminal that stop a process by default, as Ctrl-Z does. They are taken and do nothing: a stopped
+/// process would keep the lock.
+const STOPPING: [i32; 3] = [SIGTSTP, SIGTTIN, SIGTTOU];
+
+fn register(signal: i32, came: &Arc<AtomicBool>) -> Result<(), Error> {
+    flag::register(signal, Arc::clone(came)).map_err(|error| {
+        Error::new(
+            ErrorKind::Refused,
+            format!("cannot install signal handlers: {error}"),
+        )
+    })?;
+    Ok(())
+}
+
 impl Watcher {
     /// A watcher without targets.
     ///
@@ -84,14 +103,12 @@ impl Watcher {
     pub fn new(guard: Guard) -> Result<Self, Error> {
         let interrupted = Arc::new(AtomicBool::new(false));
         // nohup(1) asks to go on when the terminal is gone.
-        let hangup = (!signals::is_ignored(Signal::SIGHUP)).then_some(SIGHUP);
-        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
-            flag::register(signal, Arc::clone(&interrupted)).map_err(|error| {
-                Error::new(
-                    ErrorKind::Refused,
-                    format!("cannot install signal handlers: {error}"),
-                )
-            })?;
+        let hangup = (!inherited::is_ignored(Signal::SIGHUP)).then_some(SIGHUP);
+        for signal in ENDING.into_iter().chain(hangup) {
+            register(signal, &interrupted)?;
+        }
+        for signal in STOPPING {
+            register(signal, &Arc::new(AtomicBool::new(false)))?;
         }
         let terminal = io::stderr().is_terminal();
         Ok(Watcher {

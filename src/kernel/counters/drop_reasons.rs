@@ -1,6 +1,6 @@
 //! Kernel drop reasons (tracepoint `skb:kfree_skb`), counted by perf events with a filter for each reason. Nothing is
 //! written to tracefs, and the kernel takes the counters away when their descriptors close, whatever ends the process.
-#![expect(unsafe_code, reason = "perf_event_open, its ioctl and prlimit take pointers")]
+#![expect(unsafe_code, reason = "perf_event_open and its ioctl take pointers")]
 
 use std::ffi::CString;
 use std::fs::File;
@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::counters::not_read::NotRead;
 use crate::files::read;
@@ -179,28 +180,17 @@ fn allow(more: usize) -> Result<(), NotRead> {
     /// Descriptors of the rest of the program.
     const OTHERS: u64 = 256;
     let wanted = u64::try_from(more).unwrap_or(u64::MAX).saturating_add(OTHERS);
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the kernel writes one `rlimit` to `limit`, which outlives the call.
-    let done = unsafe { libc::prlimit(0, libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut limit) };
-    Errno::result(done).map_err(|errno| NotRead::failed(errno.desc()))?;
-    if limit.rlim_cur >= wanted {
+    let failed = |errno: Errno| NotRead::failed(errno.desc());
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(failed)?;
+    if soft >= wanted {
         return Ok(());
     }
-    if limit.rlim_max < wanted {
+    if hard < wanted {
         return Err(NotRead::failed(format!(
-            "they need {wanted} open files, and the limit is {}",
-            limit.rlim_max
+            "they need {wanted} open files, and the limit is {hard}"
         )));
     }
-    limit.rlim_cur = wanted;
-    // SAFETY: the kernel reads one `rlimit` from `limit`, which outlives the call.
-    let done = unsafe { libc::prlimit(0, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()) };
-    Errno::result(done)
-        .map(|_| ())
-        .map_err(|errno| NotRead::failed(errno.desc()))
+    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).map_err(failed)
 }
 
 /// `struct perf_event_attr` in its first form (PERF_ATTR_SIZE_VER0, include/uapi/linux/perf_event.h).

@@ -1,4 +1,4 @@
-//! What a program inherits of signals depends on who started it. Ctrl-C, `kill` and children must work all the same.
+//! What a program inherits depends on who started it. Ctrl-C, `kill`, children and limits must work all the same.
 
 use std::fs;
 use std::process::Command;
@@ -92,4 +92,61 @@ fn an_ignored_hangup_stays_ignored() {
         // Bit n - 1 is signal n (proc(5)).
         assert_eq!(mask & 1 << (Signal::SIGHUP as u32 - 1) != 0, ignored, "{mask:x}");
     }
+}
+
+/// A caller that waits for the end of a pipe, or for a lock, must not wait for the watchdog.
+#[test]
+fn a_watchdog_keeps_nothing_of_its_starter_open() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let apply = format!(
+        "{PROGRAM} apply -f pods.yaml --confirm-within 300s --netns {} 7>&1 >apply.log 2>&1",
+        namespace.name
+    );
+    // The test reads standard output to its end.
+    let start = Instant::now();
+    let done = scratch.command("sh", &["-c", &apply]);
+    assert!(
+        start.elapsed() < Duration::from_secs(200),
+        "not by the end of the time"
+    );
+    assert_eq!(done.code, 0, "{done:?}");
+    let back = scratch.run(&["recover", "--netns", &namespace.name]);
+    assert_eq!((back.code, mtu(&namespace).as_str()), (0, "1500\n"), "{back:?}");
+}
+
+/// ulimit -f counts 512 bytes in sh(1). The journal of the apply is larger.
+#[test]
+fn a_limit_of_file_sizes_leaves_no_half() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    for limit in 0..12 {
+        let apply = format!(
+            "ulimit -f {limit}; {PROGRAM} apply -f pods.yaml --netns {}",
+            namespace.name
+        );
+        let done = scratch.command("sh", &["-c", &apply]);
+        let values: Vec<String> = (1..=3)
+            .map(|pod| namespace.sh(&format!("cat /proc/sys/net/ipv6/conf/cali{pod}/mtu")))
+            .collect();
+        assert!(
+            values.iter().all(|value| value == &values[0]),
+            "{limit}: {values:?} {done:?}"
+        );
+        scratch.run(&["undo", "--netns", &namespace.name]);
+    }
+}
+
+/// A stopped apply would keep the lock.
+#[test]
+fn ctrl_z_does_not_stop_an_apply() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let types = r#"echo y; seen "Enter keeps"; printf "\032"; sleep 1; echo; seen COMMAND_EXIT_CODE"#;
+    let arguments = "apply -f pods.yaml --confirm-within 300s";
+    let kept = on_a_terminal(&scratch, types, PROGRAM, arguments, &namespace);
+    assert!(
+        kept.code == 0 && kept.stdout.contains("Confirmed: the changes stay"),
+        "{kept:?}"
+    );
 }
