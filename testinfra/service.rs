@@ -11,6 +11,8 @@ mod crowded;
 mod daemon;
 #[path = "service/hostile.rs"]
 mod hostile;
+#[path = "service/lock.rs"]
+mod lock;
 #[path = "support/namespace.rs"]
 mod namespace;
 #[allow(dead_code, reason = "shared with other tests")]

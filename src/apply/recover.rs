@@ -6,6 +6,7 @@ use crate::engine::apply::{stands, undo};
 use crate::journal::{Entry, Journal};
 use crate::store::Store;
 use crate::store::history::{Executed, HistoryEvent};
+use crate::store::lock::Patience;
 use crate::store::pending::Pending;
 use crate::store::settled::{Gate, Held, Settled};
 use crate::store::transaction::Transaction;
@@ -124,9 +125,9 @@ pub fn settle(
     store: &Store,
     netns: &Netns,
     actor: &str,
-    timeout: Duration,
+    patience: Patience<'_>,
 ) -> Result<(Settled, Option<Undone>), Unsettled> {
-    let held = match store.lock(actor, timeout)?.look()? {
+    let held = match store.lock(actor, patience)?.look()? {
         Gate::Settled(settled) => return Ok((settled, None)),
         Gate::Held(held) => held,
     };

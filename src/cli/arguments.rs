@@ -200,6 +200,20 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, Error> {
     duration::parse(text).map_err(with_hints_inline)
 }
 
+/// Longest pause of a service: people forget a longer one.
+const LONGEST_PAUSE: Duration = Duration::from_secs(31 * 86_400);
+
+/// Parses how long a service is to pause.
+pub(crate) fn parse_pause(text: &str) -> Result<Duration, Error> {
+    match parse_duration(text)? {
+        long if long > LONGEST_PAUSE => Err(Error::new(
+            ErrorKind::Input,
+            "a pause lasts at most 31 days; stop the service, or run it with --mode observe",
+        )),
+        pause => Ok(pause),
+    }
+}
+
 /// Moves hints into the message, because clap shows only the message of a rejected option.
 fn with_hints_inline(mut error: Error) -> Error {
     for hint in std::mem::take(&mut error.hints) {

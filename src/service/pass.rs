@@ -91,7 +91,7 @@ impl PassRunner {
 
     /// Takes the lock and rolls back an interrupted apply. An apply that waits to be confirmed is an error.
     pub(crate) fn begin(&mut self, netns: &Netns, patience: Duration) -> Result<Settled, Error> {
-        match settle(&self.store, netns, &self.actor, patience) {
+        match settle(&self.store, netns, &self.actor, patience.into()) {
             Ok((settled, undone)) => {
                 self.recovered = undone.or(self.recovered.take());
                 Ok(settled)

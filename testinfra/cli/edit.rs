@@ -142,3 +142,25 @@ fn a_change_that_is_made_is_no_error_when_it_cannot_be_shown() {
     let text = fs::read_to_string(scratch.path().join("site.yaml")).unwrap();
     assert_eq!(text, SITE.replace("1460", "1440"));
 }
+
+/// The second one would write over the change of the first.
+#[test]
+fn edits_at_once_lose_no_change() {
+    let numbers = 1..=8;
+    let text: String = numbers
+        .clone()
+        .map(|number| format!("  eth{number}: {{ mtu: 1500 }}\n"))
+        .collect();
+    let scratch = Scratch::new(&[("a.yaml", &format!("version: 1\nlink:\n{text}"))]);
+    std::thread::scope(|scope| {
+        for number in numbers.clone() {
+            let scratch = &scratch;
+            scope.spawn(move || {
+                let done = scratch.run(&["edit", "-f", "a.yaml", &format!("link.eth{number}.mtu=1400")]);
+                assert_eq!(done.code, 0, "{done:?}");
+            });
+        }
+    });
+    let after = fs::read_to_string(scratch.path().join("a.yaml")).unwrap();
+    assert_eq!(after.matches("mtu: 1400").count(), 8, "{after}");
+}

@@ -18,7 +18,7 @@ const INHERITED: &str = "env --block-signal --ignore-signal=CHLD --ignore-signal
 fn blocked_signals_do_not_take_ctrl_c_away() {
     let namespace = pods();
     let scratch = Scratch::new(&[("pods.yaml", PODS)]);
-    let ctrl_c = r#"echo y; seen "Enter keeps"; printf "\003"; seen COMMAND_EXIT_CODE"#;
+    let ctrl_c = r#"seen "y/N"; echo y; seen "Enter keeps"; printf "\003"; seen COMMAND_EXIT_CODE"#;
     let program = format!("{INHERITED} {PROGRAM}");
     let back = on_a_terminal(
         &scratch,
@@ -82,7 +82,8 @@ fn an_ignored_hangup_stays_ignored() {
     let arguments = "apply -f pods.yaml --confirm-within 300s --retry-rejected";
     let line = format!("{PROGRAM} {arguments} --netns {}", namespace.name);
     let look = format!(r#"grep SigIgn "/proc/$(pgrep -f -x "{line}")/status" >ignored"#);
-    let types = format!(r#"echo y; seen "Enter keeps"; {look}; printf "\003"; seen COMMAND_EXIT_CODE"#);
+    let types =
+        format!(r#"seen "y/N"; echo y; seen "Enter keeps"; {look}; printf "\003"; seen COMMAND_EXIT_CODE"#);
     for (wrapper, ignored) in [("env", false), (INHERITED, true)] {
         let program = format!("{wrapper} {PROGRAM}");
         let done = on_a_terminal(&scratch, &types, &program, arguments, &namespace);
@@ -142,7 +143,8 @@ fn a_limit_of_file_sizes_leaves_no_half() {
 fn ctrl_z_does_not_stop_an_apply() {
     let namespace = pods();
     let scratch = Scratch::new(&[("pods.yaml", PODS)]);
-    let types = r#"echo y; seen "Enter keeps"; printf "\032"; sleep 1; echo; seen COMMAND_EXIT_CODE"#;
+    let types =
+        r#"seen "y/N"; echo y; seen "Enter keeps"; printf "\032"; sleep 1; echo; seen COMMAND_EXIT_CODE"#;
     let arguments = "apply -f pods.yaml --confirm-within 300s";
     let kept = on_a_terminal(&scratch, types, PROGRAM, arguments, &namespace);
     assert!(

@@ -28,6 +28,9 @@ pub fn on_a_terminal(
     )
 }
 
+/// Agrees once the question is there.
+const YES: &str = r#"seen "y/N"; echo y; seen COMMAND_EXIT_CODE"#;
+
 pub fn mtu(namespace: &Namespace) -> String {
     namespace.sh("cat /sys/class/net/cali1/mtu 2>/dev/null || ip -o link show cali1 | grep -o 'mtu [0-9]*' | cut -d' ' -f2")
 }
@@ -45,7 +48,7 @@ fn apply_shows_the_plan_and_writes_after_a_yes_alone() {
             &namespace,
         )
     };
-    for no in ["echo n", "echo", "sleep 0.1"] {
+    for no in [r#"seen "y/N"; echo n"#, r#"seen "y/N"; echo"#, "sleep 0.1"] {
         let refused = apply(no, "");
         assert_eq!(refused.code, 1, "{refused:?}");
         assert!(
@@ -56,7 +59,7 @@ fn apply_shows_the_plan_and_writes_after_a_yes_alone() {
         );
         assert_eq!(mtu(&namespace), "1500\n");
     }
-    let done = apply("echo y", "");
+    let done = apply(YES, "");
     assert_eq!(done.code, 0, "{done:?}");
     assert_eq!(mtu(&namespace), "1460\n");
     assert_eq!(done.stdout.matches("Plan: ").count(), 1, "shown once: {done:?}");
@@ -64,7 +67,7 @@ fn apply_shows_the_plan_and_writes_after_a_yes_alone() {
     // Nothing to write, so nothing to ask.
     let again = apply("sleep 0.1", "");
     assert!(again.code == 0 && !again.stdout.contains("[y/N]"), "{again:?}");
-    let undone = on_a_terminal(&scratch, "echo y", PROGRAM, "undo", &namespace);
+    let undone = on_a_terminal(&scratch, YES, PROGRAM, "undo", &namespace);
     assert!(
         undone.code == 0 && undone.stdout.contains("Undo these changes? [y/N]"),
         "{undone:?}"
@@ -105,7 +108,7 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
     };
     // The terminal stays open until netkeel has ended.
     let start = Instant::now();
-    let ctrl_c = r#"echo y; seen "Enter keeps"; printf "\003"; seen COMMAND_EXIT_CODE"#;
+    let ctrl_c = r#"seen "y/N"; echo y; seen "Enter keeps"; printf "\003"; seen COMMAND_EXIT_CODE"#;
     let interrupted = apply(ctrl_c, "300s");
     assert_eq!(interrupted.code, 3, "{interrupted:?}");
     assert!(
@@ -120,15 +123,29 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
     );
     assert_eq!(mtu(&namespace), "1500\n");
     // Long enough for a busy machine to write everything before it is over.
-    let late = apply("echo y; seen COMMAND_EXIT_CODE", "20s --retry-rejected");
+    let late = apply(
+        r#"seen "y/N"; echo y; seen COMMAND_EXIT_CODE"#,
+        "20s --retry-rejected",
+    );
     assert_eq!(late.code, 3, "{late:?}");
     assert!(late.stdout.contains("the time to confirm is over"), "{late:?}");
     assert_eq!(mtu(&namespace), "1500\n");
-    let enter = r#"echo y; seen "Enter keeps"; echo; seen COMMAND_EXIT_CODE"#;
+    let enter = r#"seen "y/N"; echo y; seen "Enter keeps"; echo; seen COMMAND_EXIT_CODE"#;
     let kept = apply(enter, "300s --retry-rejected");
     assert_eq!(kept.code, 0, "{kept:?}");
     assert!(kept.stdout.contains("Confirmed: the changes stay"), "{kept:?}");
     assert_eq!(mtu(&namespace), "1460\n");
+}
+
+/// Nobody has seen the plan then.
+#[test]
+fn what_was_typed_before_the_plan_does_not_agree_to_it() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let types = r#"printf "y\ny\n"; seen "y/N"; sleep 1; echo n; seen COMMAND_EXIT_CODE"#;
+    let refused = on_a_terminal(&scratch, types, PROGRAM, "apply -f pods.yaml", &namespace);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert_eq!(mtu(&namespace), "1500\n");
 }
 
 /// A second Enter at the first question comes before anybody has seen the effect.
@@ -136,7 +153,7 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
 fn what_was_typed_before_the_last_question_does_not_answer_it() {
     let namespace = pods();
     let scratch = Scratch::new(&[("pods.yaml", PODS)]);
-    let types = r#"printf "y\n\n\ny\n"; seen "Enter keeps"; sleep 2; printf "\003"; seen COMMAND_EXIT_CODE"#;
+    let types = r#"seen "y/N"; printf "y\n\n\ny\n"; seen "Enter keeps"; sleep 2; printf "\003"; seen COMMAND_EXIT_CODE"#;
     let arguments = "apply -f pods.yaml --confirm-within 300s";
     let interrupted = on_a_terminal(&scratch, types, PROGRAM, arguments, &namespace);
     assert_eq!(interrupted.code, 3, "{interrupted:?}");

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind as IoErrorKind, Read};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,32 @@ use crate::store::Store;
 use crate::store::error::failed;
 use netkeel_core::error::{Error, ErrorKind};
 
+/// How long to wait for the lock.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience<'a> {
+    longest: Duration,
+    interrupted: Option<&'a AtomicBool>,
+}
+
+impl<'a> Patience<'a> {
+    /// Waits no longer than that, and no longer than until the flag is set, as by a signal.
+    pub fn unless(interrupted: &'a AtomicBool, longest: Duration) -> Self {
+        Patience {
+            longest,
+            interrupted: Some(interrupted),
+        }
+    }
+}
+
+impl From<Duration> for Patience<'_> {
+    fn from(longest: Duration) -> Self {
+        Patience {
+            longest,
+            interrupted: None,
+        }
+    }
+}
+
 /// Held while something is written. Dropping it lets the next one go.
 #[derive(Debug)]
 pub struct Lock {
@@ -23,18 +50,27 @@ pub struct Lock {
 }
 
 impl Store {
-    /// Takes the lock, waiting no longer than `timeout`.
+    /// Takes the lock. Where nobody holds it, an interruption does not keep it from being taken.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] with the holder's pid and command when somebody else keeps it.
-    pub fn lock(&self, actor: &str, timeout: Duration) -> Result<Lock, Error> {
+    pub fn lock<'a>(&self, actor: &str, patience: impl Into<Patience<'a>>) -> Result<Lock, Error> {
+        let patience = patience.into();
         let start = Instant::now();
         loop {
-            match self.try_now(actor)? {
-                Some(lock) => return Ok(lock),
-                None if start.elapsed() >= timeout => return Err(busy(&self.holder_path())),
-                None => sleep(Duration::from_millis(20)),
+            if let Some(lock) = self.try_now(actor)? {
+                return Ok(lock);
             }
+            if patience
+                .interrupted
+                .is_some_and(|flag| flag.load(Ordering::Relaxed))
+            {
+                return Err(busy(&self.holder_path()).context("interrupted; nothing was written"));
+            }
+            if start.elapsed() >= patience.longest {
+                return Err(busy(&self.holder_path()));
+            }
+            sleep(Duration::from_millis(20));
         }
     }
 

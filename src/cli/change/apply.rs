@@ -9,7 +9,7 @@ use crate::arguments::{Documents, FullOption, LockOptions, Output, OwnershipArgu
 use crate::change::failed::{errors, failed, reasons};
 use crate::change::prompt::{Prompt, ask};
 use crate::change::said::Said;
-use crate::change::service_holder::{PauseOption, clear_way};
+use crate::change::service_holder::{PauseOption, Way, clear_way};
 use crate::change::watcher::{Guard, Watcher};
 use crate::change::{confirm, countdown, fall_back, recover};
 use crate::fail_on::FailOnArguments;
@@ -241,14 +241,19 @@ fn execute(arguments: &Arguments) -> Result<Result<Outcome, Box<Invalid>>, Error
         let message = format!("{name}: the plan was saved before the host rebooted");
         return Err(Error::new(ErrorKind::Refused, message).hint("run `netkeel plan --save` again"));
     }
-    let agreed = match &saved {
-        None if arguments.prompt.asks() => show(arguments, &store, &document, &sources)?,
-        _ => None,
+    let asks = saved.is_none() && arguments.prompt.asks();
+    let agreed = match asks {
+        true => show(arguments, &store, &document, &sources)?,
+        false => None,
     };
+    let allowed = arguments.allow_management || arguments.confirm_within.is_some();
+    let mut watch = Watcher::new(Guard::of_apply(allowed, &document.netns))?;
+    // Nobody agreed to anything where there was nothing to ask.
+    watch.agreed = (asks && agreed.is_none()).then(Vec::new);
     let pause = arguments.pause.after(arguments.confirm_within);
     let way = clear_way(&store, &document.owner, Some(&document.hash), &pause)?;
     let exactly = saved.as_ref().map(|(_, saved)| saved).or(agreed.as_ref());
-    let written = write(arguments, &store, &document, targets, exactly);
+    let written = write(arguments, &store, &document, targets, exactly, watch, &way);
     match written {
         Ok(Ok(applied)) => {
             way.tell();
@@ -314,10 +319,14 @@ fn write(
     document: &Document,
     targets: Vec<Target>,
     saved: Option<&SavedPlan>,
+    mut watch: Watcher,
+    way: &Way<'_>,
 ) -> Result<Result<(Applied, String), Failure>, Error> {
     let actor = actor();
     let mut said = Said::default();
-    let settled = recover::settle(store, &document.netns, &actor, arguments.lock.timeout, &mut said)?;
+    let patience = watch.patience(arguments.lock.timeout);
+    let settled = recover::settle(store, &document.netns, &actor, patience, &mut said)?;
+    way.is_still_clear(&document.owner, Some(&document.hash))?;
     refuse_rejected(store, document, arguments.retry_rejected)?;
     let ledger = store.ledger()?;
     let declared = Declared {
@@ -336,8 +345,6 @@ fn write(
     log.confirm_within = arguments.confirm_within;
     log.compacts = ledger.wants_compacting();
     log.undoable = Some(&ledger);
-    let allowed = arguments.allow_management || arguments.confirm_within.is_some();
-    let mut watch = Watcher::new(Guard::of_apply(allowed, &document.netns))?;
     watch.budget = store.writes_left(document.limits.changes_per_minute)?;
     let lossy = arguments.allow_lossy;
     if arguments.confirm_within.is_some() {

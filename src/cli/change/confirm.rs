@@ -5,15 +5,17 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::arguments::{LockOptions, Place, parse_duration};
+use crate::arguments::{LockOptions, Place, parse_pause};
 use crate::change::recover;
 use crate::change::service_holder::{PauseOption, Way, clear_way};
+use crate::change::watcher::interruptions;
 use crate::{exit, output};
 use netkeel_apply::journal::Journal;
 use netkeel_apply::recover::{Cause, keep, undo_held, watched};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::history::{HistoryEntry, HistoryEvent};
+use netkeel_apply::store::lock::Patience;
 use netkeel_apply::store::pending::Pending;
 use netkeel_apply::store::settled::Gate;
 use netkeel_apply::watchdog::arm::wait_for_end;
@@ -34,7 +36,7 @@ pub(crate) struct Arguments {
     ///
     /// A service that enforces another document of the owner would revert the changes, so that the
     /// confirmation is refused without a pause.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_pause)]
     pause: Option<Duration>,
 }
 
@@ -60,9 +62,11 @@ pub(crate) fn keep_changes(
     pause: &PauseOption,
 ) -> Result<u8, Error> {
     let store = Store::open(netns)?;
+    let interrupted = interruptions()?;
     // Before the lock, which nobody may hold while a service is waited for.
     let (way, cleared) = way(&store, only, pause).map_err(|error| error.hint(NOT_KEPT))?;
-    match keep_pending(&store, netns, only, lock, cleared.as_deref()) {
+    let patience = Patience::unless(&interrupted, lock.timeout);
+    match keep_pending(&store, netns, only, patience, cleared.as_deref()) {
         Ok(End::Kept(files)) => {
             way.tell();
             let files = match files {
@@ -115,10 +119,10 @@ fn keep_pending(
     store: &Store,
     netns: &Netns,
     only: Option<&str>,
-    lock: LockOptions,
+    patience: Patience<'_>,
     cleared: Option<&str>,
 ) -> Result<End, Error> {
-    let gate = store.lock(&actor(), lock.timeout)?.look()?;
+    let gate = store.lock(&actor(), patience)?.look()?;
     let held = match (gate, only) {
         (Gate::Held(held), None) => held,
         (Gate::Held(held), Some(name)) if held.pending().transaction() == Some(name) => held,
@@ -204,10 +208,19 @@ pub(crate) fn ended(store: &Store, transaction: &str) -> Result<u8, Error> {
     }
 }
 
-/// Nothing waits: it may have been rolled back already.
+/// Nothing waits: the apply that waited last may have been rolled back in this boot.
 fn missing(store: &Store) -> Result<u8, Error> {
-    let last = store.history()?.pop();
-    if last.is_some_and(|done| done.event == HistoryEvent::RolledBack) {
+    let history = store.history()?;
+    let last = history
+        .iter()
+        .rposition(|entry| entry.event == HistoryEvent::Unconfirmed);
+    let late = last.is_some_and(|last| {
+        let apply = history[last].apply.as_str();
+        let since = history.iter().skip(last + 1);
+        let mut ends = since.filter(|entry| entry.apply == apply);
+        ends.any(|entry| entry.event == HistoryEvent::RolledBack && entry.boot == store.boot)
+    });
+    if late {
         output::say("too late: the changes were already rolled back\n");
         return Ok(exit::ROLLED_BACK);
     }

@@ -1,18 +1,15 @@
 //! Waits on a terminal until the changes of `apply --confirm-within` are kept or rolled back.
 
-use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::read;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::arguments::LockOptions;
+use crate::change::prompt::typed;
+use crate::change::prompt::typed::Typed;
 use crate::change::service_holder::PauseOption;
 use crate::change::{confirm, recover};
 use crate::{exit, output};
@@ -59,29 +56,36 @@ pub(crate) fn wait(netns: &Netns, transaction: &str, lock: LockOptions) -> Resul
         timeout: lock.timeout.max(PATIENCE),
     };
     let mut line = Vec::new();
-    forget_typed()?;
+    let answers = typed::forget()?;
     while let Some(left) = left(netns, transaction)? {
         output::say(&format!(
             "\r\u{1b}[KKeep the changes? Enter keeps them, Ctrl-C rolls them back now; {} s left ",
             left.as_secs()
         ));
-        let entered = entered(&mut line, TICK);
+        let typed = match answers {
+            true => typed::typed(&mut line, TICK),
+            false => Ok(Typed::End),
+        };
         if interrupted.load(Ordering::Relaxed) {
             output::say("\n");
             return roll_back(netns, transaction, lock);
         }
-        match entered? {
-            Entered::Nothing => {}
-            Entered::Line(Answer::Keep) => {
+        let typed = match typed? {
+            Typed::Nothing => continue,
+            Typed::Line(line) => Some(Answer::of(&line)),
+            Typed::End => None,
+        };
+        match typed {
+            Some(Answer::Keep) => {
                 return confirm::keep_changes(netns, Some(transaction), lock, &PauseOption::of(None));
             }
-            Entered::Line(Answer::RollBack) => return roll_back(netns, transaction, lock),
-            Entered::Line(Answer::Unclear) => {
+            Some(Answer::RollBack) => return roll_back(netns, transaction, lock),
+            Some(Answer::Unclear) => {
                 output::say(
                     "please answer with Enter or `y` to keep the changes, or with `n` to roll them back\n",
                 );
             }
-            Entered::End => {
+            None => {
                 output::say(&format!(
                     "\nkeep the changes with `{}`; otherwise they are rolled back\n",
                     confirm_command(netns)
@@ -110,14 +114,6 @@ fn roll_back(netns: &Netns, transaction: &str, lock: LockOptions) -> Result<u8, 
     confirm::ended(&store, transaction)
 }
 
-/// The input within a tick.
-enum Entered {
-    Nothing,
-    Line(Answer),
-    /// The terminal is gone.
-    End,
-}
-
 /// The answer to whether the changes are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
@@ -132,55 +128,6 @@ impl Answer {
             b"" | b"y" | b"yes" => Answer::Keep,
             [b'n', ..] => Answer::RollBack,
             _ => Answer::Unclear,
-        }
-    }
-}
-
-/// Takes away whole lines that were typed before the question: a second Enter after the first question must not keep
-/// changes whose effect nobody has seen.
-fn forget_typed() -> Result<(), Error> {
-    loop {
-        let mut line = Vec::new();
-        match entered(&mut line, 0)? {
-            Entered::Line(_) => {}
-            Entered::Nothing if !line.is_empty() => {}
-            Entered::Nothing | Entered::End => return Ok(()),
-        }
-    }
-}
-
-/// Reads what is typed within so many milliseconds, after the part of a line that came before. It does not wait for the
-/// end of a line, so that the time goes on and Ctrl-C has an effect.
-fn entered(line: &mut Vec<u8>, milliseconds: u16) -> Result<Entered, Error> {
-    let failed = |errno: Errno| {
-        Error::new(
-            ErrorKind::Refused,
-            format!("cannot wait for the terminal: {errno}"),
-        )
-    };
-    let stdin = io::stdin();
-    let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
-    match poll(&mut fds, PollTimeout::from(milliseconds)) {
-        Ok(0) | Err(Errno::EINTR) => return Ok(Entered::Nothing),
-        Ok(_) => {}
-        Err(errno) => return Err(failed(errno)),
-    }
-    // Not by the buffer of the standard library, which may hold what was typed before.
-    let mut typed = [0; 256];
-    let length = match read(stdin.as_fd(), &mut typed) {
-        Err(Errno::EINTR) => return Ok(Entered::Nothing),
-        Ok(0) | Err(_) => return Ok(Entered::End),
-        Ok(length) => length,
-    };
-    let typed = typed.get(..length).unwrap_or_default();
-    match typed.split_last() {
-        Some((b'\n', end)) => {
-            line.extend_from_slice(end);
-            Ok(Entered::Line(Answer::of(&std::mem::take(line))))
-        }
-        _ => {
-            line.extend_from_slice(typed);
-            Ok(Entered::Nothing)
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `netkeel edit`: changes values of a document.
 
+mod in_turn;
+
 use std::fs;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -10,6 +12,8 @@ use clap::Args;
 use nix::unistd::{Gid, Uid, fchown};
 
 use crate::arguments::{DEFAULT_DOCUMENTS, Place};
+use crate::change::edit::in_turn::in_turn;
+use crate::change::watcher::interruptions;
 use crate::load::documents::{check_texts, read_all};
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
@@ -59,6 +63,11 @@ impl File {
         self.before != self.after
     }
 
+    /// Whether no program has changed it since. An editor takes no lock.
+    fn is_as_read(&self) -> bool {
+        fs::read(&self.name).is_ok_and(|now| now == self.before.as_bytes())
+    }
+
     fn is_input(&self) -> bool {
         self.name == "<stdin>"
     }
@@ -66,6 +75,10 @@ impl File {
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let _turn = match arguments.dry_run {
+        true => Vec::new(),
+        false => in_turn(&arguments.files)?,
+    };
     let mut files = Vec::new();
     for (name, bytes) in read_all(&arguments.files)? {
         let before = String::from_utf8(bytes).map_err(|_| {
@@ -100,6 +113,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     if !arguments.dry_run {
         let changed = |file: &&File| file.is_changed() && !file.is_input();
+        // From here on no signal leaves some files changed.
+        interruptions()?;
         replace_all(&files.iter().filter(changed).collect::<Vec<_>>())?;
     }
     for (number, file) in (0..).zip(&files).filter(|(_, file)| file.is_changed()) {
@@ -148,6 +163,10 @@ fn replace_all(files: &[&File]) -> Result<(), Error> {
         Replacement::new(Path::new(&file.name), &file.after).map_err(|error| failed(file, &error))
     });
     let ready = ready.collect::<Result<Vec<_>, _>>()?;
+    if let Some(file) = files.iter().find(|file| !file.is_as_read()) {
+        let message = format!("{} has changed since it was read; nothing was written", file.name);
+        return Err(Error::new(ErrorKind::Refused, message).hint("run the command again"));
+    }
     for (number, (file, replacement)) in files.iter().zip(ready).enumerate() {
         let Err(error) = replacement.place() else { continue };
         let error = failed(file, &error);

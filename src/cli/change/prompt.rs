@@ -1,5 +1,7 @@
 //! Questions on a terminal before a change.
 
+pub(crate) mod typed;
+
 use std::io;
 use std::io::{BufRead, IsTerminal};
 
@@ -23,15 +25,15 @@ impl Prompt {
     }
 }
 
-/// Asks a question whose default answer is no.
+/// Asks a question whose default answer is no. A line that was typed before is no answer.
 ///
 /// # Errors
 /// [`ErrorKind::Refused`] when the answer is not yes.
 pub(crate) fn ask(question: &str) -> Result<(), Error> {
+    let answers = typed::forget()?;
     output::say(&format!("{question} [y/N] "));
     let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    if read.is_ok() && is_yes(&answer) {
+    if answers && io::stdin().lock().read_line(&mut answer).is_ok() && is_yes(&answer) {
         return Ok(());
     }
     Err(Error::new(

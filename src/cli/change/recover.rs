@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::arguments::{LockOptions, Place, parse_duration};
+use crate::arguments::{LockOptions, Place, parse_pause};
 use crate::change::said::Said;
 use crate::change::service_holder::{PauseOption, Way, clear_way};
+use crate::change::watcher::interruptions;
 use crate::{exit, output};
 use netkeel_apply::journal::Work;
 use netkeel_apply::recover;
 use netkeel_apply::recover::{Cause, Undone, Unsettled, finish, undo_held};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
+use netkeel_apply::store::lock::Patience;
 use netkeel_apply::store::pending::Pending;
 use netkeel_apply::store::settled::{Gate, Settled};
 use netkeel_apply::watchdog::arm::ARMED;
@@ -40,7 +42,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     resume: bool,
     /// With --resume, pause a running service of this owner first, for this long, e.g. 1h
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "resume")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_pause, requires = "resume")]
     pause: Option<Duration>,
     /// Roll back this apply if it is still unconfirmed; used by the watchdog
     #[arg(long, value_name = "TRANSACTION", hide = true, conflicts_with = "resume")]
@@ -75,8 +77,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     let store = Store::open(&netns)?;
     if arguments.resume {
+        let interrupted = interruptions()?;
         let way = way(&store, &PauseOption::of(arguments.pause))?;
-        return match resume(&store, &netns, arguments.lock.timeout) {
+        let patience = Patience::unless(&interrupted, arguments.lock.timeout);
+        return match resume(&store, &netns, patience) {
             Ok(writes) => {
                 way.tell();
                 output::print_done(&resumed(writes));
@@ -112,8 +116,8 @@ fn way<'a>(store: &'a Store, pause: &PauseOption) -> Result<Way<'a>, Error> {
 }
 
 /// Finishes an interrupted apply; the number of writes, if there was one.
-fn resume(store: &Store, netns: &Netns, timeout: Duration) -> Result<Option<usize>, Error> {
-    match store.lock(&actor(), timeout)?.look()? {
+fn resume(store: &Store, netns: &Netns, patience: Patience<'_>) -> Result<Option<usize>, Error> {
+    match store.lock(&actor(), patience)?.look()? {
         Gate::Settled(_) => Ok(None),
         Gate::Held(held) => finish(&held, netns).map(Some),
     }
@@ -150,14 +154,14 @@ impl Reports for Spoken {
 }
 
 /// Takes the lock, and rolls back an interrupted apply before a new one, which is then `said`.
-pub(crate) fn settle(
+pub(crate) fn settle<'a>(
     store: &Store,
     netns: &Netns,
     actor: &str,
-    timeout: Duration,
+    patience: impl Into<Patience<'a>>,
     said: &mut Said,
 ) -> Result<Settled, Error> {
-    match recover::settle(store, netns, actor, timeout) {
+    match recover::settle(store, netns, actor, patience.into()) {
         Ok((settled, undone)) => {
             undone.iter().for_each(|undone| said.add(&text(undone)));
             Ok(settled)

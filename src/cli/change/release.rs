@@ -8,7 +8,7 @@ use crate::change::failed::failed;
 use crate::change::holds_nothing::holds_nothing;
 use crate::change::recover;
 use crate::change::said::Said;
-use crate::change::service_holder::{PauseOption, clear_way};
+use crate::change::service_holder::{PauseOption, Way, clear_way};
 use crate::change::watcher::{Guard, Watcher};
 use crate::output::Detail;
 use crate::{exit, output};
@@ -77,8 +77,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         refuse_pending(&store)?;
         return show(arguments, &store, &netns);
     }
+    let watch = Watcher::new(Guard::of(arguments.allow_management, &netns))?;
     let way = clear_way(&store, &arguments.owner, None, &arguments.pause)?;
-    match release(arguments, &store, &netns) {
+    match release(arguments, &store, &netns, watch, &way) {
         Ok(Ok(released)) => {
             way.tell();
             Ok(report(arguments, &released))
@@ -121,10 +122,18 @@ fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error
     Ok(exit::OK)
 }
 
-fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result<Applied, Failure>, Error> {
+fn release(
+    arguments: &Arguments,
+    store: &Store,
+    netns: &Netns,
+    mut watch: Watcher,
+    way: &Way<'_>,
+) -> Result<Result<Applied, Failure>, Error> {
     let actor = actor();
     let mut said = Said::default();
-    let settled = recover::settle(store, netns, &actor, arguments.lock.timeout, &mut said)?;
+    let patience = watch.patience(arguments.lock.timeout);
+    let settled = recover::settle(store, netns, &actor, patience, &mut said)?;
+    way.is_still_clear(&arguments.owner, None)?;
     let ledger = store.ledger()?;
     if ledger.of(&arguments.owner).next().is_none() {
         return Err(holds_nothing(&arguments.owner, &ledger));
@@ -134,7 +143,6 @@ fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result
         owner: &arguments.owner,
         netns,
     };
-    let mut watch = Watcher::new(Guard::of(arguments.allow_management, netns))?;
     let log = Recorder::new(&settled, netns.clone(), &arguments.owner, "release", &actor);
     let mut log = log.work(Work::Release);
     log.compacts = ledger.wants_compacting();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::Value;
 
-use crate::arguments::parse_duration;
+use crate::arguments::parse_pause;
 use crate::output;
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
@@ -29,11 +29,11 @@ const STEP: Duration = Duration::from_millis(50);
 /// The option to pause the service around a change.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PauseOption {
-    /// Pause a running service of this owner first, for this long, e.g. 1h
+    /// Pause a running service of this owner first, for this long, e.g. 1h; at most 31 days
     ///
     /// When the pause ends, the service enforces its document again. The pause of `apply --confirm-within`
     /// lasts this long after the time to confirm.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_pause)]
     pause: Option<Duration>,
 }
 
@@ -71,10 +71,19 @@ struct Running {
 /// The way for a change is clear. If the change fails, [`Way::close`] ends a pause that was begun for it.
 pub(crate) struct Way<'a> {
     store: &'a Store,
-    /// The pause before with the time that it still lasted, if a pause was begun.
-    before: Option<Option<(Pause, Duration)>>,
+    /// The pause that was begun.
+    begun: Option<Begun>,
+    /// Whether a service ran.
+    found: bool,
     /// A note for the user.
     note: Option<String>,
+}
+
+/// A pause that was begun for a change.
+struct Begun {
+    pause: Pause,
+    /// The pause before, and the time that it still lasted.
+    before: Option<(Pause, Duration)>,
 }
 
 /// Refuses a change of an owner whose document a service enforces. `hash` is that of the document to be
@@ -89,7 +98,8 @@ pub(crate) fn clear_way<'a>(
     let Some(running) = settled(store)? else {
         return Ok(way);
     };
-    if running.idle || !running.enforces || running.owner != owner {
+    way.found = true;
+    if !running.reverts(owner, None) {
         return Ok(way);
     }
     let running = match hash {
@@ -123,7 +133,8 @@ impl<'a> Way<'a> {
     pub(crate) fn is_clear(store: &'a Store) -> Self {
         Way {
             store,
-            before: None,
+            begun: None,
+            found: false,
             note: None,
         }
     }
@@ -135,16 +146,33 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// Ends the pause that was begun for a change which failed.
+    /// Refuses the change where a service has started since, which would revert it. To be called under the lock: a
+    /// service that starts later begins with the lock.
+    pub(crate) fn is_still_clear(&self, owner: &str, hash: Option<&str>) -> Result<(), Error> {
+        if self.found {
+            return Ok(());
+        }
+        match settled(self.store)? {
+            Some(running) if running.reverts(owner, hash) && running.paused_until.is_none() => {
+                Err(refused(&running))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the pause that was begun for a change which failed. Another pause since then stays.
     pub fn close(self) {
-        let Some(before) = self.before else { return };
-        let ended = match before {
-            Some((pause, left)) => self
-                .store
-                .pause(left, &pause.by, pause.reason.as_deref())
-                .map(drop),
-            None => self.store.resume_service().map(|_| ()),
+        let Some(Begun { pause, before }) = self.begun else {
+            return;
         };
+        let ended = self.store.paused().and_then(|now| match (now, before) {
+            (Some((now, _)), _) if now != pause => Ok(()),
+            (_, Some((before, left))) => self
+                .store
+                .pause(left, &before.by, before.reason.as_deref())
+                .map(drop),
+            (_, None) => self.store.resume_service().map(drop),
+        });
         let told = ended.and_then(|()| client::ask(self.store, Request::Look).map(|_| ()));
         if let Err(error) = told {
             output::error(&error.context("ending the pause of the service"));
@@ -155,8 +183,9 @@ impl<'a> Way<'a> {
     fn pause(&mut self, lasts: Duration) -> Result<u64, Error> {
         let before = self.store.paused()?;
         let longest = before.as_ref().map_or(lasts, |(_, left)| lasts.max(*left));
-        let until = self.store.pause(longest, &actor(), None)?.until;
-        self.before = Some(before);
+        let pause = self.store.pause(longest, &actor(), None)?;
+        let until = pause.until;
+        self.begun = Some(Begun { pause, before });
         client::ask(self.store, Request::Look)?;
         let paused = |running: &Running| running.paused_until == Some(until);
         match wait(self.store, paused)? {
@@ -236,6 +265,11 @@ fn wait_for(
 }
 
 impl Running {
+    /// Whether it would revert a change of that owner by that document, or by none.
+    fn reverts(&self, owner: &str, hash: Option<&str>) -> bool {
+        !self.idle && self.enforces && self.owner == owner && hash != Some(self.hash.as_str())
+    }
+
     /// Reads a status; `None` if it is not one.
     fn read(status: &Value) -> Option<Self> {
         let text = |path: &str| status.pointer(path)?.as_str().map(str::to_owned);

@@ -10,7 +10,7 @@ use crate::change::failed::failed;
 use crate::change::prompt::{Prompt, ask};
 use crate::change::recover;
 use crate::change::said::Said;
-use crate::change::service_holder::{PauseOption, clear_way};
+use crate::change::service_holder::{PauseOption, Way, clear_way};
 use crate::change::watcher::{Guard, Watcher};
 use crate::output::Detail;
 use crate::{exit, output};
@@ -23,7 +23,6 @@ use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::history::{HistoryEntry, HistoryEvent};
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_core::name::netns::Netns;
 use netkeel_core::text::escape::{one_line, printable};
 use netkeel_diagnose::lint::plan;
 use netkeel_host::kernel::Kernel;
@@ -123,8 +122,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     if !shown.steps.is_empty() && arguments.prompt.asks() {
         ask("Undo these changes?")?;
     }
+    let mut watch = Watcher::new(Guard::of(arguments.allow_management, &netns))?;
+    watch.agreed = Some(commands(&shown));
     let way = clear_way(&store, &values.owner, None, &arguments.pause)?;
-    match undo(arguments, &store, &goal, &shown, &netns) {
+    match undo(arguments, &store, &goal, watch, &way) {
         Ok(Ok(undone)) => {
             way.tell();
             Ok(report(&undone))
@@ -223,12 +224,15 @@ fn undo(
     arguments: &Arguments,
     store: &Store,
     goal: &UndoApply<'_>,
-    shown: &Plan,
-    netns: &Netns,
+    mut watch: Watcher,
+    way: &Way<'_>,
 ) -> Result<Result<Applied, Failure>, Error> {
+    let netns = &arguments.place.netns();
     let actor = actor();
     let mut said = Said::default();
-    let settled = recover::settle(store, netns, &actor, arguments.lock.timeout, &mut said)?;
+    let patience = watch.patience(arguments.lock.timeout);
+    let settled = recover::settle(store, netns, &actor, patience, &mut said)?;
+    way.is_still_clear(&goal.values.owner, None)?;
     let AppliedValues {
         apply: name, owner, ..
     } = goal.values;
@@ -236,8 +240,6 @@ fn undo(
         return Err(Error::new(ErrorKind::Refused, "the apply was undone meanwhile"));
     }
     let ledger = store.ledger()?;
-    let mut watch = Watcher::new(Guard::of(arguments.allow_management, netns))?;
-    watch.agreed = Some(commands(shown));
     let log = Recorder::new(&settled, netns.clone(), owner, name, &actor);
     let mut log = log.work(Work::Undo);
     log.compacts = ledger.wants_compacting();

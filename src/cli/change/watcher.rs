@@ -17,6 +17,7 @@ use signal_hook::flag;
 
 use crate::output;
 use netkeel_apply::engine::session::Watch;
+use netkeel_apply::store::lock::Patience;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
@@ -95,21 +96,30 @@ fn register(signal: i32, came: &Arc<AtomicBool>) -> Result<(), Error> {
     Ok(())
 }
 
+/// From here on no signal ends or stops the process: those that end one set the flag.
+///
+/// # Errors
+/// When the signal handlers cannot be installed.
+pub(crate) fn interruptions() -> Result<Arc<AtomicBool>, Error> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    // nohup(1) asks to go on when the terminal is gone.
+    let hangup = (!inherited::is_ignored(Signal::SIGHUP)).then_some(SIGHUP);
+    for signal in ENDING.into_iter().chain(hangup) {
+        register(signal, &interrupted)?;
+    }
+    for signal in STOPPING {
+        register(signal, &Arc::new(AtomicBool::new(false)))?;
+    }
+    Ok(interrupted)
+}
+
 impl Watcher {
     /// A watcher without targets.
     ///
     /// # Errors
     /// When the signal handlers cannot be installed.
     pub fn new(guard: Guard) -> Result<Self, Error> {
-        let interrupted = Arc::new(AtomicBool::new(false));
-        // nohup(1) asks to go on when the terminal is gone.
-        let hangup = (!inherited::is_ignored(Signal::SIGHUP)).then_some(SIGHUP);
-        for signal in ENDING.into_iter().chain(hangup) {
-            register(signal, &interrupted)?;
-        }
-        for signal in STOPPING {
-            register(signal, &Arc::new(AtomicBool::new(false)))?;
-        }
+        let interrupted = interruptions()?;
         let terminal = io::stderr().is_terminal();
         Ok(Watcher {
             interrupted,
@@ -121,6 +131,11 @@ impl Watcher {
             targets: Vec::new(),
             cut_off: false,
         })
+    }
+
+    /// How long to wait for the lock: a signal ends the wait.
+    pub(crate) fn patience(&self, longest: Duration) -> Patience<'_> {
+        Patience::unless(&self.interrupted, longest)
     }
 
     /// Takes the targets that must answer after the apply.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::arguments::{Place, parse_duration};
+use crate::arguments::{Place, parse_pause};
 use crate::{exit, output};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
@@ -12,9 +12,6 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_render::wording::utc::utc;
 use netkeel_service::client;
 use netkeel_service::client::Request;
-
-/// Longest pause: people forget a longer one.
-const LONGEST: Duration = Duration::from_secs(31 * 86_400);
 
 /// Stop the service from writing for a while
 ///
@@ -27,7 +24,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     place: Place,
     /// Duration, e.g. 30m or 1h; at most 31 days
-    #[arg(value_name = "DURATION", value_parser = parse_duration, required_unless_present = "end")]
+    #[arg(value_name = "DURATION", value_parser = parse_pause, required_unless_present = "end")]
     duration: Option<Duration>,
     /// Reason, for whoever finds the service paused
     ///
@@ -59,10 +56,6 @@ fn parse_reason(text: &str) -> Result<String, Error> {
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let store = Store::open(&arguments.place.netns())?;
     let mut message = match arguments.duration {
-        Some(duration) if duration > LONGEST => {
-            return Err(Error::new(ErrorKind::Input, "a pause lasts at most 31 days")
-                .hint("stop the service, or run it with --mode observe"));
-        }
         Some(duration) => {
             let pause = store.pause(duration, &actor(), arguments.reason.as_deref())?;
             format!("Paused until {}.\n", utc(pause.until))
