@@ -1,9 +1,12 @@
 //! `owners` names who holds what, and a release of an owner that holds nothing is an error.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
-use crate::pods;
 use crate::run::Scratch;
+use crate::{PODS, pods};
 
 const DEFAULT: &str = "version: 1\nlink: { cali1: { mtu: 1400 }, cali2: { mtu: 1400 } }\n";
 const TEAM: &str = "version: 1\nowner: net-team\nlink: { cali3: { mtu: 1300 } }\n";
@@ -76,4 +79,35 @@ fn a_release_of_an_owner_that_holds_nothing_names_those_that_do() {
     }
     assert_eq!(run(&["release", "--owner", "net-team"]).code, 0);
     assert_eq!(run(&["release", "--owner", "net-team"]).code, 1);
+}
+
+/// Whatever was written since.
+#[test]
+fn a_late_confirmation_is_told_for_the_apply_that_waited() {
+    let namespace = pods();
+    let other = "version: 1\nowner: other\npersist: no\nsysctl: { net.ipv4.tcp_ecn: 1 }\n";
+    let scratch = Scratch::new(&[("pods.yaml", PODS), ("other.yaml", other)]);
+    let run = |line: &str| {
+        let words: Vec<&str> = line.split(' ').chain(["--netns", &namespace.name]).collect();
+        scratch.run(&words)
+    };
+    let none = run("confirm");
+    assert_eq!(none.code, 1, "{none:?}");
+    run("apply -f other.yaml --confirm-within 1s");
+    let start = Instant::now();
+    while !run("history").stdout.contains("rolled back") {
+        assert!(start.elapsed() < Duration::from_secs(120), "no rollback");
+        sleep(Duration::from_millis(100));
+    }
+    let applied = run("apply -f pods.yaml");
+    assert_eq!(applied.code, 0, "{applied:?}");
+    let late = run("confirm");
+    assert_eq!(late.code, 3, "{late:?}");
+    let kept = [
+        run("apply -f other.yaml --retry-rejected --confirm-within 300s"),
+        run("confirm"),
+    ];
+    assert!(kept.iter().all(|done| done.code == 0), "{kept:?}");
+    let none = run("confirm");
+    assert_eq!(none.code, 1, "{none:?}");
 }
