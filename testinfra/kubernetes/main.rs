@@ -2,6 +2,7 @@
 //! again, a token is no longer good, a right is missing, and 5,000 Nodes are there.
 
 mod chart;
+#[allow(dead_code, reason = "the test of the load has more API servers")]
 mod control_plane;
 mod evictions;
 mod gate;
