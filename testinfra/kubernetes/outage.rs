@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::control_plane::{AGENT, ControlPlane};
 use super::gate::Gate;
-use super::{PROMPT, START, add_node, admin, grant, inside, nodes, set_node, spawn};
+use super::{Heard, PROMPT, START, add_node, admin, grant, inside, nodes, set_node, spawn};
 use netkeel_core::replication::cluster_peers::NotReady;
 
 /// A connection without a byte is lost after so long.
@@ -24,6 +24,33 @@ const LISTED_AGAIN: Duration = Duration::from_secs(3);
 async fn delete_node(client: &kube::Client, name: &str) {
     let api: Api<Node> = Api::all(client.clone());
     api.delete(name, &DeleteParams::default()).await.unwrap();
+}
+
+async fn trouble_ends(heard: &Heard) {
+    let end = Instant::now() + OVER + START;
+    while heard.trouble().is_some() {
+        assert!(Instant::now() < end, "{:?}", heard.trouble());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[test]
+fn the_trouble_ends_where_a_watch_goes_on_without_a_change() {
+    let plane = ControlPlane::start();
+    inside(async || {
+        let client = admin(&plane).await;
+        grant(&client, &[("", "nodes")]).await;
+        add_node(&client, "n1", &["192.0.2.1"], json!({})).await;
+        let (path, _) = plane.kubeconfig("agent", AGENT);
+        let gate = Gate::to(plane.port());
+        let (heard, _task) = spawn(nodes(NotReady::Keep, &[]), &gate.kubeconfig(&path, plane.port()));
+        heard.becomes(&["192.0.2.1"], START).await;
+        gate.close();
+        heard.has_trouble("", START).await;
+        gate.open();
+        trouble_ends(&heard).await;
+        heard.becomes(&["192.0.2.1"], Duration::ZERO).await;
+    });
 }
 
 #[test]
@@ -44,12 +71,8 @@ fn the_list_outlives_a_minute_without_the_server_and_a_watch_that_is_too_old() {
         tokio::time::sleep(Duration::from_secs(60)).await;
         heard.becomes(&["192.0.2.1", "192.0.2.2"], Duration::ZERO).await;
         plane.start_apiserver();
-        // Nothing has changed: the watch goes on, and the trouble ends.
-        let end = Instant::now() + OVER + START;
-        while heard.trouble().is_some() {
-            assert!(Instant::now() < end, "{:?}", heard.trouble());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        // Nothing has changed, and the trouble ends all the same.
+        trouble_ends(&heard).await;
         let client = admin(&plane).await;
         add_node(&client, "n3", &["192.0.2.3"], json!({})).await;
         heard
