@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use netkeel_core::cluster_policies::PolicyNews;
 use netkeel_core::replication::cluster_peers::{ClusterPeers, PeerFamily, PeerNews, PeerObjects};
 use netkeel_document::policy::Policy;
-use netkeel_document::policy::wish::Wishes;
+use netkeel_document::policy::wish::{SlotNews, Wishes};
 use netkeel_kubernetes::connection::Connection;
 use netkeel_kubernetes::events::write_events;
 use netkeel_kubernetes::follow::follow;
@@ -101,8 +101,8 @@ async fn agent(number: usize, place: usize, connection: Connection, seen: Arc<Se
     let (peer_news, mut peers) = mpsc::channel(1);
     let (wishes, wished) = watch::channel(None);
     let (state, states) = watch::channel(None);
-    let (slot_news, mut slots) = mpsc::channel(1);
-    let (state_trouble, mut state_troubles) = mpsc::channel(1);
+    let (slot_news, mut slots) = mpsc::channel::<SlotNews>(1);
+    let (state_trouble, mut state_troubles) = mpsc::channel::<Option<String>>(1);
     let (_events, no_events) = mpsc::channel(1);
     let (lost, _losses) = mpsc::channel(1);
     let decides = async {

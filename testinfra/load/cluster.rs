@@ -211,9 +211,8 @@ impl Cluster {
                     "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
                     "spec": { "audiences": [], "boundObjectRef": { "apiVersion": "v1", "kind": "Pod", "name": name } },
                 });
-                let body = serde_json::to_vec(&request).unwrap();
                 let answer: TokenRequest =
-                    accounts.create_subresource("token", "a-netkeel", &by, body).await.unwrap();
+                    accounts.create_subresource("token", "a-netkeel", &by, &request).await.unwrap();
                 let token = answer.status.unwrap().token;
                 let path = configuration(self.place.path(), number);
                 let token_file = path.with_extension("token");

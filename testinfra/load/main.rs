@@ -28,17 +28,20 @@ const IDLE: u64 = 300;
 const FILES: usize = 5;
 
 /// The most requests of an agent from its start until it is idle, without the renewals of its Lease.
-const START_REQUESTS: f64 = 17.0;
+const START_REQUESTS: f64 = 16.0;
+
+/// The most requests of an agent that the server refuses for now at the start.
+const REFUSED: f64 = 10.0;
 
 /// A start adds to the agent's own bytes a list of all peers, bytes for each. The rest is at most so many bytes.
-const PEER: f64 = 700.0;
-const START_BYTES: f64 = 160_000.0;
+const PEER: f64 = 300.0;
+const START_BYTES: f64 = 80_000.0;
 
 /// The most requests of an idle agent in a minute: two renewals of its Lease, and what each watch begins with.
 const IDLE_REQUESTS: f64 = 5.0;
 
-/// The most bytes from and to an idle agent in a minute: half of them are its Node's heartbeats.
-const IDLE_BYTES: f64 = 40_000.0;
+/// The most bytes from and to an idle agent in a minute.
+const IDLE_BYTES: f64 = 25_000.0;
 
 /// The longest time until all agents are idle, for each thousand of them.
 const LONGEST_START: Duration = Duration::from_secs(600);
