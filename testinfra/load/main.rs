@@ -256,8 +256,13 @@ async fn start(cluster: &mut Cluster, shares: &mut Shares, agents: usize) {
     ));
     let title = "simultaneous start";
     let (all, bytes) = table(title, &requests, agents, after.0 - before.0, after.1 - before.1);
-    let renewals = requests.renewals() as f64 / agents as f64;
-    assert!(all - renewals <= START_REQUESTS, "{} requests", all - renewals);
+    let of_agent = |count: usize| count as f64 / agents as f64;
+    let (renewals, refused) = (of_agent(requests.renewals()), of_agent(requests.refused));
+    let others = all - renewals - refused;
+    assert!(
+        others <= START_REQUESTS && refused <= REFUSED,
+        "{others} requests, {refused} refused"
+    );
     let allowed = START_BYTES + PEER * agents as f64;
     assert!(bytes <= allowed, "{bytes} bytes, not at most {allowed}");
 }
