@@ -25,9 +25,9 @@ pub struct Audit {
 #[derive(Default)]
 pub struct Requests {
     pub by_kind: BTreeMap<String, usize>,
-    /// Answers 429.
+    /// Answers 429, and those of a server that is overloaded (5xx).
     pub refused: usize,
-    /// Answers 400 and above, but 404 of an object that is not there yet, and what the guard refuses.
+    /// Other answers from 400 on, but 404 of an object that is not there yet, and what the guard refuses.
     pub failed: BTreeMap<String, usize>,
 }
 
@@ -79,7 +79,7 @@ impl Requests {
         };
         let is_dry = text(&event["requestURI"]).contains("dryRun=All");
         let kind = format!("{verb} {what}{}", if is_dry { " (dry run)" } else { "" });
-        if code == 429 {
+        if code == 429 || code >= 500 {
             self.refused += 1;
             return;
         }

@@ -189,7 +189,7 @@ fn table(title: &str, requests: &Requests, agents: usize, up: u64, down: u64) ->
         say(&format!("{:>10.2}  {kind}", of_agent(*count as f64)));
     }
     say(&format!(
-        "{:>10.2}  refused for now (429)",
+        "{:>10.2}  refused for now (429, 5xx)",
         of_agent(requests.refused as f64)
     ));
     let all = of_agent(requests.all() as f64);
