@@ -22,7 +22,7 @@ use table::Tables;
 const NODES: usize = 20;
 
 /// The most memory of an idle agent that no file backs, in a build for tests, KiB.
-const IDLE_MEMORY: u64 = 24 * 1024;
+const IDLE_MEMORY: u64 = 16 * 1024;
 
 /// The nodes on which a sysctl has a value.
 fn with_sysctl(cluster: &Cluster, key: &str, value: &str) -> BTreeSet<String> {
