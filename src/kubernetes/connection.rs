@@ -7,7 +7,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 /// A watch has at least a bookmark a minute. After so long without a byte, its connection is lost.
-const SILENCE: Duration = Duration::from_secs(120);
+pub(crate) const SILENCE: Duration = Duration::from_secs(120);
 
 /// Where the API server and the credentials come from.
 #[derive(Clone, Debug)]

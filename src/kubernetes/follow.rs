@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep_until};
 
-use crate::connection::{Connection, client};
+use crate::connection::{Connection, SILENCE, client};
 use crate::node;
 use crate::pause::{PAUSE, wait};
 use crate::peer_set::{Change, Named, PeerSet};
@@ -23,6 +23,10 @@ use netkeel_core::replication::cluster_peers::{ClusterPeers, NotReady, PeerNews,
 /// The whole list is read again after so long: a watch stays silent when the server's data went back to an older
 /// state.
 const LIST_AGAIN: Duration = Duration::from_secs(600);
+
+/// A watch that failed goes on if there is no other failure for so long: to connect takes at most 30 s, and an answer at most
+/// the silence.
+const GOES_ON: Duration = SILENCE.saturating_add(Duration::from_secs(35));
 
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -47,30 +51,49 @@ pub async fn follow(connection: Connection, wanted: ClusterPeers, spread: f64, n
         };
         let mut changes = pin!(changes);
         let end = Instant::now() + LIST_AGAIN.mul_f64(1.0 + spread.clamp(0.0, 1.0) / 2.0);
+        let mut silent = end;
         loop {
             let change = tokio::select! {
                 change = changes.next() => change,
                 () = sleep_until(end) => None,
                 () = news.closed() => None,
+                () = sleep_until(silent) => {
+                    silent = end;
+                    // The stream does not say that a watch goes on. A failure would have come by now.
+                    if let (Some(PeerNews::Trouble(_)), Some(addresses)) = (&reported, set.addresses()) {
+                        let objects = set.len();
+                        tell(PeerNews::Peers { addresses, objects }, &mut reported, &news).await;
+                    }
+                    continue;
+                }
             };
             match change {
                 None => break,
                 Some(Ok(change)) => {
                     pause = PAUSE;
-                    let within = matches!(change, Change::ListBegins | Change::Listed(_));
-                    set.take(change);
-                    if let (false, Some(addresses)) = (within, set.addresses()) {
+                    // The end of a trouble is told as well.
+                    let is_within = matches!(change, Change::ListBegins | Change::Listed(_));
+                    let was_told = matches!(reported, Some(PeerNews::Peers { .. }));
+                    let differs = set.take(change);
+                    let is_due = differs || !(is_within || was_told);
+                    if let (true, Some(addresses)) = (is_due, set.addresses()) {
                         let objects = set.len();
                         tell(PeerNews::Peers { addresses, objects }, &mut reported, &news).await;
                     }
                 }
-                Some(Err(Trouble { text, refused })) => {
-                    tell(PeerNews::Trouble(text), &mut reported, &news).await;
+                Some(Err(trouble)) => {
+                    tell(PeerNews::Trouble(trouble.text), &mut reported, &news).await;
+                    // The server is there again.
+                    if trouble.is_gone {
+                        pause = PAUSE;
+                    }
                     wait(&mut pause, spread).await;
-                    // A client keeps a token for a minute, and this one is no longer good.
-                    if refused {
+                    // A client keeps a token for a minute, and this one is no longer good. A watch that is refused with 410
+                    // would ask for the same version again.
+                    if trouble.begins_anew {
                         break;
                     }
+                    silent = Instant::now() + GOES_ON;
                 }
             }
         }

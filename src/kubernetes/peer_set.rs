@@ -38,24 +38,37 @@ pub(crate) struct PeerSet {
 }
 
 impl PeerSet {
-    /// Takes a change.
-    pub fn take(&mut self, change: Change) {
+    /// Takes a change. Returns whether the set may differ from before: a heartbeat of a Node changes nothing.
+    pub fn take(&mut self, change: Change) -> bool {
         match change {
-            Change::ListBegins => self.listing = Some(BTreeMap::new()),
+            Change::ListBegins => {
+                self.listing = Some(BTreeMap::new());
+                false
+            }
             Change::Listed(Named { object, addresses }) => {
                 self.listing.get_or_insert_default().insert(object, addresses);
+                false
             }
             Change::ListEnds => {
-                if let Some(listing) = self.listing.take() {
+                let listing = self.listing.take();
+                let is_complete = listing.is_some();
+                if let Some(listing) = listing {
                     (self.objects, self.complete) = (listing, true);
                 }
+                is_complete
             }
-            Change::Applied(Named { object, addresses }) => {
-                self.objects.insert(object, addresses);
-            }
-            Change::Deleted(object) => {
-                self.objects.remove(&object);
-            }
+            Change::Applied(Named { object, addresses }) => match self.objects.get_mut(&object) {
+                Some(known) if *known == addresses => false,
+                Some(known) => {
+                    *known = addresses;
+                    true
+                }
+                None => {
+                    self.objects.insert(object, addresses);
+                    true
+                }
+            },
+            Change::Deleted(object) => self.objects.remove(&object).is_some(),
         }
     }
 
@@ -104,6 +117,25 @@ mod tests {
         assert_eq!(shown(&set).unwrap(), ["192.0.2.2"]);
         set.take(Change::Deleted("n2".to_owned()));
         assert_eq!(shown(&set).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn an_object_that_names_the_same_addresses_changes_nothing() {
+        let mut set = PeerSet::default();
+        assert!(!set.take(Change::ListEnds), "no list began");
+        assert!(!set.take(Change::ListBegins));
+        assert!(!set.take(Change::Listed(named("n1", &["192.0.2.1"]))));
+        assert!(set.take(Change::ListEnds));
+        for (change, differs) in [
+            (Change::Applied(named("n1", &["192.0.2.1"])), false),
+            (Change::Applied(named("n1", &["192.0.2.2"])), true),
+            (Change::Applied(named("n2", &[])), true),
+            (Change::Applied(named("n2", &[])), false),
+            (Change::Deleted("n2".to_owned()), true),
+            (Change::Deleted("n2".to_owned()), false),
+        ] {
+            assert_eq!(set.take(change.clone()), differs, "{change:?}");
+        }
     }
 
     #[test]

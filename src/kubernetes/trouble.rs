@@ -9,8 +9,11 @@ use netkeel_core::replication::cluster_peers::{ClusterPeers, PeerObjects};
 pub(crate) struct Trouble {
     /// One line.
     pub text: String,
-    /// The credentials were refused: they are read anew.
-    pub refused: bool,
+    /// The credentials were refused, or the server no longer knows the version of the last list: the follower connects and
+    /// lists anew.
+    pub begins_anew: bool,
+    /// The server no longer has the changes since the last list.
+    pub is_gone: bool,
 }
 
 /// Describes an error of a watch.
@@ -24,7 +27,8 @@ pub(crate) fn describe(error: &watcher::Error, wanted: &ClusterPeers) -> Trouble
     };
     Trouble {
         text: line(error, wanted),
-        refused: code == Some(401),
+        begins_anew: matches!(code, Some(401 | 410)),
+        is_gone: code == Some(410),
     }
 }
 

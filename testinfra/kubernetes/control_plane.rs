@@ -22,9 +22,13 @@ pub struct ControlPlane {
     place: tempfile::TempDir,
     etcd: Option<Child>,
     apiserver: Option<Child>,
+    /// More API servers of the same cluster.
+    others: Vec<Child>,
     etcd_port: u16,
     peer_port: u16,
     port: u16,
+    /// More arguments of the API server, which win over those before them.
+    arguments: Vec<String>,
 }
 
 fn free_port() -> u16 {
@@ -51,6 +55,11 @@ impl ControlPlane {
 
     /// Starts one whose API server has another address, for agents in namespaces of their own.
     pub fn start_at(address: Ipv4Addr) -> Self {
+        Self::start_with(address, Vec::new())
+    }
+
+    /// The same with more arguments of the API server.
+    pub fn start_with(address: Ipv4Addr, arguments: Vec<String>) -> Self {
         let programs = programs(&["server", "kube-apiserver"]);
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name);
@@ -68,9 +77,11 @@ impl ControlPlane {
             place,
             etcd: None,
             apiserver: None,
+            others: Vec::new(),
             etcd_port,
             peer_port,
             port,
+            arguments,
         };
         plane.start_etcd();
         plane.accept(&[(ADMIN, "admin", "system:masters"), (AGENT, "agent", "agents")]);
@@ -136,11 +147,23 @@ impl ControlPlane {
 
     /// Starts the API server, and waits until it is ready.
     pub fn start_apiserver(&mut self) {
+        self.apiserver = Some(self.spawn_apiserver(self.port, &self.arguments));
+    }
+
+    /// Starts one more API server on the same etcd, and returns its port.
+    pub fn start_another_apiserver(&mut self, arguments: &[String]) -> u16 {
+        let port = free_port();
+        let child = self.spawn_apiserver(port, arguments);
+        self.others.push(child);
+        port
+    }
+
+    fn spawn_apiserver(&self, port: u16, arguments: &[String]) -> Child {
         let at = |name: &str| self.place.path().join(name).display().to_string();
-        let log = fs::File::create(at("apiserver.log")).unwrap();
+        let log = fs::File::create(at(&format!("apiserver-{port}.log"))).unwrap();
         let child = Command::new(self.programs.join("kube-apiserver"))
             .arg(format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port))
-            .arg(format!("--secure-port={}", self.port))
+            .arg(format!("--secure-port={port}"))
             .arg(format!("--bind-address={}", self.address))
             .arg(format!("--cert-dir={}", at("certificates")))
             .arg("--service-account-issuer=https://kubernetes.default.svc")
@@ -155,22 +178,23 @@ impl ControlPlane {
                 "--allow-privileged=true",
             ])
             .arg(format!("--token-auth-file={}", at("tokens")))
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
-        self.apiserver = Some(child);
         let end = Instant::now() + START;
-        while !self.is_ready() {
-            let log = || fs::read_to_string(at("apiserver.log")).unwrap_or_default();
+        while !self.is_ready(port) {
+            let log = || fs::read_to_string(at(&format!("apiserver-{port}.log"))).unwrap_or_default();
             assert!(Instant::now() < end, "the API server is not ready:\n{}", log());
             std::thread::sleep(Duration::from_millis(200));
         }
+        child
     }
 
-    fn is_ready(&self) -> bool {
-        let url = format!("https://{}:{}/readyz", self.address, self.port);
+    fn is_ready(&self, port: u16) -> bool {
+        let url = format!("https://{}:{port}/readyz", self.address);
         let header = format!("Authorization: Bearer {ADMIN}");
         let output = Command::new("curl")
             .args(["-sk", "--max-time", "2", "-H", &header, &url])
@@ -185,6 +209,31 @@ impl ControlPlane {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// The port of the API server.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Drops every change before now from etcd. An API server that starts after that knows no older version.
+    pub fn compact_etcd(&self) {
+        let post = |what: &str, body: &str| {
+            let url = format!("http://127.0.0.1:{}/v3/kv/{what}", self.etcd_port);
+            let output = Command::new("curl")
+                .args(["-s", "--fail", "-X", "POST", "-d", body, &url])
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{what}: {output:?}");
+            serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+        };
+        // The key "a": every answer has the revision.
+        let answer = post("range", r#"{"key": "YQ=="}"#);
+        let revision = answer["header"]["revision"].as_str().unwrap();
+        post(
+            "compaction",
+            &format!(r#"{{"revision": "{revision}", "physical": true}}"#),
+        );
     }
 
     /// A configuration of the client whose token is in a file, which is returned too.
@@ -219,6 +268,10 @@ pub fn kubectl(configuration: &Path, arguments: &[&str], input: &str) -> Output 
 
 impl Drop for ControlPlane {
     fn drop(&mut self) {
+        for other in &mut self.others {
+            let _ = other.kill();
+            let _ = other.wait();
+        }
         self.stop_apiserver();
         self.stop_etcd();
     }

@@ -2,8 +2,11 @@
 //! again, a token is no longer good, a right is missing, and 5,000 Nodes are there.
 
 mod chart;
+#[allow(dead_code, reason = "the test of the load has more API servers")]
 mod control_plane;
 mod evictions;
+mod gate;
+mod outage;
 mod policies;
 mod slots;
 
@@ -29,16 +32,19 @@ use netkeel_kubernetes::follow::follow;
 /// The longest time from a change in the cluster to the right list.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// The list and the last trouble, as they were reported.
+/// The list and the last trouble, as they were reported, and all troubles.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<(Option<BTreeSet<IpAddr>>, Option<String>)>>);
+struct Heard(Arc<Mutex<(Option<BTreeSet<IpAddr>>, Option<String>, Vec<String>)>>);
 
 impl Heard {
     fn take(&self, news: PeerNews) {
         let mut heard = self.0.lock().unwrap();
         match news {
-            PeerNews::Peers { addresses, .. } => *heard = (Some(addresses), None),
-            PeerNews::Trouble(why) => heard.1 = Some(why),
+            PeerNews::Peers { addresses, .. } => (heard.0, heard.1) = (Some(addresses), None),
+            PeerNews::Trouble(why) => {
+                heard.1 = Some(why.clone());
+                heard.2.push(why);
+            }
         }
     }
 
@@ -49,6 +55,10 @@ impl Heard {
 
     fn trouble(&self) -> Option<String> {
         self.0.lock().unwrap().1.clone()
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        self.0.lock().unwrap().2.clone()
     }
 
     /// Waits for a list.

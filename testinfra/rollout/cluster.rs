@@ -30,6 +30,28 @@ pub struct Agent {
     child: Child,
 }
 
+impl Agent {
+    /// The resident memory that no file backs, KiB.
+    pub fn memory(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+/// Pauses the agent in a namespace for a time, or ends its pause.
+pub fn pause(netns: &str, time: &str) {
+    let pause = ["pause", "--netns", netns, time];
+    let output = Command::new(env!("CARGO_BIN_EXE_netkeel"))
+        .args(pause)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
 impl Drop for Agent {
     fn drop(&mut self) {
         let _ = self.child.kill();

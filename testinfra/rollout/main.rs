@@ -9,15 +9,20 @@ mod evictions;
 #[path = "../support/namespace.rs"]
 #[allow(dead_code, reason = "a test of the program")]
 mod namespace;
+mod table;
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use cluster::{Cluster, SERVER};
+use cluster::{Agent, Cluster, SERVER, pause};
 use netkeel_document::policy::percent::is_among_first;
+use table::Tables;
 
 const NODES: usize = 20;
+
+/// The most memory of an idle agent that no file backs, in a build for tests, KiB.
+const IDLE_MEMORY: u64 = 16 * 1024;
 
 /// The nodes on which a sysctl has a value.
 fn with_sysctl(cluster: &Cluster, key: &str, value: &str) -> BTreeSet<String> {
@@ -72,6 +77,18 @@ fn reported(cluster: &Cluster) -> (usize, usize) {
     (in_force.count(), of("RolledBack"))
 }
 
+/// The version of each object that the agents write, but the Leases; and the number of their events.
+fn written(cluster: &Cluster) -> (Vec<String>, usize) {
+    let nodes = cluster.objects(&["netkeelnodes"]);
+    let versions = nodes
+        .iter()
+        .map(|node| node["metadata"]["resourceVersion"].to_string());
+    (
+        versions.collect(),
+        cluster.objects(&["events", "-n", "default"]).len(),
+    )
+}
+
 fn step(what: &str) {
     #[allow(clippy::print_stderr, reason = "progress of a long test")]
     {
@@ -89,21 +106,32 @@ fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
         .cloned()
         .collect();
     assert!(!first.is_empty() && first.len() < NODES, "{first:?}");
+    for agent in cluster.nodes.values() {
+        agent.namespace.sh(&format!(
+            "ip link add cali1 type veth peer name pod1; ip link set cali1 up; ip link set pod1 up
+             ip route add default via {SERVER}"
+        ));
+    }
     let watch = cluster.watch();
+    let mut tables = Tables::new();
 
     step("a share of the nodes");
-    let forward = json!({ "version": 1, "sysctl": { "net.ipv4.ip_forward": 1 } });
+    let mtu = json!({ "underlay": "default-route", "layers": ["ipip"] });
+    let pods = json!({ "match": { "name": "cali*" }, "mtu": mtu, "pod_mtu": "leave" });
+    let forward = json!({ "version": 1, "sysctl": { "net.ipv4.ip_forward": 1 }, "link": { "pods": pods } });
     let rollout = |percent: u8| json!({ "percent": percent, "maxUnavailable": 2 });
     cluster.policy(&json!({ "document": forward, "rollout": rollout(10) }));
     let forwards = |cluster: &Cluster| with_sysctl(cluster, "net.ipv4.ip_forward", "1");
     cluster.wait("10 % forward", first.clone(), 120, || forwards(&cluster));
     cluster.wait("they report", (first.len(), 0), 60, || reported(&cluster));
+    tables.check(&cluster, "10 % of the nodes");
 
     step("all of them, two at a time");
     cluster.policy(&json!({ "document": forward, "rollout": rollout(100) }));
     cluster.wait("all forward", all.clone(), 240, || forwards(&cluster));
     cluster.wait("all report", (NODES, 0), 60, || reported(&cluster));
     cluster.wait("no slot is held", 0, 60, || cluster.slots().len());
+    tables.check(&cluster, "all nodes");
     let (most, changes) = watch.most();
     assert!(
         most <= 2 && changes >= 3 * NODES,
@@ -114,7 +142,9 @@ fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
     let narrow = |mtu: u16, expect: u16| {
         let probes = json!([{ "path_mtu": SERVER.to_string(), "protocol": "udp", "expect": expect }]);
         json!({
-            "document": { "version": 1, "sysctl": { "net.ipv4.ip_forward": 1 }, "link": { "eth0": { "mtu": mtu } } },
+            "document": {
+                "version": 1, "sysctl": { "net.ipv4.ip_forward": 1 }, "link": { "eth0": { "mtu": mtu }, "pods": pods },
+            },
             "rollout": rollout(100),
             "confirm": { "probes": probes },
         })
@@ -123,9 +153,15 @@ fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
     cluster.wait("two fail", (NODES, 2), 180, || reported(&cluster));
     let failed = cluster.slots();
     assert_eq!(failed.values().collect::<Vec<_>>(), ["Failed", "Failed"]);
-    // Nobody else tries.
-    std::thread::sleep(std::time::Duration::from_secs(20));
+    tables.check(&cluster, "the change failed on two nodes");
+    // Nobody else tries, and idle agents write nothing but their Leases.
+    let before = written(&cluster);
+    std::thread::sleep(std::time::Duration::from_secs(40));
+    assert_eq!(written(&cluster), before);
     assert_eq!(cluster.slots(), failed);
+    let memory: Vec<u64> = cluster.nodes.values().map(Agent::memory).collect();
+    step(&format!("the memory of the idle agents is {memory:?} KiB"));
+    assert!(memory.iter().all(|kib| *kib < IDLE_MEMORY), "{memory:?} KiB");
     assert_eq!(mtus(&cluster), BTreeSet::from(["1500".to_owned()]));
     for (name, node) in cluster
         .objects(&["netkeelnodes"])
@@ -173,6 +209,18 @@ fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
         (cluster.slots().len(), reported(&cluster))
     });
     assert!(watch.most().0 <= 2, "{:?}", watch.most());
+    tables.check(&cluster, "all nodes have another MTU");
+
+    step("drift on a node that is paused");
+    let name = cluster.nodes["n1"].namespace.name.clone();
+    pause(&name, "1h");
+    cluster.nodes["n1"]
+        .namespace
+        .sh("sysctl -qw net.ipv4.ip_forward=0; ip link set cali1 mtu 1300");
+    tables.check(&cluster, "n1 is paused, and somebody changed it");
+    pause(&name, "--end");
+    cluster.wait("it is corrected", all.clone(), 120, || forwards(&cluster));
+    tables.check(&cluster, "n1 is corrected");
 
     step("the slot of a killed agent");
     // The probe of a host that is not there keeps a node between its slot and its change for 15 s.
@@ -194,4 +242,5 @@ fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
     });
     assert!(!with_sysctl(&cluster, "net.ipv4.ip_forward", "0").contains(&killed));
     assert!(watch.most().0 <= 2, "{:?}", watch.most());
+    tables.finish();
 }
