@@ -16,6 +16,8 @@ mod import;
 mod inventories;
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "cli/observed.rs"]
+mod observed;
 #[path = "cli/output.rs"]
 mod output;
 #[path = "cli/owners.rs"]
