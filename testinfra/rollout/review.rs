@@ -26,15 +26,12 @@ fn review(kubeconfig: &Path, nodes: &[&str]) -> (Option<i32>, String, String) {
 
 /// Creates the state of a node, with this version of the policy.
 fn state(cluster: &Cluster, node: &str, hash: &str) {
-    let object =
-        json!({ "apiVersion": "netkeel.io/v1alpha1", "kind": "NetkeelNode", "metadata": { "name": node } });
-    cluster.apply(&object.to_string());
     let policy = json!({ "name": "pods", "documentHash": hash, "generation": 1, "mode": "enforce" });
-    let patch = json!({ "status": { "policies": [policy] } }).to_string();
-    let status = ["--subresource=status", "--type=merge", "-p", &patch];
-    cluster
-        .kubectl(&[&["patch", "netkeelnode", node][..], &status].concat(), "")
-        .unwrap();
+    let object = json!({
+        "apiVersion": "netkeel.io/v1alpha1", "kind": "NetkeelNode",
+        "metadata": { "name": node }, "status": { "policies": [policy] },
+    });
+    cluster.apply(&object.to_string());
 }
 
 #[test]
