@@ -16,7 +16,7 @@ def run(report, kernel):
         check_import(report, host, "on a plain Debian", [])
         host.sh(f"{GUEST}/guest/calico-node {PODS}")
         host.sh("udevadm settle")
-        check_saved(report, host, "on a node of Calico", "host.yaml")
+        check_saved(report, host, "on a node of Calico", "forced.yaml")
         check_import(report, host, "on a node of Calico", ["cali", "mtu: 1450", "1400", "net.core.rmem_max", "plugin"])
 
 
