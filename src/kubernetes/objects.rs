@@ -80,9 +80,9 @@ pub fn read_nodes(connection: &Connection) -> Result<String, String> {
                 "status": { "policies": state.pointer("/status/policies") },
             })
         });
-        let mut list = json!({ "items": nodes.chain(states).collect::<Vec<_>>() });
-        without_nulls(&mut list);
-        Ok(list.to_string())
+        let mut items: Vec<Value> = nodes.chain(states).collect();
+        items.iter_mut().for_each(without_nulls);
+        Ok(json!({ "items": items }).to_string())
     })
 }
 

@@ -24,13 +24,17 @@ fn review(kubeconfig: &Path, nodes: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// Creates the state of a node, with this version of the policy.
-fn state(cluster: &Cluster, node: &str, hash: &str) {
-    let policy = json!({ "name": "pods", "documentHash": hash, "generation": 1, "mode": "enforce" });
-    let object = json!({
-        "apiVersion": "netkeel.io/v1alpha1", "kind": "NetkeelNode",
-        "metadata": { "name": node }, "status": { "policies": [policy] },
-    });
+/// Creates an object.
+fn add(cluster: &Cluster, kind: &str, name: &str, more: &Value) {
+    let version = if kind == "Node" {
+        "v1"
+    } else {
+        "netkeel.io/v1alpha1"
+    };
+    let mut object = json!({ "apiVersion": version, "kind": kind, "metadata": { "name": name } });
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more.clone());
+    }
     cluster.apply(&object.to_string());
 }
 
@@ -44,21 +48,24 @@ fn a_review_of_a_cluster_reads_its_api_server() {
     assert_eq!((code, &before, &notes), (Some(0), &file.1, &file.2));
     assert!(before.contains("first share 1, later share 2"), "{before}");
 
-    state(&cluster, "worker1", "another");
-    state(&cluster, "worker2", "another");
+    let policy = json!({ "name": "pods", "documentHash": "another", "generation": 1, "mode": "enforce" });
+    let status = json!({ "status": { "policies": [policy] } });
+    add(&cluster, "NetkeelNode", "worker1", &status);
+    add(&cluster, "NetkeelNode", "worker2", &status);
+    // An agent that has reported nothing, and a node without labels.
+    add(&cluster, "NetkeelNode", "worker3", &json!({}));
+    add(&cluster, "Node", "plain", &json!({}));
     let (code, states, notes) = review(cluster.admin(), &["--cluster"]);
-    assert!(
-        code == Some(0) && notes.contains("the old document is not in force on 2 nodes: worker1, worker2"),
-        "{states}{notes}"
-    );
+    let behind = "the old document is not in force on 3 nodes: worker1, worker2, worker3";
+    assert!(code == Some(0) && notes.contains(behind), "{states}{notes}");
     let saved = tempfile::NamedTempFile::new().unwrap();
     let printed = cluster.kubectl(&["get", "nodes,netkeelnodes", "-o", "json"], "");
     std::fs::write(saved.path(), printed.unwrap()).unwrap();
     let file = review(cluster.admin(), &["--nodes", saved.path().to_str().unwrap()]);
     assert_eq!((&states, &notes), (&file.1, &file.2));
     // Another node counts as soon as the server has it.
-    let more = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "worker4", "labels": { "role": "worker" } } });
-    cluster.apply(&more.to_string());
+    let labels = json!({ "metadata": { "name": "worker4", "labels": { "role": "worker" } } });
+    add(&cluster, "Node", "worker4", &labels);
     let (code, found, _) = review(cluster.admin(), &["--cluster", "--output", "json"]);
     let found: Value = serde_json::from_str(&found).unwrap();
     assert_eq!(code, Some(1), "{found}");
