@@ -18,6 +18,8 @@ mod inherited;
 mod inventories;
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "cli/observed.rs"]
+mod observed;
 #[path = "cli/output.rs"]
 mod output;
 #[path = "cli/owners.rs"]

@@ -1,13 +1,17 @@
-//! Reads the objects of a cluster that findings are about. It writes nothing.
+//! Reads the objects of a cluster that findings and reviews are about. It writes nothing.
 
-use kube::Client;
+use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use kube::core::Request;
+use kube::{Api, Client};
 use serde_json::{Value, json};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::connection::{Connection, client};
 use crate::trouble::of_client;
+
+/// The states of the nodes.
+const NETKEELNODES: (&str, &str) = ("netkeelnodes", "/apis/netkeel.io/v1alpha1/netkeelnodes");
 
 /// The lists, each with its address. A kind that the cluster does not have is no trouble.
 const LISTS: &[(&str, &str)] = &[
@@ -16,7 +20,7 @@ const LISTS: &[(&str, &str)] = &[
         "configmaps in the namespace kube-system",
         "/api/v1/namespaces/kube-system/configmaps",
     ),
-    ("netkeelnodes", "/apis/netkeel.io/v1alpha1/netkeelnodes"),
+    NETKEELNODES,
     (
         "installations of Calico",
         "/apis/operator.tigera.io/v1/installations",
@@ -49,9 +53,42 @@ const LISTS: &[(&str, &str)] = &[
 /// # Errors
 /// When the API server cannot be reached.
 pub fn read_objects(connection: &Connection) -> Result<(Vec<String>, Vec<String>), String> {
+    event_loop()?.block_on(read(connection))
+}
+
+/// The nodes and the `NetkeelNode`s of the cluster as one list in JSON, with what a review of a policy needs: their
+/// names, the labels of nodes, and the policies in force.
+///
+/// # Errors
+/// When the API server cannot be reached, or does not list all of them. Without a list nobody knows which nodes a policy
+/// selects, or what is in force. A cluster without the kind `NetkeelNode` has no `NetkeelNode`.
+pub fn read_nodes(connection: &Connection) -> Result<String, String> {
+    event_loop()?.block_on(async {
+        let client = client(connection).await?;
+        let nodes: Api<Node> = Api::all(client.clone());
+        let found = nodes.list_metadata(&ListParams::default()).await;
+        let found = found.map_err(|error| of_client(&error, "list", "nodes"))?;
+        whole(found.metadata.continue_.as_deref(), "nodes")?;
+        let states = raw(&client, NETKEELNODES.0, NETKEELNODES.1).await?;
+        let nodes = found.items.iter().map(|node| {
+            json!({ "kind": "Node", "metadata": { "name": node.metadata.name, "labels": node.metadata.labels } })
+        });
+        let states = states.iter().flat_map(items).map(|state| {
+            json!({
+                "kind": "NetkeelNode",
+                "metadata": { "name": state.pointer("/metadata/name") },
+                "status": { "policies": state.pointer("/status/policies") },
+            })
+        });
+        let mut items: Vec<Value> = nodes.chain(states).collect();
+        items.iter_mut().for_each(without_nulls);
+        Ok(json!({ "items": items }).to_string())
+    })
+}
+
+fn event_loop() -> Result<Runtime, String> {
     let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot start the event loop: {error}"))?;
-    runtime.block_on(read(connection))
+    runtime.map_err(|error| format!("cannot start the event loop: {error}"))
 }
 
 async fn read(connection: &Connection) -> Result<(Vec<String>, Vec<String>), String> {
@@ -69,23 +106,34 @@ async fn read(connection: &Connection) -> Result<(Vec<String>, Vec<String>), Str
 }
 
 async fn list(client: &Client, what: &str, address: &str) -> Result<Vec<String>, String> {
+    let list = raw(client, what, address).await?;
+    let slim = |list: &Value| items(list).filter_map(|item| slim(list, item)).collect();
+    Ok(list.as_ref().map(slim).unwrap_or_default())
+}
+
+/// A whole list; `None` if the cluster does not have the kind.
+async fn raw(client: &Client, what: &str, address: &str) -> Result<Option<Value>, String> {
     let request = Request::new(address).list(&ListParams::default());
     let request = request.map_err(|error| error.to_string())?;
     let list: Value = match client.request(request).await {
         Ok(list) => list,
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
         Err(error) => return Err(of_client(&error, "list", what)),
     };
-    let more = list.pointer("/metadata/continue").and_then(Value::as_str);
-    if more.is_some_and(|more| !more.is_empty()) {
-        return Err(format!("the API server lists only a part of the {what}"));
+    whole(list.pointer("/metadata/continue").and_then(Value::as_str), what)?;
+    Ok(Some(list))
+}
+
+/// Refuses a part of a list.
+fn whole(more: Option<&str>, what: &str) -> Result<(), String> {
+    match more.is_some_and(|more| !more.is_empty()) {
+        true => Err(format!("the API server lists only a part of the {what}")),
+        false => Ok(()),
     }
-    let items = list.get("items").and_then(Value::as_array);
-    Ok(items
-        .into_iter()
-        .flatten()
-        .filter_map(|item| slim(&list, item))
-        .collect())
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.get("items").and_then(Value::as_array).into_iter().flatten()
 }
 
 /// The parts of an object that findings need. A ConfigMap of another program may have secrets.

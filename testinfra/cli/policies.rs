@@ -1,4 +1,4 @@
-//! `review --cluster` shows what a change of a policy does to nodes, as their agents do it.
+//! `review --nodes` shows what a change of a policy does to nodes, as their agents do it.
 
 use std::fs;
 
@@ -96,7 +96,7 @@ fn review(scratch: &Scratch, old: &str, new: &str) -> Done {
         "new.yaml",
         "--snapshots",
         "snapshots",
-        "--cluster",
+        "--nodes",
         "nodes.yaml",
     ]);
     done.stdout = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");

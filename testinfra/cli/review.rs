@@ -15,7 +15,7 @@ const NEW: &str = "version: 1\npersist: false\nallow: { NK005: some hosts have n
 link:\n  pods: { match: { name: \"cali*\" }, mtu: 1440, pod_mtu: leave }\n  eth1: { mtu: 1500 }\n";
 
 /// A host with these interfaces, by name and MTU.
-fn host(links: &[(String, u32)]) -> String {
+pub fn host(links: &[(String, u32)]) -> String {
     let links: serde_json::Map<String, Value> = links
         .iter()
         .enumerate()

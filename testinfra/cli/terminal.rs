@@ -1,10 +1,12 @@
 //! On a terminal, verbs that write show their plan and ask.
 
+use std::fs;
 use std::io::{Read, Write, pipe};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::review::{fleet, host};
 use crate::run::{Done, PROGRAM, Scratch};
 use crate::{Namespace, PODS, pods};
 
@@ -232,4 +234,46 @@ fn a_dry_run_of_apply_is_a_plan() {
         assert!(dry.stdout.contains("cali1"), "{dry:?}");
     }
     assert_eq!(mtu(&namespace), "1500\n");
+}
+
+#[test]
+fn a_review_shows_its_progress_on_a_terminal_alone() {
+    let scratch = fleet();
+    let snapshots = scratch.path().join("snapshots");
+    // Progress is shown when a review takes more than half a second.
+    let links: Vec<_> = (0..1000)
+        .map(|number| (format!("cali{number:04}"), 1460))
+        .collect();
+    fs::write(snapshots.join("big.json"), host(&links)).unwrap();
+    for number in 0..60 {
+        fs::hard_link(
+            snapshots.join("big.json"),
+            snapshots.join(format!("big{number}.json")),
+        )
+        .unwrap();
+    }
+    let review = format!("{PROGRAM} review old.yaml new.yaml --snapshots snapshots --jobs 1 >out");
+    let done = scratch.command(
+        "sh",
+        &[
+            "-c",
+            &format!("TERM=dumb script -qefc '{review}' terminal.log </dev/null"),
+        ],
+    );
+    assert_eq!(done.code, 0, "{done:?}");
+    let hosts = fs::read_dir(&snapshots).unwrap().count();
+    let bar = format!("of {hosts} hosts");
+    assert!(
+        done.stdout.contains("planning  [") && done.stdout.contains(&bar),
+        "{done:?}"
+    );
+    // The line is wiped at the end.
+    assert!(done.stdout.trim_end().ends_with("\r\u{1b}[K"), "{done:?}");
+    let out = fs::read_to_string(scratch.path().join("out")).unwrap();
+    assert!(
+        out.starts_with("old: old.yaml") && !out.contains('\u{1b}'),
+        "{out}"
+    );
+    let quiet = scratch.command("sh", &["-c", &review]);
+    assert_eq!((quiet.code, quiet.stderr.as_str()), (0, ""));
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 use serde_json::{Value, json};
 
-use crate::control_plane::{ADMIN, ControlPlane, kubectl, programs};
+use crate::control_plane::{ADMIN, AGENT, ControlPlane, kubectl, programs};
 use crate::namespace::Namespace;
 
 /// The address of the API server, on a bridge to which every node has a link.
@@ -137,7 +137,10 @@ impl Cluster {
             })
         });
         let pods: Vec<Value> = pods.collect();
-        cluster.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": pods }).to_string());
+        // kubectl refuses a list of nothing.
+        if !pods.is_empty() {
+            cluster.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": pods }).to_string());
+        }
         for (number, name) in names.iter().enumerate() {
             let agent = cluster.agent(name, number);
             cluster.nodes.insert(name.clone(), agent);
@@ -174,6 +177,16 @@ impl Cluster {
         Agent { namespace, child }
     }
 
+    /// The configuration of the administrator.
+    pub fn admin(&self) -> &Path {
+        &self.admin
+    }
+
+    /// The configuration of an account without rights.
+    pub fn without_rights(&self) -> PathBuf {
+        self.plane.kubeconfig("nobody", AGENT).0
+    }
+
     /// The log of a node's agent.
     pub fn log(&self, node: &str) -> String {
         std::fs::read_to_string(self.logs.path().join(node)).unwrap_or_default()
@@ -196,7 +209,8 @@ impl Cluster {
         }
     }
 
-    fn apply(&self, objects: &str) {
+    /// Applies objects.
+    pub fn apply(&self, objects: &str) {
         let end = Instant::now() + Duration::from_secs(30);
         let arguments = ["apply", "--server-side", "--validate=strict", "-f", "-"];
         // The server knows a namespace, an account or a kind a moment after its object.

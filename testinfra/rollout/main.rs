@@ -1,5 +1,5 @@
 //! A policy rolls out over the agents of a cluster, with a real API server: by its share, by its slots, and by the probes
-//! that confirm it.
+//! that confirm it. A review reads the nodes of one.
 
 mod cluster;
 #[path = "../kubernetes/control_plane.rs"]
@@ -9,6 +9,7 @@ mod evictions;
 #[path = "../support/namespace.rs"]
 #[allow(dead_code, reason = "a test of the program")]
 mod namespace;
+mod review;
 mod table;
 
 use std::collections::BTreeSet;

@@ -11,6 +11,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
+use netkeel_service::client;
 
 /// Print a snapshot of the host as JSON
 ///
@@ -33,14 +34,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         firewall: true,
         ..Scope::wide()
     };
+    let mut replicates = false;
     match load_if_any(&arguments.documents, netns.clone(), Host::Saved)? {
         // Without documents the snapshot has the interfaces and sysctls of the network path.
         LoadOutcome::Nothing => {}
-        LoadOutcome::Document(loaded) => scope.extend(loaded.document.scope()),
+        LoadOutcome::Document(loaded) => {
+            replicates = loaded.document.replicate.is_some();
+            scope.extend(loaded.document.scope());
+        }
         LoadOutcome::Wrong => return Ok(exit::ERROR),
     }
-    refuse_pending(&Store::open_to_read(&netns)?)?;
-    let snapshot = Live::with(&netns, |kernel| kernel.snapshot(&scope))??;
+    let store = Store::open_to_read(&netns)?;
+    refuse_pending(&store)?;
+    let mut snapshot = Live::with(&netns, |kernel| kernel.snapshot(&scope))??;
+    // A plan asks the service too.
+    if replicates {
+        snapshot.replication = client::replicating(&store);
+    }
     let json = serde_json::to_value(&snapshot).map_err(|error| {
         Error::new(
             ErrorKind::Unreadable,

@@ -20,6 +20,7 @@ use crate::arguments::Origin;
 use crate::inspect::review::documents::Documents;
 use crate::inspect::review::fleet::Fleet;
 use crate::inspect::review::hosts::Hosts;
+use crate::inspect::review::nodes::Nodes;
 use crate::load::revision::Place;
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
@@ -64,12 +65,18 @@ pub(crate) struct Arguments {
     /// in hiera.yaml of OLD and NEW.
     #[arg(long, value_name = "FILE|DIR")]
     hosts: Option<PathBuf>,
-    /// Nodes of a Kubernetes cluster, as `kubectl get nodes,netkeelnodes -o json` prints them
+    /// Nodes of a Kubernetes cluster, as `kubectl get nodes,netkeelnodes -o json` prints them; - is standard input
     ///
     /// OLD and NEW are then a NetkeelPolicy each. The nodes that they are for are the hosts, and their stages are the
     /// steps of the rollout. `version: 1` stands for no policy; any other document that is no policy is for every node.
     #[arg(long, value_name = "FILE", conflicts_with = "hosts")]
-    cluster: Option<PathBuf>,
+    nodes: Option<PathBuf>,
+    /// Read the nodes from the Kubernetes cluster of $KUBECONFIG, and review a policy as with --nodes
+    ///
+    /// This needs the build feature `kubernetes`, and the right to list nodes and netkeelnodes. Without $KUBECONFIG,
+    /// netkeel reads ~/.kube/config, or uses the account of its pod. Nothing is written.
+    #[arg(long, conflicts_with_all = ["hosts", "nodes"])]
+    cluster: bool,
     #[command(flatten)]
     origin: Origin,
     /// Number of threads; the default is the number of processors
@@ -138,10 +145,15 @@ impl FailOn {
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let hosts = match (arguments.hosts.as_deref(), arguments.cluster.as_deref()) {
+    let nodes = match (arguments.nodes.as_deref(), arguments.cluster) {
+        (Some(path), _) => Some(Nodes::File(path)),
+        (None, true) => Some(Nodes::Cluster),
+        (None, false) => None,
+    };
+    let hosts = match (arguments.hosts.as_deref(), nodes) {
         (None, None) => None,
         (Some(path), _) => Some(Hosts::read(path, &arguments.origin)?),
-        (None, Some(path)) => Some(Hosts::cluster(path, &arguments.origin)?),
+        (None, Some(nodes)) => Some(Hosts::nodes(nodes, &arguments.origin)?),
     };
     let (old, new) = (arguments.old.to_string(), arguments.new.to_string());
     let Some(documents) = read::read(&arguments.old, &arguments.new, &arguments.origin, hosts)? else {

@@ -54,13 +54,28 @@ pub(crate) fn read_from(from: &mut dyn Read, name: &Path) -> Result<Vec<u8>, Err
 /// Longest snapshot or saved plan, bytes: a host with 100,000 interfaces has less.
 const LONGEST: u64 = 256 * 1024 * 1024;
 
-/// Reads a file that netkeel printed earlier: a snapshot or a plan.
+/// Reads what netkeel or kubectl printed: a file, or `-` for standard input.
 pub(crate) fn read_printed(path: &Path) -> Result<String, Error> {
     let text = || -> Result<String, ReadError> {
-        let bytes = read::rest(&mut open(path)?, LONGEST)?;
+        let bytes = match is_standard_input(path) {
+            true => read::rest(&mut io::stdin().lock(), LONGEST)?,
+            false => read::rest(&mut open(path)?, LONGEST)?,
+        };
         String::from_utf8(bytes).map_err(|_| ReadError::NotText)
     };
-    text().map_err(|cause| Error::new(ErrorKind::Input, format!("{}: {cause}", path.display())))
+    text().map_err(|cause| Error::new(ErrorKind::Input, format!("{}: {cause}", name(path))))
+}
+
+fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// The name of a file in messages.
+pub(crate) fn name(path: &Path) -> String {
+    match is_standard_input(path) {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    }
 }
 
 /// Converts a read error, with the kind that sets the exit code.

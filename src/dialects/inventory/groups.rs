@@ -259,31 +259,58 @@ impl<'k> Inventory<'k> {
         parents
     }
 
-    /// The depth of each group below `all`: the longest way counts. Reports groups that contain themselves.
-    fn depths(&self, diagnostics: &mut Diagnostics) -> BTreeMap<String, usize> {
-        let mut depths: BTreeMap<String, usize> = self.groups.keys().map(|name| (name.clone(), 1)).collect();
-        // Each round reaches one level more: a group that is still moved after as many rounds contains itself.
-        for round in 0..=self.groups.len() {
-            let mut moved = None;
-            for (name, group) in self.groups.iter().filter(|(name, _)| *name != ALL) {
-                let below = depths.get(name).copied().unwrap_or(1) + 1;
-                for (child, span) in &group.children {
-                    let depth = depths.entry(child.clone()).or_insert(1);
-                    if *depth < below {
-                        *depth = below;
-                        moved = Some((child, *span));
+    /// The groups that a group names. Below `all` is everything anyway.
+    fn children(&self, group: &str) -> impl Iterator<Item = (&str, Span)> {
+        let group = self.groups.get(group).filter(|_| group != ALL);
+        let children = group.into_iter().flat_map(|group| &group.children);
+        children.map(|(child, span)| (child.as_str(), *span))
+    }
+
+    /// The depth of each group below `all`: the longest way counts. Reports a group that contains itself.
+    fn depths(&self, diagnostics: &mut Diagnostics) -> BTreeMap<&str, usize> {
+        // A group is placed after all groups that name it. For the others, the number of those that are not yet placed.
+        let mut waiting: BTreeMap<&str, usize> = BTreeMap::new();
+        for (child, _) in self.groups.keys().flat_map(|name| self.children(name)) {
+            *waiting.entry(child).or_default() += 1;
+        }
+        let mut depths: BTreeMap<&str, usize> = self.groups.keys().map(|name| (name.as_str(), 1)).collect();
+        let mut next: Vec<&str> = depths.keys().copied().collect();
+        next.retain(|name| !waiting.contains_key(name));
+        while let Some(name) = next.pop() {
+            let below = depths.get(name).copied().unwrap_or(1) + 1;
+            for (child, _) in self.children(name) {
+                let depth = depths.entry(child).or_insert(1);
+                *depth = below.max(*depth);
+                if let Some(number) = waiting.get_mut(child) {
+                    *number -= 1;
+                    if *number == 0 {
+                        waiting.remove(child);
+                        next.push(child);
                     }
                 }
             }
-            let Some((child, span)) = moved else { break };
-            if round == self.groups.len() {
-                diagnostics.add(
-                    span,
-                    child.as_str(),
-                    format!("the group {} contains itself", quoted(child)),
-                );
-            }
+        }
+        if let Some((child, span)) = self.in_a_circle(&waiting) {
+            let message = format!("the group {} contains itself", quoted(child));
+            diagnostics.add(span, child, message);
         }
         depths
+    }
+
+    /// A group that contains itself, with its place, among those that are never placed: a circle names each of them, or
+    /// a group that contains it. So the way up from any of them ends in a circle.
+    fn in_a_circle(&self, waiting: &BTreeMap<&str, usize>) -> Option<(&str, Span)> {
+        let mut named_by: BTreeMap<&str, (&str, Span)> = BTreeMap::new();
+        for parent in waiting.keys() {
+            for (child, span) in self.children(parent) {
+                named_by.insert(child, (self.groups.get_key_value(*parent)?.0, span));
+            }
+        }
+        let (mut group, mut seen) = (*waiting.keys().next()?, BTreeSet::new());
+        while seen.insert(group) {
+            group = named_by.get(group)?.0;
+        }
+        let (group, (_, span)) = named_by.get_key_value(group)?;
+        Some((group, *span))
     }
 }

@@ -181,3 +181,18 @@ fn the_number_of_hosts_has_a_bound() {
         "{errors}"
     );
 }
+
+#[test]
+fn a_long_line_of_groups_is_placed_in_one_pass() {
+    // Each group is below the next one by name, which took as many passes as there are groups.
+    const GROUPS: usize = 20_000;
+    let mut text = "[g00000]\nhost\n".to_owned();
+    for number in 1..GROUPS {
+        text += &format!("[g{number:05}:children]\ng{:05}\n", number - 1);
+    }
+    let (members, errors) = read("hosts.ini", &text);
+    assert_eq!(errors, "0 errors\n");
+    let groups = &members.hosts["host"].groups;
+    let ends = (groups.len(), groups[1].as_str(), groups[GROUPS].as_str());
+    assert_eq!(ends, (GROUPS + 1, "g19999", "g00000"));
+}

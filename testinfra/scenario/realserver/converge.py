@@ -13,7 +13,16 @@ from .traffic import (
     rp_filter_dropped,
     unseen,
 )
-from .verbs import DROP_IN, check_apply, check_converged, check_plan_finds_drift, check_plan_says, check_refused
+from .verbs import (
+    DROP_IN,
+    check_apply,
+    check_apply_and_undo,
+    check_converged,
+    check_plan_finds_drift,
+    check_plan_says,
+    check_refused,
+    check_saved,
+)
 
 POD_LINK = "cali0a1b2c3d4e5"
 
@@ -49,11 +58,12 @@ def before_netkeel(report, host):
     seen = host.probe("big", family=4, size=1500, limit=1)
     report.check("before, 1500 bytes with DF vanish", seen == {"arrived": False, "icmp": None}, seen)
     check_plan_finds_drift(report, host, "before")
+    check_saved(report, host, "before")
     return check_plain(report, host, "before")
 
 
 def converges(report, host):
-    """One apply does it all, and holds when udev has had its say."""
+    """One apply does it all, and holds when udev has had its say. Its undo is in undone.py: here it loads modules, which stay."""
     check_apply(report, host, "at first")
     host.sh("sleep 2")
     around = host.sh("systemctl is-active systemd-udevd && udevadm settle && ls /usr/lib/sysctl.d/50-default.conf")
@@ -80,7 +90,7 @@ def rp_filter_decides(report, host):
     report.check("with ipip60 strict too, IPv4-in-IPv6 is dropped by rp_filter", rp_filter_dropped(seen, "ipip60"), seen)
     check_syn(report, host, "with ipip60 strict too", only=[(6, 6)])
     host.set_rp_filter(ipip60=2)
-    check_apply(report, host, "with all.rp_filter=1")
+    check_apply_and_undo(report, host, "with all.rp_filter=1")
     check_syn(report, host, "after all.rp_filter was put back")
 
 
@@ -95,7 +105,7 @@ def controls_fail(report, host):
     seen = host.probe("syn", outer=4, inner=4, limit=1)
     report.check("control: with ipip0 down nothing takes the SYN", unseen(seen, "ipip0"), seen)
     check_plan_finds_drift(report, host, "with ipip0 down")
-    check_apply(report, host, "with ipip0 down")
+    check_apply_and_undo(report, host, "with ipip0 down")
 
     host.sh("ip link del ipip0 && ip link add ipip0 type dummy && ip link set ipip0 up && udevadm settle")
     seen = host.probe("syn", outer=4, inner=4, limit=1)

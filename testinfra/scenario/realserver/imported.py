@@ -1,6 +1,7 @@
 """`import` on hosts that netkeel never saw: its document has nothing to plan, and is short."""
 
 from .host import GUEST, NETKEEL_LIMIT, Outcome, fresh_host
+from .verbs import check_saved
 
 PODS = 40
 # A person reads the whole document before they take it over.
@@ -11,9 +12,11 @@ def run(report, kernel):
     """A plain Debian, and a node of Calico."""
     report.heading("import writes what the host is")
     with fresh_host("imported", kernel) as host:
+        check_saved(report, host, "on a plain Debian", "tunnels.yaml")
         check_import(report, host, "on a plain Debian", [])
         host.sh(f"{GUEST}/guest/calico-node {PODS}")
         host.sh("udevadm settle")
+        check_saved(report, host, "on a node of Calico", "forced.yaml")
         check_import(report, host, "on a node of Calico", ["cali", "mtu: 1450", "1400", "net.core.rmem_max", "plugin"])
 
 

@@ -2,7 +2,7 @@
 
 from .host import fresh_host
 from .traffic import check_tunnels
-from .verbs import DROP_IN, check_apply, check_refused
+from .verbs import DROP_IN, check_apply, check_apply_and_undo, check_refused
 
 
 def run(report, kernel):
@@ -46,7 +46,7 @@ def calico(report, host):
     """Calico's IPIP mode runs on tunl0, whose packets an ipip0 would take away."""
     host.sh("modprobe ipip && ip link set tunl0 up && ip addr add 10.67.0.1/32 dev tunl0 && udevadm settle")
     check_refused(report, host, "beside Calico's IPIP on tunl0", ["tunl0", "force"])
-    check_apply(report, host, "beside Calico's IPIP, with force: true", "forced.yaml")
+    check_apply_and_undo(report, host, "beside Calico's IPIP, with force: true", "forced.yaml")
     kind = host.links("ipip0").get("ipip0", {}).get("linkinfo", {})
     report.check("with force: true ipip0 is there", "external" in kind.get("info_data", {}), kind)
     clear(host, "ipip0")

@@ -30,9 +30,8 @@ impl<'a> Version<'a> {
         let mut texts = place.documents()?.into_iter();
         let (Some(text), None) = (texts.next(), texts.next()) else {
             let message = format!("{place} has more than one document");
-            return Err(
-                Error::new(ErrorKind::Input, message).hint("with --cluster, OLD and NEW are one policy each")
-            );
+            return Err(Error::new(ErrorKind::Input, message)
+                .hint("with --nodes and --cluster, OLD and NEW are one policy each"));
         };
         let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
         let node = sources.load(&text.0, text.1.clone(), None, &mut diagnostics);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::arguments::Origin;
-use crate::inspect::review::nodes;
+use crate::inspect::review::nodes::{Node, Nodes};
 use crate::load::file::{io_error, read_file};
 use crate::load::hierarchy::facts_of;
 use netkeel_core::error::{Error, ErrorKind};
@@ -19,14 +19,14 @@ use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::report::render;
 use netkeel_source::sources::Sources;
 
-/// What `--hosts` or `--cluster` names.
+/// What `--hosts`, `--nodes` or `--cluster` names.
 pub(super) enum Hosts {
     /// Patterns, with layers and stages.
     Patterns(Inventory),
     /// An inventory of Ansible.
     Ansible(Members),
     /// The nodes of a cluster.
-    Nodes(BTreeMap<String, nodes::Node>),
+    Nodes(BTreeMap<String, Node>),
     /// The facts of each host, or why they cannot be read.
     Facts(BTreeMap<String, Result<Facts, String>>),
 }
@@ -49,13 +49,13 @@ impl Hosts {
         }
     }
 
-    /// Reads `--cluster`.
-    pub(super) fn cluster(path: &Path, origin: &Origin) -> Result<Self, Error> {
+    /// Reads `--nodes` or `--cluster`.
+    pub(super) fn nodes(nodes: Nodes<'_>, origin: &Origin) -> Result<Self, Error> {
         match origin.dialect() {
-            Dialect::Native => nodes::read(path).map(Hosts::Nodes),
+            Dialect::Native => nodes.read().map(Hosts::Nodes),
             _ => Err(Error::new(
                 ErrorKind::Input,
-                "--cluster takes policies, and no --from",
+                "--nodes and --cluster take policies, and no --from",
             )),
         }
     }

@@ -1,12 +1,13 @@
-//! The nodes of a Kubernetes cluster, as `kubectl` prints them.
+//! The nodes of a Kubernetes cluster, as `kubectl` or the API server lists them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::load::file::read_printed;
+use crate::load::file::{name, read_printed};
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::text::escape::one_line;
 use netkeel_document::policy::PolicyMode;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::canonical::spell;
@@ -76,10 +77,49 @@ impl PolicyStatus {
     }
 }
 
-/// Reads the nodes of a cluster.
-pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Node>, Error> {
+/// Where the nodes come from.
+#[derive(Clone, Copy)]
+pub(super) enum Nodes<'a> {
+    /// The output of kubectl.
+    File(&'a Path),
+    /// The API server.
+    Cluster,
+}
+
+impl Nodes<'_> {
+    /// Reads the nodes.
+    pub(super) fn read(self) -> Result<BTreeMap<String, Node>, Error> {
+        match self {
+            Nodes::File(path) => of_file(path),
+            Nodes::Cluster => {
+                let refused = |why: String| Error::new(ErrorKind::Refused, one_line(&why));
+                let list = of_cluster().map_err(refused)?;
+                of_list(&list).map_err(|why| refused(format!("the API server's answer: {why}")))
+            }
+        }
+    }
+}
+
+/// The nodes of the API server, as a list in JSON.
+#[cfg(feature = "kubernetes")]
+fn of_cluster() -> Result<String, String> {
+    use netkeel_kubernetes::connection::Connection;
+    use netkeel_kubernetes::objects::read_nodes;
+
+    read_nodes(&Connection::Inferred)
+}
+
+#[cfg(not(feature = "kubernetes"))]
+fn of_cluster() -> Result<String, String> {
+    Err(
+        "this netkeel is built without the feature `kubernetes`: give --nodes the output of kubectl"
+            .to_owned(),
+    )
+}
+
+fn of_file(path: &Path) -> Result<BTreeMap<String, Node>, Error> {
     let text = read_printed(path)?;
-    let name = path.display();
+    let name = name(path);
     let wrong = |why: String| {
         Error::new(
             ErrorKind::Input,
@@ -91,7 +131,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Node>, Error> {
         true => text,
         false => {
             let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-            let node = sources.load(&name.to_string(), text.into_bytes(), None, &mut diagnostics);
+            let node = sources.load(&name, text.into_bytes(), None, &mut diagnostics);
             match node.filter(|_| diagnostics.is_empty()) {
                 Some(node) => spell(&node),
                 None => {
@@ -104,7 +144,12 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Node>, Error> {
             }
         }
     };
-    let list: List = serde_json::from_str(&json).map_err(|error| wrong(error.to_string()))?;
+    of_list(&json).map_err(wrong)
+}
+
+/// Reads a list in JSON.
+fn of_list(json: &str) -> Result<BTreeMap<String, Node>, String> {
+    let list: List = serde_json::from_str(json).map_err(|error| error.to_string())?;
     let (mut nodes, mut states) = (BTreeMap::new(), BTreeMap::new());
     for object in list.items {
         match object.kind.as_str() {
@@ -123,7 +168,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Node>, Error> {
         }
     }
     if nodes.is_empty() {
-        return Err(wrong("it has no object of the kind Node".to_owned()));
+        return Err("it has no object of the kind Node".to_owned());
     }
     for (name, node) in &mut nodes {
         node.in_force = states.remove(name);
