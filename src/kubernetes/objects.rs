@@ -49,9 +49,55 @@ const LISTS: &[(&str, &str)] = &[
 /// # Errors
 /// When the API server cannot be reached.
 pub fn read_objects(connection: &Connection) -> Result<(Vec<String>, Vec<String>), String> {
+    block_on(read(connection))
+}
+
+/// A DaemonSet with the pods and the events of its namespace, as JSON.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn read_agents(connection: &Connection, namespace: &str, name: &str) -> Result<Vec<String>, String> {
+    block_on(agents(connection, namespace, name))
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the event loop: {error}"))?;
-    runtime.block_on(read(connection))
+    runtime.block_on(work)
+}
+
+async fn agents(connection: &Connection, namespace: &str, name: &str) -> Result<Vec<String>, String> {
+    let client = client(connection).await?;
+    let (mut found, mut is_there) = (Vec::new(), false);
+    for (what, kind, address) in [
+        (
+            "daemonsets",
+            "DaemonSet",
+            format!("/apis/apps/v1/namespaces/{namespace}/daemonsets"),
+        ),
+        ("pods", "Pod", format!("/api/v1/namespaces/{namespace}/pods")),
+        (
+            "events",
+            "Event",
+            format!("/api/v1/namespaces/{namespace}/events"),
+        ),
+    ] {
+        for mut item in items(&client, what, &address).await? {
+            let is_named = item.pointer("/metadata/name").and_then(Value::as_str) == Some(name);
+            if kind == "DaemonSet" && !is_named {
+                continue;
+            }
+            is_there |= kind == "DaemonSet";
+            // The items of a list do not have it.
+            item["kind"] = json!(kind);
+            item["apiVersion"] = json!(if kind == "DaemonSet" { "apps/v1" } else { "v1" });
+            found.push(item.to_string());
+        }
+    }
+    match is_there {
+        true => Ok(found),
+        false => Err(format!("there is no DaemonSet {namespace}/{name}")),
+    }
 }
 
 async fn read(connection: &Connection) -> Result<(Vec<String>, Vec<String>), String> {
@@ -68,18 +114,34 @@ async fn read(connection: &Connection) -> Result<(Vec<String>, Vec<String>), Str
     Ok((objects, troubles))
 }
 
-async fn list(client: &Client, what: &str, address: &str) -> Result<Vec<String>, String> {
+/// A complete list; `None` if the cluster does not have the kind.
+async fn whole(client: &Client, what: &str, address: &str) -> Result<Option<Value>, String> {
     let request = Request::new(address).list(&ListParams::default());
     let request = request.map_err(|error| error.to_string())?;
     let list: Value = match client.request(request).await {
         Ok(list) => list,
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
         Err(error) => return Err(of_client(&error, "list", what)),
     };
     let more = list.pointer("/metadata/continue").and_then(Value::as_str);
-    if more.is_some_and(|more| !more.is_empty()) {
-        return Err(format!("the API server lists only a part of the {what}"));
+    match more.is_some_and(|more| !more.is_empty()) {
+        true => Err(format!("the API server lists only a part of the {what}")),
+        false => Ok(Some(list)),
     }
+}
+
+async fn items(client: &Client, what: &str, address: &str) -> Result<Vec<Value>, String> {
+    let mut list = whole(client, what, address).await?.unwrap_or_default();
+    match list.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => Ok(items),
+        _ => Ok(Vec::new()),
+    }
+}
+
+async fn list(client: &Client, what: &str, address: &str) -> Result<Vec<String>, String> {
+    let Some(list) = whole(client, what, address).await? else {
+        return Ok(Vec::new());
+    };
     let items = list.get("items").and_then(Value::as_array);
     Ok(items
         .into_iter()
@@ -97,7 +159,7 @@ fn slim(list: &Value, item: &Value) -> Option<String> {
     let is_cilium = name.and_then(Value::as_str) == Some("cilium-config");
     let kept = |key: &str| data.and_then(|data| data.get(key)).cloned();
     let data = match is_cilium {
-        true => json!({ "mtu": kept("mtu") }),
+        true => json!({ "mtu": kept("mtu"), "cni-chaining-mode": kept("cni-chaining-mode") }),
         false => json!({ "Corefile": kept("Corefile") }),
     };
     let mut slim = json!({
@@ -106,6 +168,7 @@ fn slim(list: &Value, item: &Value) -> Option<String> {
         "metadata": { "name": name, "namespace": item.pointer("/metadata/namespace") },
         "data": data,
         "spec": item.get("spec"),
+        "specs": item.get("specs"),
         "status": { "path": item.pointer("/status/path") },
     });
     without_nulls(&mut slim);
