@@ -203,3 +203,28 @@ mod tests {
         assert_eq!(kept, wanted);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_keeps_what_findings_read_and_no_value_of_others() {
+        let slim = |kind: &str, item: Value| -> Value {
+            let list = json!({ "apiVersion": "v1", "kind": format!("{kind}List") });
+            serde_json::from_str(&super::slim(&list, &item).unwrap()).unwrap()
+        };
+        // A policy of Cilium may have several rules.
+        let rules = json!([{ "endpointSelector": {}, "ingress": [{}] }]);
+        let policy = json!({ "metadata": { "name": "p", "namespace": "a" }, "specs": rules });
+        assert_eq!(slim("CiliumNetworkPolicy", policy)["specs"], rules);
+        let map = |name: &str, data: Value| {
+            slim("ConfigMap", json!({ "metadata": { "name": name }, "data": data }))
+        };
+        let cilium = json!({ "mtu": "1440", "cni-chaining-mode": "aws-cni", "identity": "secret" });
+        let kept = json!({ "mtu": "1440", "cni-chaining-mode": "aws-cni" });
+        assert_eq!(map("cilium-config", cilium)["data"], kept);
+        let dns = json!({ "Corefile": ".:53 {}", "other": "secret" });
+        assert_eq!(map("coredns", dns)["data"], json!({ "Corefile": ".:53 {}" }));
+    }
+}
