@@ -40,7 +40,7 @@ pub(super) fn check(objects: &[Object<'_>], findings: &mut Findings, unknown: &m
         let mut told = false;
         for (why, nodes) in waiting(objects, set) {
             told = true;
-            let message = format!("{} do not run: {why}: on {}", pods(nodes.len()), shown(&nodes));
+            let message = format!("{} not run: {why}: on {}", pods(nodes.len()), shown(&nodes));
             let remedy = format!("run `kubectl -n {} describe pods`", set.namespace);
             findings.add(Code::NK094, set.shown(), message, remedy);
         }
@@ -67,8 +67,8 @@ fn is_of_agents(object: &Object<'_>) -> bool {
 
 fn pods(number: usize) -> String {
     match number {
-        1 => "1 pod".to_owned(),
-        number => format!("{number} pods"),
+        1 => "1 pod does".to_owned(),
+        number => format!("{number} pods do"),
     }
 }
 
