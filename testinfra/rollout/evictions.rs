@@ -71,12 +71,18 @@ impl Drop for Sandbox {
     }
 }
 
-/// The files of the container runtime and of the CNI are this test's own.
+/// The files of the container runtime, of the CNI and of netkeel are this test's own.
 fn own_files() {
     unshare(CloneFlags::CLONE_NEWNS).unwrap();
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
-    for place in ["/var/lib/cni", "/etc/cni", CONTAINERD] {
+    for place in [
+        "/var/lib/cni",
+        "/etc/cni",
+        CONTAINERD,
+        "/run/netkeel",
+        "/var/lib/netkeel",
+    ] {
         fs::create_dir_all(place).unwrap();
         mount(Some("tmpfs"), place, Some("tmpfs"), MsFlags::empty(), none).unwrap();
     }
@@ -124,7 +130,7 @@ fn events(cluster: &Cluster) -> Vec<String> {
 #[test]
 fn a_pod_that_keeps_its_mtu_is_evicted_and_a_stale_replacement_stops_its_owner() {
     own_files();
-    let cluster = Cluster::start(1);
+    let cluster = Cluster::start_inside(1);
     cluster.workload();
     cluster.add_pod("web-1");
     let first = Sandbox::start(&cluster, "web-1", "cali1");
