@@ -16,6 +16,8 @@ use crate::namespace::Namespace;
 /// The address of the API server, on a bridge to which every node has a link.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 199, 0, 1);
 
+const NETKEEL: &str = env!("CARGO_BIN_EXE_netkeel");
+
 /// A cluster of nodes.
 pub struct Cluster {
     pub nodes: BTreeMap<String, Agent>,
@@ -151,7 +153,6 @@ impl Cluster {
         let token = self.kubectl(&[&token[..], &bound[..]].concat(), "").unwrap();
         let (configuration, _) = self.plane.kubeconfig(&pod, token.trim());
         let log = File::create(self.logs.path().join(name)).unwrap();
-        const NETKEEL: &str = env!("CARGO_BIN_EXE_netkeel");
         let mut command = match self.inside {
             true => Command::new("ip"),
             false => Command::new(NETKEEL),
