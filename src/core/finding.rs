@@ -188,6 +188,8 @@ pub enum Code {
     NK092,
     /// The MTU in an object of a CNI contradicts the nodes.
     NK093,
+    /// Agents of a DaemonSet do not run.
+    NK094,
 }
 
 impl Code {
@@ -268,6 +270,7 @@ impl Code {
         Code::NK091,
         Code::NK092,
         Code::NK093,
+        Code::NK094,
     ];
 
     /// It is about who logs and reads the packets that are replicated.

@@ -1,11 +1,15 @@
-//! Findings on the objects of a Kubernetes cluster: policies that drop ICMP, a DNS server whose answers do not fit, and
-//! MTUs that contradict the nodes.
+//! Findings on the objects of a Kubernetes cluster: policies that drop ICMP, a DNS server whose answers do not fit, MTUs that
+//! contradict the nodes, and agents that do not run.
 
+mod admits;
+mod agents;
 mod cni;
+mod corefile;
 mod dns;
 mod icmp;
 mod node_path;
 mod object;
+mod selector;
 
 use crate::cluster::node_path::{NodePath, path};
 use netkeel_core::finding::{Finding, Findings};
@@ -28,6 +32,7 @@ pub fn judge(nodes: &[Node]) -> Judged {
     icmp::check(&objects, &mut findings);
     dns::check(&objects, &paths, &mut findings, &mut unknown);
     cni::check(&objects, &paths, &mut findings, &mut unknown);
+    agents::check(&objects, &mut findings, &mut unknown);
     unknown.sort();
     unknown.dedup();
     Judged {

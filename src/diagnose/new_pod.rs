@@ -23,6 +23,12 @@ fn new_pod_mtu(host: &Snapshot) -> Result<(i64, String), String> {
     let runtime = runtime
         .filter(|runtime| runtime.name.is_some())
         .ok_or("no container runtime was found, so nobody knows which CNI configuration it loads")?;
+    if let Some(unread) = runtime.unread.first() {
+        let unread = unread.display();
+        return Err(format!(
+            "{unread} was not read, so nobody knows which CNI configuration the container runtime loads"
+        ));
+    }
     let path = match runtime.loads(&cni.files) {
         Loaded::File(path) => path,
         Loaded::Stopped(path, why) => return Err(format!("no pod can start: {}: {why}", path.display())),
@@ -163,6 +169,11 @@ mod tests {
         assert!(of(&plugin("kube-ovn", ""), "").contains("elsewhere"));
         let mut host = Snapshot::empty(Netns::CURRENT);
         assert_eq!(fault(&host, 1440).unwrap(), "the CNI configuration was not read");
+        // A part of its configuration is out of sight.
+        let text = r#"{"runtime": {"name": "containerd", "directory": "/d", "unread": ["/more/a.toml"]}, "files": {"/d/10-x.conflist": {"sha256": "", "plugins": [{"type": "calico", "at": "plugins[0].mtu", "mtu": 1440}]}}}"#;
+        host.cni = Some(serde_json::from_str(text).unwrap());
+        let why = fault(&host, 1440).unwrap();
+        assert!(why.starts_with("/more/a.toml was not read"), "{why}");
         // The defaults of no known runtime.
         let text = r#"{"runtime": {"directory": "/d"}, "files": {"/d/10-x.conflist": {"sha256": "", "plugins": [{"type": "calico", "at": "plugins[0].mtu", "mtu": 1440}]}}}"#;
         host.cni = Some(serde_json::from_str(text).unwrap());

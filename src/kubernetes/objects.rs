@@ -5,7 +5,7 @@ use kube::api::ListParams;
 use kube::core::Request;
 use kube::{Api, Client};
 use serde_json::{Value, json};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use crate::connection::{Connection, client};
 use crate::trouble::of_client;
@@ -53,7 +53,7 @@ const LISTS: &[(&str, &str)] = &[
 /// # Errors
 /// When the API server cannot be reached.
 pub fn read_objects(connection: &Connection) -> Result<(Vec<String>, Vec<String>), String> {
-    event_loop()?.block_on(read(connection))
+    block_on(read(connection))
 }
 
 /// The nodes and the `NetkeelNode`s of the cluster as one list in JSON, with what a review of a policy needs: their
@@ -63,17 +63,17 @@ pub fn read_objects(connection: &Connection) -> Result<(Vec<String>, Vec<String>
 /// When the API server cannot be reached, or does not list all of them. Without a list nobody knows which nodes a policy
 /// selects, or what is in force. A cluster without the kind `NetkeelNode` has no `NetkeelNode`.
 pub fn read_nodes(connection: &Connection) -> Result<String, String> {
-    event_loop()?.block_on(async {
+    block_on(async {
         let client = client(connection).await?;
         let nodes: Api<Node> = Api::all(client.clone());
         let found = nodes.list_metadata(&ListParams::default()).await;
         let found = found.map_err(|error| of_client(&error, "list", "nodes"))?;
-        whole(found.metadata.continue_.as_deref(), "nodes")?;
-        let states = raw(&client, NETKEELNODES.0, NETKEELNODES.1).await?;
+        is_whole(found.metadata.continue_.as_deref(), "nodes")?;
+        let states = items(&client, NETKEELNODES.0, NETKEELNODES.1).await?;
         let nodes = found.items.iter().map(|node| {
             json!({ "kind": "Node", "metadata": { "name": node.metadata.name, "labels": node.metadata.labels } })
         });
-        let states = states.iter().flat_map(items).map(|state| {
+        let states = states.iter().map(|state| {
             json!({
                 "kind": "NetkeelNode",
                 "metadata": { "name": state.pointer("/metadata/name") },
@@ -86,9 +86,52 @@ pub fn read_nodes(connection: &Connection) -> Result<String, String> {
     })
 }
 
-fn event_loop() -> Result<Runtime, String> {
+/// A DaemonSet with the pods and the events of its namespace, as JSON.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn read_agents(connection: &Connection, namespace: &str, name: &str) -> Result<Vec<String>, String> {
+    block_on(agents(connection, namespace, name))
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let runtime = Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| format!("cannot start the event loop: {error}"))
+    let runtime = runtime.map_err(|error| format!("cannot start the event loop: {error}"))?;
+    runtime.block_on(work)
+}
+
+async fn agents(connection: &Connection, namespace: &str, name: &str) -> Result<Vec<String>, String> {
+    let client = client(connection).await?;
+    let (mut found, mut is_there) = (Vec::new(), false);
+    for (what, kind, address) in [
+        (
+            "daemonsets",
+            "DaemonSet",
+            format!("/apis/apps/v1/namespaces/{namespace}/daemonsets"),
+        ),
+        ("pods", "Pod", format!("/api/v1/namespaces/{namespace}/pods")),
+        (
+            "events",
+            "Event",
+            format!("/api/v1/namespaces/{namespace}/events"),
+        ),
+    ] {
+        for mut item in items(&client, what, &address).await? {
+            let is_named = item.pointer("/metadata/name").and_then(Value::as_str) == Some(name);
+            if kind == "DaemonSet" && !is_named {
+                continue;
+            }
+            is_there |= kind == "DaemonSet";
+            // The items of a list do not have it.
+            item["kind"] = json!(kind);
+            item["apiVersion"] = json!(if kind == "DaemonSet" { "apps/v1" } else { "v1" });
+            found.push(item.to_string());
+        }
+    }
+    match is_there {
+        true => Ok(found),
+        false => Err(format!("there is no DaemonSet {namespace}/{name}")),
+    }
 }
 
 async fn read(connection: &Connection) -> Result<(Vec<String>, Vec<String>), String> {
@@ -105,14 +148,8 @@ async fn read(connection: &Connection) -> Result<(Vec<String>, Vec<String>), Str
     Ok((objects, troubles))
 }
 
-async fn list(client: &Client, what: &str, address: &str) -> Result<Vec<String>, String> {
-    let list = raw(client, what, address).await?;
-    let slim = |list: &Value| items(list).filter_map(|item| slim(list, item)).collect();
-    Ok(list.as_ref().map(slim).unwrap_or_default())
-}
-
-/// A whole list; `None` if the cluster does not have the kind.
-async fn raw(client: &Client, what: &str, address: &str) -> Result<Option<Value>, String> {
+/// A complete list; `None` if the cluster does not have the kind.
+async fn whole(client: &Client, what: &str, address: &str) -> Result<Option<Value>, String> {
     let request = Request::new(address).list(&ListParams::default());
     let request = request.map_err(|error| error.to_string())?;
     let list: Value = match client.request(request).await {
@@ -120,20 +157,36 @@ async fn raw(client: &Client, what: &str, address: &str) -> Result<Option<Value>
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
         Err(error) => return Err(of_client(&error, "list", what)),
     };
-    whole(list.pointer("/metadata/continue").and_then(Value::as_str), what)?;
+    is_whole(list.pointer("/metadata/continue").and_then(Value::as_str), what)?;
     Ok(Some(list))
 }
 
 /// Refuses a part of a list.
-fn whole(more: Option<&str>, what: &str) -> Result<(), String> {
+fn is_whole(more: Option<&str>, what: &str) -> Result<(), String> {
     match more.is_some_and(|more| !more.is_empty()) {
         true => Err(format!("the API server lists only a part of the {what}")),
         false => Ok(()),
     }
 }
 
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.get("items").and_then(Value::as_array).into_iter().flatten()
+async fn items(client: &Client, what: &str, address: &str) -> Result<Vec<Value>, String> {
+    let mut list = whole(client, what, address).await?.unwrap_or_default();
+    match list.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => Ok(items),
+        _ => Ok(Vec::new()),
+    }
+}
+
+async fn list(client: &Client, what: &str, address: &str) -> Result<Vec<String>, String> {
+    let Some(list) = whole(client, what, address).await? else {
+        return Ok(Vec::new());
+    };
+    let items = list.get("items").and_then(Value::as_array);
+    Ok(items
+        .into_iter()
+        .flatten()
+        .filter_map(|item| slim(&list, item))
+        .collect())
 }
 
 /// The parts of an object that findings need. A ConfigMap of another program may have secrets.
@@ -145,7 +198,7 @@ fn slim(list: &Value, item: &Value) -> Option<String> {
     let is_cilium = name.and_then(Value::as_str) == Some("cilium-config");
     let kept = |key: &str| data.and_then(|data| data.get(key)).cloned();
     let data = match is_cilium {
-        true => json!({ "mtu": kept("mtu") }),
+        true => json!({ "mtu": kept("mtu"), "cni-chaining-mode": kept("cni-chaining-mode") }),
         false => json!({ "Corefile": kept("Corefile") }),
     };
     let mut slim = json!({
@@ -154,6 +207,7 @@ fn slim(list: &Value, item: &Value) -> Option<String> {
         "metadata": { "name": name, "namespace": item.pointer("/metadata/namespace") },
         "data": data,
         "spec": item.get("spec"),
+        "specs": item.get("specs"),
         "status": { "path": item.pointer("/status/path") },
     });
     without_nulls(&mut slim);
@@ -186,5 +240,25 @@ mod tests {
         });
         let kept: Value = serde_json::from_str(&slim(&list, &map).unwrap()).unwrap();
         assert_eq!(kept, wanted);
+    }
+
+    #[test]
+    fn an_object_keeps_what_findings_read_and_no_value_of_others() {
+        let slim = |kind: &str, item: Value| -> Value {
+            let list = json!({ "apiVersion": "v1", "kind": format!("{kind}List") });
+            serde_json::from_str(&super::slim(&list, &item).unwrap()).unwrap()
+        };
+        // A policy of Cilium may have several rules.
+        let rules = json!([{ "endpointSelector": {}, "ingress": [{}] }]);
+        let policy = json!({ "metadata": { "name": "p", "namespace": "a" }, "specs": rules });
+        assert_eq!(slim("CiliumNetworkPolicy", policy)["specs"], rules);
+        let map = |name: &str, data: Value| {
+            slim("ConfigMap", json!({ "metadata": { "name": name }, "data": data }))
+        };
+        let cilium = json!({ "mtu": "1440", "cni-chaining-mode": "aws-cni", "identity": "secret" });
+        let kept = json!({ "mtu": "1440", "cni-chaining-mode": "aws-cni" });
+        assert_eq!(map("cilium-config", cilium)["data"], kept);
+        let dns = json!({ "Corefile": ".:53 {}", "other": "secret" });
+        assert_eq!(map("coredns", dns)["data"], json!({ "Corefile": ".:53 {}" }));
     }
 }

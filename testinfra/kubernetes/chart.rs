@@ -225,6 +225,80 @@ fn the_server_takes_what_the_chart_renders() {
     }
 }
 
+/// The paths that show which MTU a new pod would get: those of src/kernel/files/cni.rs, and the results of the CNI.
+const JUDGED_BY: [&str; 5] = [
+    "/etc/containerd/config.toml",
+    "/etc/crio/crio.conf",
+    "/etc/crio/crio.conf.d",
+    "/run/crio/crio.sock",
+    "/var/lib/cni/results",
+];
+
+#[test]
+fn an_agent_that_evicts_sees_what_it_judges_a_new_pod_by() {
+    let mounts = |values: &[&str]| -> Vec<(String, String)> {
+        let text = rendered(values);
+        let of_set = text.split("\n---\n").find(|one| one.contains("kind: DaemonSet"));
+        let lines = of_set.unwrap().lines();
+        let value = |line: &str, key: &str| {
+            let (_, rest) = line.split_once(&format!("{key}: "))?;
+            Some(rest.split([',', ' ']).next().unwrap().to_owned())
+        };
+        let paths: std::collections::BTreeMap<String, String> = {
+            let lines: Vec<&str> = lines.clone().collect();
+            let pairs = lines
+                .windows(2)
+                .filter_map(|pair| Some((value(pair[0], "- name")?, value(pair[1], "hostPath: { path")?)));
+            pairs.collect()
+        };
+        // A mount is in sight at the path that it has on the node.
+        let seen = lines.filter_map(|line| {
+            let (volume, at) = (value(line, "- { name")?, value(line, "mountPath")?);
+            let of_node = paths.get(&volume)?;
+            let writable = if line.contains("readOnly: true") {
+                "read-only"
+            } else {
+                "writable"
+            };
+            (*of_node == at).then(|| (at, writable.to_owned()))
+        });
+        seen.collect()
+    };
+    let sees = |mounts: &[(String, String)], path: &str, how: &str| {
+        let is_above = |mount: &str| Path::new(path).starts_with(mount);
+        mounts.iter().any(|(mount, is)| is_above(mount) && is == how)
+    };
+    let files = netkeel_host::cni::state::StateFiles::of(None);
+    let judged_by = JUDGED_BY
+        .into_iter()
+        .chain([files.calico, files.flannel, files.cilium]);
+    let (without, with) = (mounts(&[]), mounts(&["eviction.enabled=true"]));
+    for path in judged_by {
+        assert!(!sees(&without, path, "read-only"), "{path}: {without:?}");
+        assert!(sees(&with, path, "read-only"), "{path}: {with:?}");
+        assert!(!sees(&with, path, "writable"), "{path}: {with:?}");
+    }
+    let of_k3s = [
+        "eviction={\"enabled\": true, \"hostDirectories\": [\"/var/lib/rancher/k3s/agent/etc/containerd\"]}",
+        "paths.cni=\"/var/lib/rancher/k3s/agent/etc/cni/net.d\"",
+    ];
+    let k3s = mounts(&of_k3s);
+    let directory = "/var/lib/rancher/k3s/agent/etc";
+    assert!(sees(
+        &k3s,
+        &format!("{directory}/containerd/config.toml"),
+        "read-only"
+    ));
+    assert!(sees(
+        &k3s,
+        &format!("{directory}/cni/net.d/10-x.conflist"),
+        "writable"
+    ));
+    // gVisor is known by its process.
+    assert!(rendered(&["eviction.enabled=true"]).contains("hostPID: true"));
+    assert!(!rendered(&[]).contains("hostPID"));
+}
+
 #[test]
 fn netkeel_reads_the_documents_of_the_chart() {
     let text = rendered(&FULL);

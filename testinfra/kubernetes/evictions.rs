@@ -268,8 +268,36 @@ fn the_right_to_evict_is_a_role_of_its_own() {
         let news = agent.ask(EvictionRequest::Look).await;
         let why = "the token may not list pods in the cluster (403)".to_owned();
         assert_eq!(news, EvictionNews::Trouble(why));
+        // With the right to list pods alone, the eviction itself is refused.
+        cluster.create(
+            "ClusterRole",
+            "rbac.authorization.k8s.io/v1",
+            "list",
+            "",
+            json!({
+                "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] }],
+            }),
+        );
+        let account = json!({ "kind": "ServiceAccount", "name": "a-netkeel", "namespace": "agents" });
+        let role = json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "list" });
+        let binding = json!({ "roleRef": role, "subjects": [account] });
+        cluster.create(
+            "ClusterRoleBinding",
+            "rbac.authorization.k8s.io/v1",
+            "list",
+            "",
+            binding,
+        );
+        let end = Instant::now() + LONG;
+        while !can(&cluster, &list) {
+            assert!(Instant::now() < end, "the right to list pods does not arrive");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        assert!(!can(&cluster, &evict));
         match agent.evict(&cluster, "web-1").await {
-            EvictionEnd::Failed(why) => assert!(why.contains("403"), "{why}"),
+            EvictionEnd::Failed(why) => {
+                assert_eq!(why, "the token may not create evictions (403)");
+            }
             other => panic!("{other:?}"),
         }
     });

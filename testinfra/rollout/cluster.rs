@@ -16,12 +16,16 @@ use crate::namespace::Namespace;
 /// The address of the API server, on a bridge to which every node has a link.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 199, 0, 1);
 
+const NETKEEL: &str = env!("CARGO_BIN_EXE_netkeel");
+
 /// A cluster of nodes.
 pub struct Cluster {
     pub nodes: BTreeMap<String, Agent>,
     admin: PathBuf,
     plane: ControlPlane,
     logs: tempfile::TempDir,
+    /// Agents run in the namespaces of their nodes, and take the files of this machine for those of the node.
+    inside: bool,
 }
 
 /// The agent of a node.
@@ -88,6 +92,15 @@ fn chart() -> String {
 impl Cluster {
     /// Starts a control plane and the agents of so many nodes.
     pub fn start(nodes: usize) -> Self {
+        Self::start_as(nodes, false)
+    }
+
+    /// The same with agents that read the files of the node, too: `--netns` leaves out the configuration of the CNI.
+    pub fn start_inside(nodes: usize) -> Self {
+        Self::start_as(nodes, true)
+    }
+
+    fn start_as(nodes: usize, inside: bool) -> Self {
         // This thread, and what it starts, is in a network namespace without a name.
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
         ip(&format!(
@@ -100,6 +113,7 @@ impl Cluster {
             admin,
             plane,
             logs: tempfile::tempdir().unwrap(),
+            inside,
         };
         // The nodes have no documents of their own.
         std::fs::create_dir(cluster.logs.path().join("desired.d")).unwrap();
@@ -164,8 +178,16 @@ impl Cluster {
         let token = self.kubectl(&[&token[..], &bound[..]].concat(), "").unwrap();
         let (configuration, _) = self.plane.kubeconfig(&pod, token.trim());
         let log = File::create(self.logs.path().join(name)).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_netkeel"))
-            .args(["run", "--netns", netns, "--node-name", name, "--interval", "20s"])
+        let mut command = match self.inside {
+            true => Command::new("ip"),
+            false => Command::new(NETKEEL),
+        };
+        match self.inside {
+            true => command.args(["netns", "exec", netns, NETKEEL, "run"]),
+            false => command.args(["run", "--netns", netns]),
+        };
+        let child = command
+            .args(["--node-name", name, "--interval", "20s"])
             .arg("--file")
             .arg(self.logs.path().join("desired.d"))
             .env("KUBECONFIG", configuration)

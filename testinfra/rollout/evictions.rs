@@ -14,6 +14,8 @@ use crate::namespace::Namespace;
 
 const RESULTS: &str = "/var/lib/cni/results";
 
+const CONTAINERD: &str = "/etc/containerd";
+
 const CONFIGURATIONS: &str = "/etc/cni/net.d";
 
 /// What a container runtime makes of a pod: a namespace with a veth, the kernel of gVisor in it, and the CNI's result.
@@ -69,18 +71,26 @@ impl Drop for Sandbox {
     }
 }
 
-/// The files of the CNI are this test's own.
+/// The files of the container runtime, of the CNI and of netkeel are this test's own.
 fn own_files() {
     unshare(CloneFlags::CLONE_NEWNS).unwrap();
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
-    for place in ["/var/lib/cni", "/etc/cni"] {
+    for place in [
+        "/var/lib/cni",
+        "/etc/cni",
+        CONTAINERD,
+        "/run/netkeel",
+        "/var/lib/netkeel",
+    ] {
         fs::create_dir_all(place).unwrap();
         mount(Some("tmpfs"), place, Some("tmpfs"), MsFlags::empty(), none).unwrap();
     }
     for place in [RESULTS, CONFIGURATIONS] {
         fs::create_dir_all(place).unwrap();
     }
+    // Without a runtime nobody knows which configuration a new pod gets.
+    fs::write(format!("{CONTAINERD}/config.toml"), "version = 2\n").unwrap();
     let plugins =
         json!({ "cniVersion": "1.0.0", "name": "pods", "plugins": [{ "type": "calico", "mtu": 1440 }] });
     fs::write(
@@ -120,7 +130,7 @@ fn events(cluster: &Cluster) -> Vec<String> {
 #[test]
 fn a_pod_that_keeps_its_mtu_is_evicted_and_a_stale_replacement_stops_its_owner() {
     own_files();
-    let cluster = Cluster::start(1);
+    let cluster = Cluster::start_inside(1);
     cluster.workload();
     cluster.add_pod("web-1");
     let first = Sandbox::start(&cluster, "web-1", "cali1");

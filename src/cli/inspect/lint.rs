@@ -31,7 +31,7 @@ use netkeel_source::diagnostic::Diagnostics;
 /// Each finding has a code, a subject and a remedy. Writes nothing. With --from talos, only the
 /// machine configuration is checked. With --objects or --cluster, only objects of a Kubernetes cluster
 /// are checked: policies that drop ICMP, the size of DNS answers, and MTUs of CNI objects that
-/// contradict the nodes.
+/// contradict the nodes. With --agents, only the agents of a DaemonSet are checked.
 ///
 /// Exit status: 0 success; 1 error; with --fail-on 2 when a finding has at least that severity.
 #[derive(Debug, Args)]
@@ -62,6 +62,12 @@ pub(crate) struct Arguments {
     /// reads ~/.kube/config, or uses the account of its pod.
     #[arg(long, conflicts_with_all = ["files", "snapshot", "netns", "talos_version", "underlay"])]
     cluster: bool,
+    /// Report why agents of this DaemonSet do not run, as refused pods
+    ///
+    /// This needs the build feature `kubernetes`, and the right to list daemonsets, pods and events in the namespace. The
+    /// credentials are those of --cluster. `helm test` uses it.
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = cluster::DaemonSetName::parse, conflicts_with_all = ["files", "snapshot", "netns", "talos_version", "underlay"])]
+    agents: Option<cluster::DaemonSetName>,
     /// Exit with status 2 on a finding of at least this severity
     #[arg(long, value_enum)]
     fail_on: Option<FailOn>,
@@ -72,7 +78,7 @@ pub(crate) struct Arguments {
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    if arguments.cluster || !arguments.objects.is_empty() {
+    if arguments.cluster || arguments.agents.is_some() || !arguments.objects.is_empty() {
         return cluster_objects(arguments);
     }
     if arguments.documents.origin.dialect() == Dialect::Talos {
@@ -145,7 +151,9 @@ fn talos(arguments: &Arguments) -> Result<u8, Error> {
 
 /// Lints objects of a Kubernetes cluster; no host is read.
 fn cluster_objects(arguments: &Arguments) -> Result<u8, Error> {
-    let Some((findings, is_complete)) = cluster::findings(&arguments.objects, arguments.cluster)? else {
+    let Some((findings, is_complete)) =
+        cluster::findings(&arguments.objects, arguments.cluster, arguments.agents.as_ref())?
+    else {
         return Ok(exit::ERROR);
     };
     let code = show(findings, &[], arguments)?;

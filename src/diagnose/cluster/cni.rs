@@ -3,6 +3,7 @@
 use crate::cluster::node_path::{NodePath, names};
 use crate::cluster::object::Object;
 use netkeel_core::finding::{Code, Findings};
+use netkeel_source::node::Node;
 
 /// The MTUs of Felix's tunnels, and the bytes of their headers over IPv4 or IPv6 (Calico, felix/config).
 const TUNNELS: &[(&str, i64)] = &[
@@ -37,13 +38,7 @@ pub(super) fn check(
             ("operator.tigera.io", "Installation") => {
                 let key = ["spec", "calicoNetwork", "mtu"];
                 if let Some(mtu) = number(&key) {
-                    of.pods(
-                        "spec.calicoNetwork.mtu",
-                        mtu,
-                        |pods| pods != mtu,
-                        findings,
-                        unknown,
-                    );
+                    of.pods("spec.calicoNetwork.mtu", mtu, findings, unknown);
                 }
             }
             ("crd.projectcalico.org" | "projectcalico.org", "FelixConfiguration") => {
@@ -55,13 +50,17 @@ pub(super) fn check(
             }
             ("", "ConfigMap") if object.name == "cilium-config" => {
                 if let Some(mtu) = number(&["data", "mtu"]) {
+                    let chained = object.at(&["data", "cni-chaining-mode"]).and_then(Node::text);
+                    // Where Cilium is chained, another plugin gives pods their MTU.
+                    if matches!(chained, None | Some("" | "none")) {
+                        of.pods("data.mtu", mtu, findings, unknown);
+                    }
                     of.underlay("data.mtu", mtu, 0, findings, unknown);
                 }
             }
             ("kubeovn.io", "Subnet") => {
                 if let Some(mtu) = number(&["spec", "mtu"]) {
-                    // Pods of other subnets may have less, but all have at least what a node reports.
-                    of.pods("spec.mtu", mtu, |pods| pods > mtu, findings, unknown);
+                    // The pods of a node may be those of other Subnets.
                     of.underlay("spec.mtu", mtu, 0, findings, unknown);
                 }
             }
@@ -72,14 +71,7 @@ pub(super) fn check(
 
 impl Comparison<'_> {
     /// Compares with the smallest MTU of the pods of each node.
-    fn pods(
-        &self,
-        key: &str,
-        mtu: i64,
-        contradicts: impl Fn(i64) -> bool,
-        findings: &mut Findings,
-        unknown: &mut Vec<String>,
-    ) {
+    fn pods(&self, key: &str, mtu: i64, findings: &mut Findings, unknown: &mut Vec<String>) {
         let known = self.paths.iter().filter(|node| node.pods.is_some()).count();
         if known == 0 {
             return self.unknown(key, mtu, "podMTU", unknown);
@@ -87,7 +79,7 @@ impl Comparison<'_> {
         let others: Vec<&NodePath> = self
             .paths
             .iter()
-            .filter(|node| node.pods.is_some_and(&contradicts))
+            .filter(|node| node.pods.is_some_and(|pods| pods != mtu))
             .collect();
         let Some(first) = others.first().and_then(|node| node.pods) else {
             return;

@@ -1,5 +1,6 @@
 //! CoreDNS: the size of answers over UDP that its plugin bufsize allows, and the MTU of the pods.
 
+use crate::cluster::corefile::{DEFAULT, Size, sizes};
 use crate::cluster::node_path::NodePath;
 use crate::cluster::object::Object;
 use netkeel_core::finding::{Code, Findings};
@@ -8,8 +9,8 @@ use netkeel_source::node::Node;
 /// The headers of IPv6 and UDP, bytes.
 const HEADERS: i64 = 48;
 
-/// The default of the plugin (coredns, plugin/bufsize).
-const DEFAULT: i64 = 1232;
+/// The largest answer that common resolvers accept, bytes (BIND, `edns-udp-size` before 9.16).
+const ACCEPTED: i64 = 4096;
 
 pub(super) fn check(
     objects: &[Object<'_>],
@@ -25,55 +26,41 @@ pub(super) fn check(
         let Some(corefile) = object.at(&["data", "Corefile"]).and_then(Node::text) else {
             continue;
         };
-        let Some(size) = largest(corefile) else { continue };
-        let Some((node, mtu)) = least.and_then(|node| Some((node, node.pods?))) else {
-            unknown.push(format!(
-                "{}: no NetkeelNode has a podMTU to compare bufsize {size} with",
-                object.shown()
-            ));
-            continue;
-        };
-        let fits = mtu - HEADERS;
-        if size > fits {
-            let message = format!(
-                "it allows answers of {size} bytes over UDP, and the pods of {} have an MTU of {mtu}: answers above {fits} bytes do not fit over IPv6 in one packet",
-                node.name
-            );
-            let remedy = format!("write `bufsize {}` in each server block", fits.min(DEFAULT));
-            findings.add(Code::NK092, object.shown(), message, remedy);
+        let (mut largest, mut open) = (None, Vec::new());
+        for (names, size) in sizes(corefile) {
+            match size {
+                Size::Bytes(size) => largest = largest.max(Some(size)),
+                Size::Client => open.push(names),
+                Size::Unknown(why) => {
+                    unknown.push(format!("{}: the bufsize of {names}: {why}", object.shown()));
+                }
+            }
         }
-    }
-}
-
-/// The largest size in a Corefile; `None` without the plugin.
-fn largest(corefile: &str) -> Option<i64> {
-    let sizes = corefile.lines().filter_map(|line| {
-        let line = line.split('#').next().unwrap_or_default();
-        let mut words = line.split(|c: char| c.is_whitespace() || matches!(c, '{' | '}'));
-        words.by_ref().find(|word| *word == "bufsize")?;
-        let size = words.find(|word| !word.is_empty());
-        Some(size.and_then(|size| size.parse().ok()).unwrap_or(DEFAULT))
-    });
-    sizes.max()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_largest_size_of_all_server_blocks_counts() {
-        for (corefile, size) in [
-            (".:53 {\n  errors\n  forward . /etc/resolv.conf\n}\n", None),
-            (".:53 {\n  bufsize\n}\n", Some(1232)),
-            (
-                ".:53 {\n  bufsize 4096\n}\na:53 {\n bufsize 1232\n}\n",
-                Some(4096),
-            ),
-            (".:53 { bufsize 1400 }\n", Some(1400)),
-            (".:53 {\n  # bufsize 4096\n  errors\n}\n", None),
-        ] {
-            assert_eq!(largest(corefile), size, "{corefile}");
+        let allowed = largest.map(|size| (size, format!("it allows answers of {size} bytes over UDP")));
+        let by_client = (!open.is_empty()).then(|| {
+            let blocks = open.join(", ");
+            let fact = format!(
+                "a client may ask for answers of {ACCEPTED} bytes over UDP, since bufsize is missing in {blocks}"
+            );
+            (ACCEPTED, fact)
+        });
+        for (size, fact) in allowed.into_iter().chain(by_client) {
+            let Some((node, mtu)) = least.and_then(|node| Some((node, node.pods?))) else {
+                unknown.push(format!(
+                    "{}: no NetkeelNode has a podMTU to compare with: {fact}",
+                    object.shown()
+                ));
+                continue;
+            };
+            let fits = mtu - HEADERS;
+            if size > fits {
+                let message = format!(
+                    "{fact}, and the pods of {} have an MTU of {mtu}: answers above {fits} bytes do not fit over IPv6 in one packet",
+                    node.name
+                );
+                let remedy = format!("write `bufsize {}` in each server block", fits.min(DEFAULT));
+                findings.add(Code::NK092, object.shown(), message, remedy);
+            }
         }
     }
 }

@@ -1,136 +1,67 @@
-//! NetworkPolicies that admit no ICMP. A rule of a NetworkPolicy names TCP, UDP and SCTP only; a rule without `ports` admits
-//! ICMP, too, but from its peers alone, and routers are none of them.
+//! NetworkPolicies that admit no ICMP. A rule of a NetworkPolicy names TCP, UDP and SCTP only. With Calico and Cilium a rule
+//! without `ports` admits ICMP, too, but from its peers alone, and routers are none of them.
 
 use std::collections::BTreeMap;
 
-use crate::cluster::object::{Object, at};
+use crate::cluster::admits::{Admitted, CALICO, CILIUM, by_calico, by_cilium, by_kubernetes};
+use crate::cluster::object::Object;
+use crate::cluster::selector::Selector;
 use netkeel_core::finding::{Code, Findings};
-use netkeel_source::node::Node;
-
-/// The groups of Calico's own policies.
-const CALICO: [&str; 2] = ["projectcalico.org", "crd.projectcalico.org"];
-
-const CILIUM: &str = "cilium.io";
 
 pub(super) fn check(objects: &[Object<'_>], findings: &mut Findings) {
     let of_kubernetes = |object: &&Object<'_>| object.is("networking.k8s.io", "NetworkPolicy");
-    let mut namespaces: BTreeMap<&str, Vec<&Object<'_>>> = BTreeMap::new();
+    let mut namespaces: BTreeMap<&str, Vec<(&Object<'_>, Admitted)>> = BTreeMap::new();
     for policy in objects.iter().filter(of_kubernetes) {
-        namespaces.entry(&policy.namespace).or_default().push(policy);
+        if let Some(admitted) = by_kubernetes(policy) {
+            let others = namespaces.entry(&policy.namespace).or_default();
+            others.push((policy, admitted));
+        }
     }
     let remedy = remedy(objects);
     for (namespace, policies) in namespaces {
-        // Each pod of the namespace gets what any of its policies admits.
-        let is_open = policies
-            .iter()
-            .any(|policy| selects_all(policy, &["spec", "podSelector"]) && admits(policy) == Some(true));
-        if is_open || is_covered(objects, namespace) {
-            continue;
-        }
-        for policy in policies.iter().filter(|policy| admits(policy) == Some(false)) {
+        let admitting = admitting(objects, namespace, &policies);
+        for (policy, admitted) in policies {
+            // The conditions that are understood, with the labels that Cilium and Calico add to pods.
+            let selected = selector(policy)
+                .unwrap_or_default()
+                .with("io.kubernetes.pod.namespace", namespace)
+                .with("projectcalico.org/namespace", namespace)
+                .with("projectcalico.org/orchestrator", "k8s");
+            // Each pod gets what any of the policies that select it admits.
+            let others = admitting
+                .iter()
+                .filter(|(of_other, _)| of_other.covers(&selected));
+            let admitted = others.fold(admitted, |admitted, (_, other)| admitted.or(*other));
+            let missing = match (admitted.ipv4, admitted.ipv6) {
+                (true, true) => continue,
+                (false, false) => "ICMP",
+                (false, true) => "ICMP for IPv4",
+                (true, false) => "ICMPv6",
+            };
             let message = format!(
-                "the pods that it selects in the namespace {namespace} get no ICMP from routers: \"packet too big\" for a connection that their node does not track is dropped"
+                "with Calico and Cilium, the pods that it selects in the namespace {namespace} get no {missing} from routers: \"packet too big\" for a connection that their node does not track is dropped"
             );
             findings.add(Code::NK091, policy.shown(), message, remedy);
         }
     }
 }
 
-/// Whether a policy that isolates pods for incoming packets admits ICMP from everywhere; `None` for one that isolates none.
-fn admits(policy: &Object<'_>) -> Option<bool> {
-    let types = policy
-        .at(&["spec", "policyTypes"])
-        .map(Node::items)
-        .unwrap_or_default();
-    // The default includes it.
-    let isolates = types.is_empty() || types.iter().any(|one| one.text() == Some("Ingress"));
-    let rules = policy
-        .at(&["spec", "ingress"])
-        .map(Node::items)
-        .unwrap_or_default();
-    isolates.then(|| rules.iter().any(admits_icmp))
+fn selector(policy: &Object<'_>) -> Option<Selector> {
+    Selector::of_labels(policy.at(&["spec", "podSelector"]))
 }
 
-fn admits_icmp(rule: &Node) -> bool {
-    let list = |key: &str| rule.get(key).map(Node::items).unwrap_or_default();
-    let from = list("from");
-    let is_everywhere = |peer: &Node| {
-        let text = |path: &[&str]| at(peer, path).and_then(Node::text);
-        let has_gaps = at(peer, &["ipBlock", "except"]).is_some_and(|except| !except.items().is_empty());
-        matches!(text(&["ipBlock", "cidr"]), Some("0.0.0.0/0" | "::/0")) && !has_gaps
-    };
-    list("ports").is_empty() && (from.is_empty() || from.iter().any(is_everywhere))
-}
-
-/// Whether a selector is empty: it selects everything.
-fn selects_all(object: &Object<'_>, path: &[&str]) -> bool {
-    object.at(path).is_none_or(|selector| {
-        let entries = selector.entries();
-        entries
-            .iter()
-            .all(|entry| entry.value.entries().is_empty() && entry.value.items().is_empty())
-    })
-}
-
-/// Whether a policy of Calico or Cilium admits ICMP to all pods of a namespace.
-fn is_covered(objects: &[Object<'_>], namespace: &str) -> bool {
-    objects.iter().any(|object| {
-        let is_here = object.namespace == namespace || object.namespace.is_empty();
-        is_here && (calico_admits(object) || cilium_admits(object))
-    })
-}
-
-fn calico_admits(object: &Object<'_>) -> bool {
-    let is_policy = matches!(&*object.kind, "NetworkPolicy" | "GlobalNetworkPolicy");
-    if !CALICO.contains(&&*object.group) || !is_policy {
-        return false;
-    }
-    let is_all = |key: &str| {
-        let selector = object.at(&["spec", key]).and_then(Node::text).unwrap_or_default();
-        matches!(selector.trim(), "" | "all()")
-    };
-    let rules = object
-        .at(&["spec", "ingress"])
-        .map(Node::items)
-        .unwrap_or_default();
-    let admits = |rule: &&Node| {
-        let text = |key: &str| rule.get(key).and_then(Node::text);
-        let from_all = rule
-            .get("source")
-            .is_none_or(|source| source.entries().is_empty());
-        text("action") == Some("Allow") && from_all && matches!(text("protocol"), None | Some("ICMP"))
-    };
-    is_all("selector") && is_all("namespaceSelector") && rules.iter().any(|rule| admits(&rule))
-}
-
-fn cilium_admits(object: &Object<'_>) -> bool {
-    let is_policy = matches!(
-        &*object.kind,
-        "CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy"
-    );
-    if object.group != CILIUM || !is_policy || !selects_all(object, &["spec", "endpointSelector"]) {
-        return false;
-    }
-    let rules = object
-        .at(&["spec", "ingress"])
-        .map(Node::items)
-        .unwrap_or_default();
-    rules.iter().any(|rule| {
-        let narrows = [
-            "fromEndpoints",
-            "fromCIDR",
-            "fromCIDRSet",
-            "fromRequires",
-            "fromNodes",
-        ];
-        let of_some = narrows.iter().any(|key| rule.get(key).is_some());
-        let entities = rule.get("fromEntities").map(Node::items).unwrap_or_default();
-        let of_all = entities.is_empty()
-            || entities
-                .iter()
-                .any(|one| matches!(one.text(), Some("all" | "world")));
-        !of_some && of_all && rule.get("icmps").is_some_and(|icmps| !icmps.items().is_empty())
-    })
+/// The pods of a namespace for which some policy admits messages.
+fn admitting(
+    objects: &[Object<'_>],
+    namespace: &str,
+    policies: &[(&Object<'_>, Admitted)],
+) -> Vec<(Selector, Admitted)> {
+    let of_kubernetes = policies
+        .iter()
+        .filter_map(|(policy, admitted)| Some((selector(policy)?, *admitted)));
+    let of_calico = objects.iter().filter_map(|object| by_calico(object, namespace));
+    let of_cilium = objects.iter().flat_map(|object| by_cilium(object, namespace));
+    of_kubernetes.chain(of_calico).chain(of_cilium).collect()
 }
 
 /// The policy that would admit it, for the CNI of which there are objects.

@@ -67,3 +67,13 @@ fn object<'a>(node: &'a Node, version: &str, kind: &str) -> Object<'a> {
         node,
     }
 }
+
+/// A text of YAML as a node.
+#[cfg(test)]
+pub(super) fn parsed(text: &str) -> Node {
+    let (mut sources, mut diagnostics) = Default::default();
+    let sources: &mut netkeel_source::sources::Sources = &mut sources;
+    let node = sources.load("a.yaml", text.as_bytes().to_vec(), None, &mut diagnostics);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    node.unwrap_or_else(|| panic!("no document: {text}"))
+}

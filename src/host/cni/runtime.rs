@@ -41,6 +41,9 @@ pub struct Runtime {
     /// The directories with the programs of plugins; empty when the default applies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plugins: Vec<PathBuf>,
+    /// The files of its configuration that could not be read: what they set is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<PathBuf>,
 }
 
 /// The container runtimes that netkeel knows.
@@ -89,6 +92,7 @@ impl Runtime {
             directory: PathBuf::from(DEFAULT_DIRECTORY),
             network: None,
             plugins: Vec::new(),
+            unread: Vec::new(),
         }
     }
 

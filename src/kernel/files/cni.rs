@@ -200,10 +200,13 @@ fn find_runtime(problems: &mut Vec<Problem>) -> Runtime {
             let mut files = vec![PathBuf::from(CRI_O)];
             match entries(Path::new(CRI_O_DROP_INS)) {
                 Ok(found) => files.extend(found),
-                Err(cause) => problems.push(Problem {
-                    what: Subject::Other(format!("the directory {CRI_O_DROP_INS}")),
-                    why: error(cause).message,
-                }),
+                Err(cause) => {
+                    runtime.unread.push(PathBuf::from(CRI_O_DROP_INS));
+                    problems.push(Problem {
+                        what: Subject::Other(format!("the directory {CRI_O_DROP_INS}")),
+                        why: error(cause).message,
+                    });
+                }
             }
             for path in files {
                 take(&mut runtime, &path, runtime::cri_o, problems);
@@ -218,8 +221,13 @@ fn find_runtime(problems: &mut Vec<Problem>) -> Runtime {
             }
             let path = Path::new(path);
             for pattern in take(&mut runtime, path, runtime::containerd, problems) {
-                for import in matching(path, &pattern) {
-                    take(&mut runtime, &import, runtime::containerd, problems);
+                match matching(path, &pattern) {
+                    Some(imports) => {
+                        for import in imports {
+                            take(&mut runtime, &import, runtime::containerd, problems);
+                        }
+                    }
+                    None => runtime.unread.push(PathBuf::from(pattern)),
                 }
             }
             runtime
@@ -281,6 +289,7 @@ fn take(
             imports
         }
         Err(error) => {
+            runtime.unread.push(path.to_path_buf());
             problems.push(Problem {
                 what: Subject::Other(format!("the configuration {}", path.display())),
                 why: error.message,
@@ -291,25 +300,28 @@ fn take(
 }
 
 /// The files that an import names: relative to the file that has it, patterns in the last component
-/// only (filepath.Glob would take them anywhere; nobody writes that).
-fn matching(importer: &Path, pattern: &str) -> Vec<PathBuf> {
-    let path = importer.parent().unwrap_or(importer).join(pattern);
+/// only (filepath.Glob would take them anywhere; nobody writes that). `None` where they may be out of sight: containerd
+/// does not start without a file that is named (cmd/containerd/server/config), and a container may lack a directory of the
+/// host.
+fn matching(importer: &Path, pattern: &str) -> Option<Vec<PathBuf>> {
+    let here = importer.parent().unwrap_or(importer);
+    let path = here.join(pattern);
     let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
     else {
-        return Vec::new();
+        return None;
     };
-    let Ok(glob) = Glob::new(name) else {
-        return vec![path];
+    let glob = Glob::new(name).ok().filter(|_| name.contains(['*', '?', '[']));
+    let Some(glob) = glob else {
+        return path.exists().then(|| vec![path]);
     };
+    if !directory.exists() && !directory.starts_with(here) {
+        return None;
+    }
     let named = |path: &PathBuf| {
         let name = path.file_name().map(|name| name.as_encoded_bytes().to_vec());
         name.is_some_and(|name| glob.matches(&name))
     };
-    entries(directory)
-        .unwrap_or_default()
-        .into_iter()
-        .filter(named)
-        .collect()
+    Some(entries(directory).ok()?.into_iter().filter(named).collect())
 }
 
 /// The entries of a directory, sorted; none of one that is not there.
@@ -339,6 +351,28 @@ fn text(path: &Path, longest: u64) -> Result<Option<String>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_import_that_is_out_of_sight_is_not_read_as_none() {
+        let place = tempfile::tempdir().unwrap();
+        let (here, other) = (place.path().join("etc"), place.path().join("other"));
+        fs::create_dir_all(here.join("conf.d")).unwrap();
+        fs::create_dir_all(&other).unwrap();
+        let names = ["conf.d/a.toml", "conf.d/b.txt"].map(|name| here.join(name));
+        for name in &names {
+            fs::write(name, "").unwrap();
+        }
+        let found = |pattern: &str| matching(&here.join("config.toml"), pattern);
+        let at = |name: &str| format!("{}/{name}", place.path().display());
+        assert_eq!(found("conf.d/*.toml"), Some(vec![names[0].clone()]));
+        assert_eq!(found("conf.d/b.txt"), Some(vec![names[1].clone()]));
+        // containerd starts without a match in its own directory.
+        assert_eq!(found("more.d/*.toml"), Some(Vec::new()));
+        assert_eq!(found(&at("other/*.toml")), Some(Vec::new()));
+        assert_eq!(found(&at("absent/*.toml")), None);
+        assert_eq!(found(&at("absent/a.toml")), None);
+        assert_eq!(found("c.toml"), None);
+    }
 
     #[test]
     fn the_runtime_of_kubernetes_is_chosen() {
