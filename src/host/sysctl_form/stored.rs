@@ -242,7 +242,8 @@ fn number(word: &str) -> Result<i128, String> {
     Ok(sign * number)
 }
 
-/// A mask of CPUs, as wide as the current one.
+/// A mask of CPUs, as wide as the current one: the kernel refuses a CPU beyond those of the machine (`bitmap_parse`,
+/// lib/bitmap-str.c), or does not show it.
 fn mask(written: &str, live: &str) -> Result<String, String> {
     let digits = |text: &str| -> Option<String> {
         let mut all = String::new();
@@ -262,6 +263,11 @@ fn mask(written: &str, live: &str) -> Result<String, String> {
         )
     })?;
     let width = live.bytes().filter(|byte| *byte != b',').count();
+    if width > 0 && wanted.len() > width {
+        return Err(format!(
+            "takes a mask that is no wider than that of this machine, `{live}`, and not `{written}`"
+        ));
+    }
     let padded = format!("{wanted:0>width$}");
     let padded = if padded.is_empty() { "0".to_owned() } else { padded };
     let first = match padded.len() % 8 {
@@ -372,7 +378,13 @@ mod tests {
                 "00000000,00000000",
                 "00000000,0000000f",
             ),
-            ("net.core.rps_default_mask", "1,00000001", "00", "1,00000001"),
+            (
+                "net.core.rps_default_mask",
+                "1,00000001",
+                "0,00000000",
+                "1,00000001",
+            ),
+            ("net.core.rps_default_mask", "0,00000001", "0", "1"),
             (
                 "net.ipv4.tcp_fastopen_key",
                 "1-2-3-aBc",
@@ -420,6 +432,7 @@ mod tests {
             ("net.ipv4.ip_local_reserved_ports", "70000", ""),
             ("net.ipv4.ip_local_reserved_ports", "20-10", ""),
             ("net.core.rps_default_mask", "0x3", "0"),
+            ("net.core.rps_default_mask", "1,2", "0"),
             ("net.ipv4.tcp_fastopen_key", "1-2-3", ""),
             ("net.ipv6.conf.all.stable_secret", "secret", ""),
             ("net.sctp.rto_min", "abc", "1000"),
@@ -440,6 +453,7 @@ mod tests {
         error: takes numbers from 0 to 65535 and ranges of them, and not `70000`
         error: takes ranges that ascend, and not `20-10`
         error: takes a mask in hexadecimal, in groups of up to 8 digits joined by commas, and not `0x3`
+        error: takes a mask that is no wider than that of this machine, `0`, and not `1,2`
         error: takes one or two keys joined by a comma, each as 00000000-00000000-00000000-00000000, and not `1-2-3`
         error: takes an IPv6 address, and not `secret`
         error: takes a number, and not `abc`
