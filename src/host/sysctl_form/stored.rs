@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use crate::sysctl_form::handler::Handler;
-use crate::sysctl_form::{pair, ports};
+use crate::sysctl_form::{mask, pair, ports};
 use netkeel_core::name::sysctl::SysctlKey;
 
 /// Ticks per second with which kernels are built (kernel/Kconfig.hz). A snapshot may not show it.
@@ -152,7 +152,7 @@ fn forms(handler: Handler, written: &str, live: &str, ticks: Option<u32>) -> Res
         }
         Handler::Ranges(limit) => one(ports::print(&ports::read(written, limit)?)),
         Handler::CpuList => one(ports::print(&ports::read(written, u32::from(u16::MAX))?)),
-        Handler::CpuMask => one(mask(written, live)?),
+        Handler::CpuMask => one(mask::print(written, live)?),
         Handler::FastOpenKey => one(fast_open(written)?),
         Handler::Address => match written.parse::<Ipv6Addr>() {
             Ok(address) => {
@@ -240,47 +240,6 @@ fn number(word: &str) -> Result<i128, String> {
         });
     }
     Ok(sign * number)
-}
-
-/// A mask of CPUs, as wide as the current one: the kernel refuses a CPU beyond those of the machine (`bitmap_parse`,
-/// lib/bitmap-str.c), or does not show it.
-fn mask(written: &str, live: &str) -> Result<String, String> {
-    let digits = |text: &str| -> Option<String> {
-        let mut all = String::new();
-        for group in text.split(',') {
-            let group = group.trim();
-            let hexadecimal = !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if !hexadecimal || group.len() > 8 {
-                return None;
-            }
-            all.push_str(&format!("{:0>8}", group.to_ascii_lowercase()));
-        }
-        Some(all.trim_start_matches('0').to_owned())
-    };
-    let wanted = digits(written).ok_or_else(|| {
-        format!(
-            "takes a mask in hexadecimal, in groups of up to 8 digits joined by commas, and not `{written}`"
-        )
-    })?;
-    let width = live.bytes().filter(|byte| *byte != b',').count();
-    if width > 0 && wanted.len() > width {
-        return Err(format!(
-            "takes a mask that is no wider than that of this machine, `{live}`, and not `{written}`"
-        ));
-    }
-    let padded = format!("{wanted:0>width$}");
-    let padded = if padded.is_empty() { "0".to_owned() } else { padded };
-    let first = match padded.len() % 8 {
-        0 => 8,
-        rest => rest,
-    };
-    let mut groups = vec![padded.get(..first.min(padded.len())).unwrap_or_default()];
-    let mut at = first;
-    while at < padded.len() {
-        groups.push(padded.get(at..at + 8).unwrap_or_default());
-        at += 8;
-    }
-    Ok(groups.join(","))
 }
 
 /// One or two keys, each of four groups of 32 bits.
