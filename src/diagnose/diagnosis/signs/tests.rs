@@ -1,7 +1,7 @@
 //! Signs of counters that grew.
 
 use super::*;
-use netkeel_host::counters::counter::{FilterStat, NetlinkSocket};
+use netkeel_host::counters::counter::NetlinkSocket;
 use netkeel_host::counters::reading::{LinkIdentity, Reading};
 
 fn host(kind: Option<&str>) -> Snapshot {
