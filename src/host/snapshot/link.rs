@@ -68,8 +68,8 @@ pub struct Link {
     /// older netkeel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outer: Option<Family>,
-    /// The bytes of the options that a GRE device puts into each header: key, sequence number, checksum. None for other
-    /// kinds, and in a snapshot of an older netkeel.
+    /// The bytes of the options that a GRE device puts into each header: key, sequence number, checksum, and the header of
+    /// ERSPAN. None for other kinds, and in a snapshot of an older netkeel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gre_options: Option<u32>,
     /// Bytes.
@@ -170,7 +170,28 @@ impl Link {
 
     /// Whether it is a veth or netkit device whose other end is in another namespace, as that of a pod is.
     pub fn leads_into_a_pod(&self) -> bool {
-        matches!(self.kind_name(), "veth" | "netkit") && self.peer_netns.is_some()
+        comes_in_pairs(self.kind_name()) && self.peer_netns.is_some()
+    }
+
+    /// Whether it carries packets inside its own, which a route or a device below it sends on.
+    pub fn is_tunnel(&self) -> bool {
+        matches!(
+            self.kind_name(),
+            "vxlan"
+                | "geneve"
+                | "wireguard"
+                | "ipip"
+                | "sit"
+                | "ip6tnl"
+                | "gre"
+                | "gretap"
+                | "ip6gre"
+                | "ip6gretap"
+                | "erspan"
+                | "ip6erspan"
+                | "vti"
+                | "vti6"
+        )
     }
 
     /// Whether it has an IPv4 address.
@@ -193,6 +214,11 @@ impl Link {
             .iter()
             .filter(|address| matches!(address, IpNet::V6(net) if !net.addr().is_unicast_link_local()))
     }
+}
+
+/// Whether devices of a kind are made two at once. Each names the other as its lower device.
+pub fn comes_in_pairs(kind: &str) -> bool {
+    matches!(kind, "veth" | "netkit")
 }
 
 /// The interface that a name means, as [`crate::snapshot::Snapshot::resolve`] says.

@@ -103,7 +103,7 @@ fn programs_on_interfaces_are_named_with_what_counts_their_drops() {
     let shown = String::from_utf8_lossy(&shown.stdout).replace("\n", " ");
     for named in [
         "XDP (up0) may drop packets too",
-        "(clsact or ingress on cali1), may drop packets too",
+        "(clsact or ingress on cali1), may drop packets too. Their drops are counted",
     ] {
         assert!(shown.contains(named), "{shown}");
     }
@@ -251,6 +251,9 @@ while True:
 "
         ),
     );
+    // Python may need longer than the window to begin.
+    net.host
+        .sh("until [ $(cat /sys/class/net/cali1/statistics/rx_packets) -gt 50 ]; do sleep 0.1; done");
     let found = doctor("--drop-reasons");
     traffic.kill().unwrap();
     traffic.wait().unwrap();
