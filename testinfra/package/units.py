@@ -41,13 +41,13 @@ def check(report, root, run, packages, name, form):
                 remove >/dev/null; purge >/dev/null; find "$ROOT/etc/systemd" -name 'netkeel*'; echo end
                 """
             code, out = run(root, script)
-            good = code == 0 and _as_wanted(out, state, shown, _again(form, state, shown, read_only), place, form)
+            good = code == 0 and _as_wanted(out, state, shown, _again(form, state, shown), place, form)
             report.check(f"{name}, {form}, {place}: {state} units stay {state}, and only a running service is restarted", good, f"exit {code}\n{out}")
 
 
-def _again(form, state, shown, read_only):
-    """What another installation finds. dpkg remembers in /var what was enabled, until a purge; rpm does not."""
-    if state == "enabled" and (form != "deb" or read_only):
+def _again(form, state, shown):
+    """What another installation finds. What was enabled stays so until a purge of the .deb; an .rpm is disabled when it is removed."""
+    if state == "enabled" and form != "deb":
         return "disabled disabled"
     return shown
 
@@ -69,6 +69,7 @@ def _as_wanted(out, state, shown, again, place, form):
         restarts = called == ["", ""]
     else:
         restarts = len(called) == 2 and all("try-restart" in text and "boot" not in text for text in called)
+        # Only with /var does dpkg's helper know a masked unit, which needs no restart.
         restarts = restarts or (form, state) == ("deb", "masked")
     # After a purge nothing is left of the units but what the administrator made by `mask`.
     left = out.partition("reinstalled: ")[2].splitlines()[1:-1]
