@@ -17,7 +17,7 @@ purge() { :; }
 DNF = """
 SYSTEM=$ROOT/root/system.spec
 printf '%s\\n' 'Name: system' 'Version: 1' 'Release: 1' 'Summary: What the root has' 'License: MIT' 'BuildArch: noarch' 'Provides: /bin/sh' '%description' 'It.' '%files' >"$SYSTEM"
-inside 'rpmbuild --quiet -bb /root/system.spec && rpm -i --force-debian /root/rpmbuild/RPMS/noarch/system-1-1.noarch.rpm' >"$ROOT/log" 2>&1 || { cat "$ROOT/log"; exit 1; }
+inside 'rpmbuild --quiet -bb /root/system.spec && rpm -i /root/rpmbuild/RPMS/noarch/system-1-1.noarch.rpm' >"$ROOT/log" 2>&1 || { cat "$ROOT/log"; exit 1; }
 mkdir -p "$ROOT/etc/dnf"
 printf '%s\\n' '[main]' 'assumeyes=True' 'gpgcheck=0' 'reposdir=/nowhere' >"$ROOT/etc/dnf/dnf.conf"
 manage() { inside "dnf $*" >"$ROOT/log" 2>&1 || { cat "$ROOT/log"; exit 1; }; }

@@ -23,8 +23,8 @@ BUILDS = {
 
 # What an administrator types into the editor.
 EDITOR = """
-printf '%s\\n' '#!/bin/sh' 'echo "{ \\"version\\": 1, \\"sysctl\\": { \\"net.ipv4.conf.default.log_martians\\": 1 } }" >"$1"' >"$ROOT/usr/local/bin/editor"
-chmod 755 "$ROOT/usr/local/bin/editor"
+printf '%s\\n' '#!/bin/sh' 'echo "{ \\"version\\": 1, \\"sysctl\\": { \\"net.ipv4.conf.default.log_martians\\": 1 } }" >"$1"' >"$ROOT/usr/bin/editor"
+chmod 755 "$ROOT/usr/bin/editor"
 """
 
 
@@ -83,7 +83,7 @@ def plain(text):
 def check_first_hour(report, root, run, setup, package, name):
     """The tutorial with the program of the package, from the installation to the purge."""
     walk = [(info, text) for _, info, text in blocks(FIRST_HOUR) if info in ("sh walk", "console walk")]
-    script = "ip link set lo up\nmkdir /root/walk\ncd /root/walk\nexport NO_COLOR=1\n"
+    script = "unset LC_ALL\nip link set lo up\nmkdir /root/walk\ncd /root/walk\nexport NO_COLOR=1\n"
     wanted = ""
     for info, text in walk:
         if info == "sh walk":
