@@ -80,29 +80,40 @@ def plain(text):
     return "".join(f"{line.rstrip()}\n" for line in text.rstrip().splitlines())
 
 
+def first_hour():
+    """The commands of the tutorial as a script of shell, which prints them with their output, and what it should print."""
+    script, wanted = "cd \"$(mktemp -d)\"\nunset LC_ALL LANG\nexport NO_COLOR=1\n", ""
+    for _, info, text in blocks(FIRST_HOUR):
+        if info in ("sh walk", "sh"):
+            script += f"set -e\n{text}set +e\n"
+        if info == "console walk":
+            wanted += text
+            for line in text.splitlines():
+                if line.startswith("$ "):
+                    shown = line.replace("'", "'\\''")
+                    script += f"printf '%s\\n' '{shown}'\n{line[2:]}\n"
+    return script, wanted
+
+
+def check_printed(report, name, code, out, wanted):
+    """Whether the tutorial's commands printed what it shows."""
+    same = plain(out) == plain(wanted)
+    evidence = out if code else difference(plain(wanted), plain(out))
+    report.check(f"{name}: the first hour prints what the tutorial shows", code == 0 and len(wanted) > 1000 and same, evidence)
+
+
 def check_first_hour(report, root, run, setup, package, name):
     """The tutorial with the program of the package, from the installation to the purge."""
-    walk = [(info, text) for _, info, text in blocks(FIRST_HOUR) if info in ("sh walk", "console walk")]
-    script = "unset LC_ALL\nip link set lo up\nmkdir /root/walk\ncd /root/walk\nexport NO_COLOR=1\n"
-    wanted = ""
-    for info, text in walk:
-        if info == "sh walk":
-            script += f"set -e\n{text}set +e\n"
-            continue
-        wanted += text
-        for line in text.splitlines():
-            if line.startswith("$ "):
-                shown = line.replace("'", "'\\''")
-                script += f"printf '%s\\n' '{shown}'\n{line[2:]}\n"
+    script, wanted = first_hour()
     code, out = run(
         root,
-        f"{setup}install {package}\nmount -t sysfs sys \"$ROOT/sys\"\ncat >\"$ROOT/root/walk.sh\" <<'END_OF_WALK'\n{script}END_OF_WALK\n"
-        "inside 'sh /root/walk.sh >/root/walk.log 2>&1' || :\ncat \"$ROOT/root/walk.log\"\necho 'purge:'\npurge\n"
+        f"{setup}install {package}\nmount -t sysfs sys \"$ROOT/sys\"\nip link set lo up\n"
+        f"cat >\"$ROOT/root/walk\" <<'END_OF_WALK'\n{script}END_OF_WALK\n"
+        "inside 'sh /root/walk >/root/log 2>&1' || :\ncat \"$ROOT/root/log\"\necho 'purge:'\npurge\n"
         "find \"$ROOT/usr\" \"$ROOT/var/lib/netkeel\" \"$ROOT/etc\" -path '*netkeel*' 2>/dev/null || :\n",
     )
     printed, _, left = out.partition("purge:\n")
-    same = plain(printed) == plain(wanted)
-    report.check(f"{name}: the first hour prints what the tutorial shows", code == 0 and len(walk) > 10 and same, out if code else difference(plain(wanted), plain(printed)))
+    check_printed(report, name, code, printed, wanted)
     report.check(f"{name}: after the first hour a purge exits 0 and leaves nothing", code == 0 and not left.strip(), left or "nothing")
 
 

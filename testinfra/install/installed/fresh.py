@@ -1,6 +1,7 @@
 """The first installation: nothing is enabled, and a document and `systemctl enable --now` suffice."""
 
 from packages import OLD
+from pages import check_printed, first_hour
 
 
 def run(report, host):
@@ -15,6 +16,11 @@ def run(report, host):
     code, text = host.call("systemctl start netkeel && sleep 1 && netkeel status")
     report.check("the service waits for a document", code == 0, text)
     host.sh("systemctl stop netkeel")
+
+    script, wanted = first_hour()
+    host.sh(f"cat >/root/walk <<'END_OF_WALK'\n{script}END_OF_WALK")
+    code, text = host.call("sh /root/walk 2>&1; rm /root/walk")
+    check_printed(report, "with the package", code, text, wanted)
 
     host.write_document()
     code, text = host.call("netkeel plan --detailed-exitcode")
