@@ -24,7 +24,7 @@ QUIET = 8
 
 @contextlib.contextmanager
 def installing_host(kernel, packages):
-    """A guest with the network of the service's suite, and both packages as files. `packages` has by version the .deb and the .rpm."""
+    """A guest with the files of the service's suite, and both packages. `packages` has by version the .deb and the .rpm."""
     with tempfile.TemporaryDirectory(prefix="netkeel-install-") as parcel:
         shutil.copytree(SERVICE, parcel, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "lifetime", "*.rs"))
         for part in ("guest", "documents"):
@@ -35,9 +35,6 @@ def installing_host(kernel, packages):
             for version, files in packages.items():
                 for path in files:
                     plain.machine.put(path, host.package(version, path.suffix[1:]))
-            plain.sh(
-                f"cp {GUEST}/guest/lab-network.service /etc/systemd/system/ && systemctl daemon-reload && systemctl start lab-network"
-            )
             yield host
 
 
@@ -47,6 +44,10 @@ class InstallingHost(ServingHost):
     def __init__(self, host):
         super().__init__(host)
         self._sent = 0
+
+    def start_network(self):
+        """The network of a node that serves an address. It sets sysctls of the host, which new namespaces inherit."""
+        self.sh(f"cp {GUEST}/guest/lab-network.service /etc/systemd/system/ && systemctl daemon-reload && systemctl start lab-network")
 
     @staticmethod
     def package(version, form="deb"):
