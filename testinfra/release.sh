@@ -49,7 +49,10 @@ trap 'rm -rf "$scratch"' EXIT
 trap 'exit 143' TERM
 trap 'exit 130' INT
 SOURCE_DATE_EPOCH=1767225600
-export SOURCE_DATE_EPOCH
+LICENSES=$scratch/licenses.gz
+export SOURCE_DATE_EPOCH LICENSES
+release/licenses x86_64-unknown-linux-musl >"$scratch/licenses"
+gzip -9n "$scratch/licenses"
 
 # image NAME: makes the image from scratch.
 image() {
@@ -78,11 +81,12 @@ described() {
     skopeo inspect --config --override-arch "$1" "oci-archive:$scratch/one.tar" |
         jq --exit-status '.config.Entrypoint == ["/usr/bin/netkeel"] and .config.Cmd == ["run"]'
 }
-# The file system of the image of one architecture holds a netkeel that runs in it, and no other program.
+# The file system of the image of one architecture holds a netkeel that runs in it, the licences of its libraries, and no other program.
 runs() {
     skopeo copy --quiet --override-arch "$1" "oci-archive:$scratch/one.tar" "oci:$scratch/layout-$1:image" &&
         umoci unpack --image "$scratch/layout-$1:image" "$scratch/root-$1" >/dev/null &&
         [ "$(cd "$scratch/root-$1/rootfs" && find . -type f -perm -1)" = ./usr/bin/netkeel ] &&
+        cmp "$LICENSES" "$scratch/root-$1/rootfs/usr/share/doc/netkeel/THIRD-PARTY-LICENSES.gz" &&
         cp "$(command -v qemu-aarch64-static)" "$scratch/root-$1/rootfs/" &&
         chroot "$scratch/root-$1/rootfs" ${2+"$2"} /usr/bin/netkeel --version
 }

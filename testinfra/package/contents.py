@@ -11,13 +11,13 @@ UNITS = ("netkeel.service", "netkeel-boot.service", "netkeel-recover.service")
 
 def output(*command):
     """The exit status and all output of a command."""
-    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(list(map(str, command)), cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return done.returncode, done.stdout
 
 
-def tree(triple):
-    """Name and version of each crate that is linked in, by `cargo tree`."""
-    options = ["--package", "netkeel", "--target", triple, "--edges", "normal", "--prefix", "none", "--format", "{p}"]
+def tree(triple, features=()):
+    """Name and version of each crate that is linked in with these features, by `cargo tree`."""
+    options = ["--features", ",".join(features), "--package", "netkeel", "--target", triple, "--edges", "normal", "--prefix", "none", "--format", "{p}"]
     done = subprocess.run(["cargo", "tree", "--locked", *options], cwd=TOP, check=True, stdout=subprocess.PIPE, text=True)
     return {tuple(re.match(r"(\S+) v(\S+)", line).groups()) for line in done.stdout.splitlines() if line}
 

@@ -10,8 +10,14 @@ from netkeel_lab.programs import run_logged
 from netkeel_lab.sources import debian_sources
 
 SUITES = {"12": "bookworm", "13": "trixie"}
-# man-db: systemd-analyze looks for the pages that units name.
-PACKAGES = {"with systemd": ["systemd", "man-db"], "without systemd": []}
+# man-db: systemd-analyze looks for the pages that units name. iproute2: the tutorial needs it.
+PACKAGES = {
+    "with systemd": ["systemd", "man-db", "iproute2"],
+    "without systemd": [],
+    "with dnf": ["systemd", "dnf", "rpm"],
+}
+# The archive has no root of an RPM distribution: one with dnf stands in for it.
+ROOTS = [(release, kind) for release in SUITES for kind in ("with systemd", "without systemd")] + [("13", "with dnf")]
 
 # The script gets the root of the host that it may change as $ROOT; the tree in the cache stays as it is. Process 1 and the network
 # are its own, so that netkeel takes the root for a host.

@@ -1,6 +1,7 @@
 """The first installation: nothing is enabled, and a document and `systemctl enable --now` suffice."""
 
 from packages import OLD
+from pages import check_printed, first_hour
 
 
 def run(report, host):
@@ -10,6 +11,11 @@ def run(report, host):
     report.check("apt install exits 0", code == 0, text if code else text.splitlines()[-1])
     states = host.call("systemctl is-enabled netkeel netkeel-boot; systemctl is-active netkeel")[1].split()
     report.check("the units are neither enabled nor started", states == ["disabled", "disabled", "inactive"], states)
+    script, wanted = first_hour()
+    host.sh(f"cat >/root/walk <<'END_OF_WALK'\n{script}END_OF_WALK")
+    code, text = host.call("sh /root/walk 2>&1; rm /root/walk")
+    check_printed(report, "with the package", code, text, wanted)
+    host.start_network()
     code, text = host.call("netkeel plan")
     report.check("without a document netkeel says where one goes", code == 1 and "/etc/netkeel/desired.d" in text, text)
     code, text = host.call("systemctl start netkeel && sleep 1 && netkeel status")

@@ -24,7 +24,7 @@ QUIET = 8
 
 @contextlib.contextmanager
 def installing_host(kernel, packages):
-    """A guest with the network of the service's suite, and both packages as files. `packages` has their paths by version."""
+    """A guest with the files of the service's suite, and both packages. `packages` has by version the .deb and the .rpm."""
     with tempfile.TemporaryDirectory(prefix="netkeel-install-") as parcel:
         shutil.copytree(SERVICE, parcel, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "lifetime", "*.rs"))
         for part in ("guest", "documents"):
@@ -32,11 +32,9 @@ def installing_host(kernel, packages):
         with fresh_host("install", kernel, Path(parcel)) as plain:
             plain.sh("rm /usr/bin/netkeel")
             host = InstallingHost(plain)
-            for version, path in packages.items():
-                plain.machine.put(path, host.package(version))
-            plain.sh(
-                f"cp {GUEST}/guest/lab-network.service /etc/systemd/system/ && systemctl daemon-reload && systemctl start lab-network"
-            )
+            for version, files in packages.items():
+                for path in files:
+                    plain.machine.put(path, host.package(version, path.suffix[1:]))
             yield host
 
 
@@ -47,10 +45,14 @@ class InstallingHost(ServingHost):
         super().__init__(host)
         self._sent = 0
 
+    def start_network(self):
+        """The network of a node that serves an address. It sets sysctls of the host, which new namespaces inherit."""
+        self.sh(f"cp {GUEST}/guest/lab-network.service /etc/systemd/system/ && systemctl daemon-reload && systemctl start lab-network")
+
     @staticmethod
-    def package(version):
-        """The file of a package in the guest."""
-        return f"/root/netkeel_{version}.deb"
+    def package(version, form="deb"):
+        """The file of a package of a format in the guest."""
+        return f"/root/netkeel_{version}.{form}"
 
     def apt(self, words):
         """Runs apt without a terminal; returns its exit code and all that it prints."""

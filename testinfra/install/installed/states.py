@@ -11,24 +11,30 @@ BEFORE = {
     "started": ("disabled disabled active", "another"),
     "masked": ("masked disabled inactive", "same"),
 }
+NOTHING = "disabled disabled inactive"
 
 
 def run(report, host):
     """On a host without the package."""
-    report.heading("the states of the units")
     host.write_document()
-    for state, (shown, process) in BEFORE.items():
-        code, text = host.call(f"{GUEST}/guest/states {host.package(OLD)} {host.package(NEW)} {state}")
-        report.check(f"{state}: all installations exit 0", code == 0, text)
-        # The first installation does not start the units either: what ran before the removal does not run.
-        again = shown.replace(" active", " inactive")
-        wanted = {
-            f"{state} before: {shown} same",
-            f"{state} upgraded: {shown} {process}",
-            f"{state} downgraded: {shown} {process}",
-            f"{state} removed: inactive",
-            f"{state} installed-again: {again} same",
-        }
-        found = set(text.splitlines())
-        report.check(f"{state} units stay so", found == wanted, "\n".join(sorted(found ^ wanted)) or "; ".join(sorted(found)))
-    host.call("netkeel release")
+    for form in ("deb", "rpm"):
+        report.heading(f"the states of the units, .{form}")
+        for state, (shown, process) in BEFORE.items():
+            code, text = host.call(f"{GUEST}/guest/states {host.package(OLD, form)} {host.package(NEW, form)} {state}")
+            report.check(f"{form}, {state}: all installations exit 0", code == 0, text)
+            # The first installation does not start the units either: what ran before the removal does not run.
+            again = shown.replace(" active", " inactive")
+            if form == "rpm" and state != "masked":
+                # dpkg remembers what was enabled until a purge; rpm does not.
+                again = NOTHING
+            wanted = {
+                f"{state} installed: {NOTHING} same",
+                f"{state} before: {shown} same",
+                f"{state} upgraded: {shown} {process}",
+                f"{state} downgraded: {shown} {process}",
+                f"{state} removed: inactive 0",
+                f"{state} installed-again: {again} same",
+            }
+            found = set(text.splitlines())
+            report.check(f"{form}, {state}: units stay so", found == wanted, "\n".join(sorted(found ^ wanted)) or "; ".join(sorted(found)))
+        host.call("netkeel release")

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from netkeel_lab.error import LabError
+from packages import NEW, OLD
 from realserver.host import GUEST, Outcome, fresh_host
 
 MODULES = Path(__file__).resolve().parent.parent
@@ -28,8 +29,9 @@ def tools():
     return Path(made.stdout.strip())
 
 
-# The .deb, in the guest.
+# The .deb that the tool is told to install, and a later one, in the guest.
 PACKAGE = "/root/netkeel.deb"
+LATER = "/root/netkeel-later.deb"
 
 
 class Way:
@@ -41,8 +43,8 @@ class Way:
     # The exit codes of a look that finds a difference, of a change, and of a change with nothing to do.
     codes = (0, 0, 0)
 
-    def __init__(self, report, kernel, environment, package):
-        self.report, self.kernel, self.tools, self.package = report, kernel, environment, package
+    def __init__(self, report, kernel, environment, packages):
+        self.report, self.kernel, self.tools, self.packages = report, kernel, environment, packages
         self.host = None
 
     def run(self):
@@ -69,15 +71,37 @@ class Way:
             self.tested("after a reboot")
 
     def installed(self):
-        """The package, on a host without netkeel."""
+        """The package in either order: by the tool on a host without netkeel, and by apt before the tool and after it."""
         self.host.sh("rm /usr/bin/netkeel")
-        self.host.machine.put(self.package, PACKAGE)
+        for path, place in zip(self.packages, (PACKAGE, LATER)):
+            self.host.machine.put(path, place)
         outcome = self.timed(self.install)
-        state = self.guest("dpkg-query -W -f '${Status}' netkeel && netkeel --version && ls /usr/lib/systemd/system/netkeel.service")
-        good = outcome.code == self.codes[1] and state.code == 0 and "install ok installed" in state.output
-        self.check("it installs the package", good, f"{outcome}\n{state}", state.line_with("install"))
-        shadows = self.guest("find /etc/systemd/system -name 'netkeel*.service' -type f").output.strip()
-        self.check("no unit shadows one of the package", not shadows, shadows, "none in /etc/systemd/system")
+        self.holds("it installs the package", outcome, self.codes[1], OLD)
+
+        outcome = self.timed(self.apt_upgrade)
+        self.holds("apt upgrades the package without a terminal", outcome, 0, NEW)
+        outcome = self.timed(self.install)
+        self.holds("after an upgrade by apt there is nothing to do", outcome, self.codes[2], NEW)
+        self.check("it changes nothing", not self.has_changed(outcome), outcome, f"exit {outcome.code}")
+
+        outcome = self.guest("apt-get -q purge -y netkeel </dev/null")
+        self.check("apt purges the package without a terminal", outcome.code == 0, outcome, f"exit {outcome.code}")
+        outcome = self.timed(self.apt_upgrade)
+        self.holds("apt installs the package over files of the tool", outcome, 0, NEW)
+        outcome = self.timed(self.install)
+        self.holds("it takes over a package that apt installed", outcome, self.codes[1], NEW)
+
+    def apt_upgrade(self):
+        """The later package by apt, without a terminal."""
+        return self.guest(f"apt-get -q install -y {LATER} </dev/null")
+
+    def holds(self, what, outcome, code, version):
+        """Whether a run ended so, with this version of the package, and with its units."""
+        state = self.guest("dpkg-query -W -f '${Status} ${Version}' netkeel && netkeel --version && ls /usr/lib/systemd/system/netkeel.service")
+        good = outcome.code == code and state.code == 0 and f"install ok installed {version}-1" in state.output
+        self.check(what, good, f"{outcome}\n{state}", state.line_with("install"))
+        shadows = self.guest("find /etc/systemd/system -name 'netkeel*.service' ! -type l").output.strip()
+        self.check(f"{what}: no unit shadows one of the package", not shadows, shadows, "none in /etc/systemd/system")
 
     def check(self, what, good, bad_evidence, evidence):
         """A check whose evidence is short when it holds."""
