@@ -1,5 +1,6 @@
 //! Routes over rtnetlink: the default routes, and the route to one destination.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use netlink_packet_route::AddressFamily;
@@ -8,9 +9,13 @@ use netlink_packet_route::route::{
 };
 use nix::errno::Errno;
 
-use crate::netlink::message::{Malformed, Message, Request};
+use crate::netlink::message::{Attributes, Malformed, Message, Request};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
+use crate::rtnetlink::metrics::FIXED;
+
+/// The longest prefix of a route to an eighth of all addresses.
+const WIDE: u8 = 3;
 
 /// One way out of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +36,40 @@ pub(crate) fn defaults(socket: &mut Socket) -> Result<Vec<Hop>, Refusal> {
     let mut found = Vec::new();
     dump(socket, |message| read(message, &mut found))?;
     Ok(found)
+}
+
+/// The indices of the interfaces of the routes of all tables but `except` that lead to an eighth of all addresses or
+/// more: a default route may be written in two halves, and that to the IPv6 internet is 2000::/3. `None` where one
+/// names its next hops by a number alone (`net.ipv4.nexthop_compat_mode` is 0).
+pub(crate) fn wide(
+    socket: &mut Socket,
+    except: &BTreeSet<u32>,
+) -> Result<Option<BTreeSet<u32>>, Refusal> {
+    let (mut found, mut all_are_named) = (BTreeSet::new(), true);
+    dump(socket, |message| {
+        if is_wide(message, except)? {
+            let hops = hops(message)?;
+            all_are_named &= !hops.is_empty();
+            found.extend(hops.iter().map(|hop| hop.index));
+        }
+        Ok(())
+    })?;
+    Ok(all_are_named.then_some(found))
+}
+
+fn is_wide(message: &Message<'_>, except: &BTreeSet<u32>) -> Result<bool, Malformed> {
+    let Some(header) = header(message)?.filter(|header| header.destination_prefix_length <= WIDE) else {
+        return Ok(false);
+    };
+    // The header has room for 255 tables.
+    let mut table = u32::from(header.table);
+    for attribute in Attributes::after(message.payload, FIXED)? {
+        let attribute = attribute?;
+        if attribute.kind == libc::RTA_TABLE {
+            table = attribute.u32()?;
+        }
+    }
+    Ok(!except.contains(&table))
 }
 
 /// Gives each route of both families to `each`.
@@ -251,6 +290,22 @@ mod tests {
         ] {
             assert_eq!(routes(&other).unwrap(), []);
         }
+    }
+
+    #[test]
+    fn a_half_of_all_addresses_in_any_table_is_wide_and_a_network_is_not() {
+        let wide = |destination, table, except: &[u32]| {
+            let payload = payload(destination, table, libc::RTN_UNICAST);
+            let message = Message {
+                kind: libc::RTM_NEWROUTE,
+                flags: 0,
+                sequence: 1,
+                payload: &payload,
+            };
+            is_wide(&message, &except.iter().copied().collect()).unwrap()
+        };
+        assert!(wide(0, libc::RT_TABLE_MAIN, &[]) && wide(1, 100, &[]) && wide(3, 100, &[101]));
+        assert!(!wide(8, libc::RT_TABLE_MAIN, &[]) && !wide(0, 100, &[100]));
     }
 
     proptest! {
