@@ -63,11 +63,11 @@ pub fn links(sessions: Sessions<'_>) -> Result<BTreeMap<LinkName, &'static str>,
             found.insert(name, "it carries an SSH session");
         }
     }
-    let bearing = match field(2).map(|server| server.split_once('%').unwrap_or((server, ""))) {
+    let bearing = match field(2).map(|server| server.split_once('%').unwrap_or((*server, ""))) {
         // The zone of a link-local address is the interface.
-        Some((_, zone)) if !zone.is_empty() => zone.parse().into_iter().collect(),
+        Some((_, zone)) if !zone.is_empty() => zone.parse::<LinkName>().into_iter().collect(),
         // sshd writes UNKNOWN if the connection is no socket.
-        Some((address, _)) => bearers(&address.parse().into_iter().collect())?,
+        Some((address, _)) => bearers(&address.parse::<IpAddr>().into_iter().collect())?,
         None => Vec::new(),
     };
     for name in bearing {
@@ -84,17 +84,16 @@ fn with_a_default_route() -> Result<Vec<LinkName>, Error> {
     let marked = rules::tables_of_marked_packets(&mut socket).unwrap_or_default();
     let found = route::wide(&mut socket, &marked).map_err(|refusal| failed(refusal.into()))?;
     let Some(indices) = found else {
-        let message = "a default route names its next hops by a number alone (net.ipv4.nexthop_compat_mode is 0)";
+        let message =
+            "a default route names its next hops by a number alone (net.ipv4.nexthop_compat_mode is 0)";
         return Err(unknown(Error::new(ErrorKind::Unreadable, message)));
     };
     let mut names = Vec::new();
     for index in indices {
         match ioctl::name_of(&socket.raw().as_raw_fd(), index.cast_signed()) {
             Ok(name) => names.push(name),
-            // It is gone, and its routes with it.
-            Err(Errno::ENODEV | Errno::ENXIO) => {}
-            // No document can name it.
-            Err(Errno::EILSEQ) => {}
+            // It is gone, and its routes with it; or it has a name that no document can have.
+            Err(Errno::ENODEV | Errno::ENXIO | Errno::EILSEQ) => {}
             Err(errno) => return Err(failed(error(errno))),
         }
     }
@@ -114,7 +113,11 @@ fn connected(port: u16) -> Result<BTreeSet<IpAddr>, Error> {
         };
         for line in BufReader::new(file).lines() {
             let line = line.map_err(|cause| failed(error(cause)))?;
-            found.extend(connection(&line).filter(|(_, at)| *at == port).map(|(address, _)| address));
+            found.extend(
+                connection(&line)
+                    .filter(|(_, at)| *at == port)
+                    .map(|(address, _)| address),
+            );
         }
     }
     Ok(found)
@@ -191,7 +194,9 @@ fn bearers(addresses: &BTreeSet<IpAddr>) -> Result<Vec<LinkName>, Error> {
             .as_sockaddr_in()
             .map(|own| IpAddr::from(own.ip()))
             .or_else(|| own.as_sockaddr_in6().map(|own| IpAddr::from(own.ip())));
-        addresses.contains(&ip?).then(|| interface.interface_name.parse().ok())?
+        addresses
+            .contains(&ip?)
+            .then(|| interface.interface_name.parse().ok())?
     };
     Ok(all.filter_map(|interface| bears(&interface)).collect())
 }
@@ -209,23 +214,41 @@ mod tests {
     #[test]
     fn a_default_route_counts_in_each_table_in_halves_and_in_a_vrf_but_not_for_marked_packets() {
         let commands = [
-            "link set lo up",
-            "link add eth0 up type dummy",
-            "link add eth1 up type dummy",
-            "link add eth2 up type dummy",
-            "link add eth3 up type dummy",
-            "link add eth4 up type dummy",
-            "link add mgmt up type vrf table 1000",
-            "link set eth2 master mgmt",
+            "link add eth0 type veth peer name eth1",
+            "link add eth2 type veth peer name eth3",
+            "link add eth4 type veth peer name eth5",
+            "link set group default up",
         ];
         let routes: [(&str, &[&str]); 6] = [
-            ("eth0", &["rule add from 10.0.0.0/8 lookup 100", "route add default dev eth0 table 100"]),
-            ("eth1", &["route add 0.0.0.0/1 dev eth1", "route add 128.0.0.0/1 dev eth1"]),
-            ("eth2", &["route add default dev eth2 vrf mgmt"]),
+            (
+                "eth0",
+                &[
+                    "rule add from 10.0.0.0/8 lookup 100",
+                    "route add default dev eth0 table 100",
+                ],
+            ),
+            (
+                "eth1",
+                &["route add 0.0.0.0/1 dev eth1", "route add 128.0.0.0/1 dev eth1"],
+            ),
+            // That of a VRF: no rule names the table.
+            ("eth2", &["route add default dev eth2 table 1000"]),
             ("eth3", &["-6 route add 2000::/3 dev eth3"]),
             // One of Cilium's.
-            ("", &["rule add fwmark 0xa00/0xf00 lookup 2005", "route add default dev eth4 table 2005"]),
-            ("eth4", &["rule add not fwmark 0xca6c lookup 51820", "route add default dev eth4 table 51820"]),
+            (
+                "",
+                &[
+                    "rule add fwmark 0xa00/0xf00 lookup 2005",
+                    "route add default dev eth4 table 2005",
+                ],
+            ),
+            (
+                "eth4",
+                &[
+                    "rule add not fwmark 0xca6c lookup 51820",
+                    "route add default dev eth4 table 51820",
+                ],
+            ),
         ];
         let ip = |command: &str| {
             let mut ip = std::process::Command::new("ip");
@@ -234,7 +257,9 @@ mod tests {
         };
         let names = || {
             let found = with_a_default_route().unwrap();
-            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+            let mut names: Vec<_> = found.iter().map(ToString::to_string).collect();
+            names.sort();
+            names
         };
         let test = || {
             nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
@@ -253,29 +278,45 @@ mod tests {
             assert_eq!(names(), expected);
             std::fs::write("/proc/sys/net/ipv4/nexthop_compat_mode", "0").unwrap();
             let error = with_a_default_route().unwrap_err();
-            assert!(error.message.starts_with("netkeel cannot tell which interfaces manage this host: "));
+            assert!(
+                error
+                    .message
+                    .starts_with("netkeel cannot tell which interfaces manage this host: ")
+            );
         };
         std::thread::scope(|scope| scope.spawn(test).join().unwrap());
     }
 
     #[test]
     fn a_connection_has_its_address_and_port() {
-        let line = |local: &str, state: &str| format!("   0: {local} 0100000A:C350 {state} 00000000:00000000 0");
+        let line =
+            |local: &str, state: &str| format!("   0: {local} 0100000A:C350 {state} 00000000:00000000 0");
         let found = |local, state| connection(&line(local, state));
         let words = |bytes: &[u8]| {
-            let words = bytes.chunks(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
+            let words = bytes
+                .chunks(4)
+                .map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
             words.map(|word| format!("{word:08X}")).collect::<String>()
         };
         let ipv4: IpAddr = [10, 9, 9, 1].into();
         let ipv6: IpAddr = "2001:db8::5".parse().unwrap();
-        let IpAddr::V6(in_bytes) = ipv6 else { unreachable!() };
+        let IpAddr::V6(in_bytes) = ipv6 else {
+            unreachable!()
+        };
         let mapped = std::net::Ipv4Addr::from([10, 9, 9, 1]).to_ipv6_mapped().octets();
-        for (bytes, expected) in [(&[10, 9, 9, 1][..], ipv4), (&in_bytes.octets(), ipv6), (&mapped, ipv4)] {
+        for (bytes, expected) in [
+            (&[10, 9, 9, 1][..], ipv4),
+            (&in_bytes.octets()[..], ipv6),
+            (&mapped[..], ipv4),
+        ] {
             let local = format!("{}:0016", words(bytes));
             assert_eq!(found(&local, "01"), Some((expected, 22)));
             assert_eq!(found(&local, "06"), None);
         }
-        assert_eq!(connection("  sl  local_address rem_address   st tx_queue rx_queue tr"), None);
+        assert_eq!(
+            connection("  sl  local_address rem_address   st tx_queue rx_queue tr"),
+            None
+        );
     }
 
     #[test]

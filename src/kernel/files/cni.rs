@@ -347,7 +347,9 @@ mod tests {
             include_str!("../../../templates/netkeel-boot.service"),
             include_str!("../../../templates/netkeel-recover.service"),
         ] {
-            let lists = unit.lines().filter_map(|line| line.strip_prefix("ReadWritePaths="));
+            let lists = unit
+                .lines()
+                .filter_map(|line| line.strip_prefix("ReadWritePaths="));
             let writable: Vec<&str> = lists
                 .flat_map(|list| list.split(' '))
                 .map(|path| path.trim_start_matches('-'))

@@ -41,10 +41,7 @@ pub(crate) fn defaults(socket: &mut Socket) -> Result<Vec<Hop>, Refusal> {
 /// The indices of the interfaces of the routes of all tables but `except` that lead to an eighth of all addresses or
 /// more: a default route may be written in two halves, and that to the IPv6 internet is 2000::/3. `None` where one
 /// names its next hops by a number alone (`net.ipv4.nexthop_compat_mode` is 0).
-pub(crate) fn wide(
-    socket: &mut Socket,
-    except: &BTreeSet<u32>,
-) -> Result<Option<BTreeSet<u32>>, Refusal> {
+pub(crate) fn wide(socket: &mut Socket, except: &BTreeSet<u32>) -> Result<Option<BTreeSet<u32>>, Refusal> {
     let (mut found, mut all_are_named) = (BTreeSet::new(), true);
     dump(socket, |message| {
         if is_wide(message, except)? {

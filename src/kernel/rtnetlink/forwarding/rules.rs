@@ -96,7 +96,11 @@ pub(crate) fn tables_of_marked_packets(socket: &mut Socket) -> Result<BTreeSet<u
     each(socket, |_, message| {
         let rule = Rule::read(message)?;
         if rule.action == TO_TABLE && !rule.of_vrfs {
-            let tables = if rule.only_marked { &mut marked } else { &mut others };
+            let tables = if rule.only_marked {
+                &mut marked
+            } else {
+                &mut others
+            };
             tables.insert(rule.table);
         }
         Ok(())
