@@ -291,7 +291,7 @@ mod tests {
     fn a_connection_has_its_address_and_port() {
         let line =
             |local: &str, state: &str| format!("   0: {local} 0100000A:C350 {state} 00000000:00000000 0");
-        let found = |local, state| connection(&line(local, state));
+        let found = |local: &str, state: &str| connection(&line(local, state));
         let words = |bytes: &[u8]| {
             let words = bytes
                 .chunks(4)
