@@ -13,6 +13,10 @@ use crate::netlink::message::{Attributes, Malformed, Message, Request};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
 use crate::rtnetlink::metrics::FIXED;
+use crate::rtnetlink::next_hop_objects;
+
+/// The number of an object of next hops (include/uapi/linux/rtnetlink.h).
+const RTA_NH_ID: u16 = 30;
 
 /// The longest prefix of a route to an eighth of all addresses.
 const WIDE: u8 = 3;
@@ -39,19 +43,23 @@ pub(crate) fn defaults(socket: &mut Socket) -> Result<Vec<Hop>, Refusal> {
 }
 
 /// The indices of the interfaces of the routes of all tables but `except` that lead to an eighth of all addresses or
-/// more: a default route may be written in two halves, and that to the IPv6 internet is 2000::/3. `None` where one
-/// names its next hops by a number alone (`net.ipv4.nexthop_compat_mode` is 0).
-pub(crate) fn wide(socket: &mut Socket, except: &BTreeSet<u32>) -> Result<Option<BTreeSet<u32>>, Refusal> {
-    let (mut found, mut all_are_named) = (BTreeSet::new(), true);
+/// more: a default route may be written in two halves, and that to the IPv6 internet is 2000::/3.
+pub(crate) fn wide(socket: &mut Socket, except: &BTreeSet<u32>) -> Result<BTreeSet<u32>, Refusal> {
+    let (mut found, mut objects) = (BTreeSet::new(), BTreeSet::new());
     dump(socket, |message| {
         if is_wide(message, except)? {
             let hops = hops(message)?;
-            all_are_named &= !hops.is_empty();
+            if hops.is_empty() {
+                objects.extend(number(message, RTA_NH_ID)?);
+            }
             found.extend(hops.iter().map(|hop| hop.index));
         }
         Ok(())
     })?;
-    Ok(all_are_named.then_some(found))
+    if !objects.is_empty() {
+        found.extend(next_hop_objects::interfaces(socket, &objects)?);
+    }
+    Ok(found)
 }
 
 fn is_wide(message: &Message<'_>, except: &BTreeSet<u32>) -> Result<bool, Malformed> {
@@ -59,14 +67,19 @@ fn is_wide(message: &Message<'_>, except: &BTreeSet<u32>) -> Result<bool, Malfor
         return Ok(false);
     };
     // The header has room for 255 tables.
-    let mut table = u32::from(header.table);
+    let table = number(message, libc::RTA_TABLE)?.unwrap_or(u32::from(header.table));
+    Ok(!except.contains(&table))
+}
+
+/// An attribute of a route that is a number.
+fn number(message: &Message<'_>, kind: u16) -> Result<Option<u32>, Malformed> {
     for attribute in Attributes::after(message.payload, FIXED)? {
         let attribute = attribute?;
-        if attribute.kind == libc::RTA_TABLE {
-            table = attribute.u32()?;
+        if attribute.kind == kind {
+            return attribute.u32().map(Some);
         }
     }
-    Ok(!except.contains(&table))
+    Ok(None)
 }
 
 /// Gives each route of both families to `each`.
