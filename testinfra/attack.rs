@@ -6,6 +6,8 @@
 //! has a network and a mount namespace of its own. By default a sample is tried, drawn with `NETKEEL_SEED`;
 //! `NETKEEL_FULL=1` tries all.
 
+#[path = "attack/accepted.rs"]
+mod accepted;
 #[path = "attack/boot.rs"]
 mod boot;
 #[path = "attack/broken.rs"]
@@ -14,6 +16,8 @@ mod broken;
 mod confirmed;
 #[path = "attack/elsewhere.rs"]
 mod elsewhere;
+#[path = "attack/managed.rs"]
+mod managed;
 #[path = "attack/names.rs"]
 mod names;
 #[path = "faults/observed.rs"]

@@ -5,5 +5,6 @@ pub mod guard;
 pub mod recorder;
 mod second_look;
 pub mod session;
+pub mod stop;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ pub mod pause;
 pub mod pending;
 pub mod rejected;
 pub mod settled;
-mod socket;
+pub mod socket;
 pub mod transaction;
 pub mod values;
 pub(crate) mod watchdog;

@@ -54,8 +54,14 @@ pub(crate) fn accepted(read: Result<Document, String>, store: &Store) -> Result<
     }
 }
 
-pub(crate) fn last_good(store: &Store, netns: &Netns) -> Option<Document> {
-    let text = store.last_good().ok()??;
+/// The document of an owner that was accepted last and not rolled back since. The owner of a document that cannot be
+/// read is the one that the service served last.
+pub(crate) fn last_accepted(store: &Store, owner: Option<String>, netns: &Netns) -> Option<Document> {
+    let owner = match owner {
+        Some(owner) => owner,
+        None => store.served_owner().ok()??,
+    };
+    let text = store.accepted(&owner).ok()??;
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     let node = sources.load("document.json", text.into_bytes(), None, &mut diagnostics)?;
     let mut document = Document::read(vec![node], netns.clone(), &mut diagnostics);
@@ -64,7 +70,8 @@ pub(crate) fn last_good(store: &Store, netns: &Netns) -> Option<Document> {
     {
         document.is_not_the_hosts(why, &mut diagnostics);
     }
-    diagnostics.is_empty().then_some(document)
+    let stands = diagnostics.is_empty() && matches!(store.rejection(Some(&document.hash)), Ok(None));
+    stands.then_some(document)
 }
 
 /// A document that declares nothing, for a service without one.

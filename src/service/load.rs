@@ -124,8 +124,7 @@ impl Service<'_> {
         }
     }
 
-    /// Keeps the document as the last good one, after a full scan that enforced it. One that was only read may be
-    /// rejected yet: an apply of it may wait to be confirmed.
+    /// Keeps the document as the last accepted one of its owner, after a full scan that enforced it.
     pub(crate) fn keep_document(&mut self) {
         if self.state.status.idle {
             return;
@@ -137,14 +136,7 @@ impl Service<'_> {
             return;
         }
         let document = &self.state.document;
-        let kept = store
-            .keep_good(&document.canonical)
-            .and_then(|()| match self.state.enforces {
-                true => store.keep_accepted(&document.owner, &document.canonical),
-                // It was not applied.
-                false => Ok(()),
-            });
-        if let Err(error) = kept {
+        if let Err(error) = store.keep_served(&document.owner, &document.canonical) {
             self.effects
                 .log
                 .say(Level::Warning, "document-not-kept", &[("why", &error)]);

@@ -15,8 +15,8 @@ use crate::watch::view::KernelView;
 use netkeel_apply::engine::apply::{Ended, apply};
 use netkeel_apply::engine::guard::Guard;
 use netkeel_apply::engine::recorder::Recorder;
-use netkeel_apply::engine::session::{Session, Unwatched};
-use netkeel_apply::journal::Work;
+use netkeel_apply::engine::session::Session;
+use netkeel_apply::engine::stop::Stop;
 use netkeel_apply::recover::{Undone, Unsettled, settle, unconfirmed_yet};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
@@ -34,8 +34,8 @@ use netkeel_host::snapshot::scope::Links;
 use netkeel_kernel::namespace::enter::may_enter;
 use netkeel_kernel::namespace::identity;
 use netkeel_kernel::netlink::interrupt::Interrupt;
+use netkeel_plan::goal::Goal;
 use netkeel_plan::goal::part::{Extent, PartGoal};
-use netkeel_plan::goal::{Goal, ReleaseFacts};
 use netkeel_plan::outcome::Failure;
 use netkeel_plan::ownership::Ownership;
 use netkeel_reconcile::event::{Blamed, Event, Outcome};
@@ -323,30 +323,14 @@ impl PassRunner {
         }
         let settled = self.begin(netns, patience)?;
         let ledger = self.ledger.now(&self.store)?;
-        let goal = ReleaseFacts {
-            ledger,
+        let stop = Stop {
             owner,
             netns,
             facts,
-        };
-        let mut log = Recorder::new(&settled, netns.clone(), owner, "stop", &self.actor).work(Work::Stop);
-        log.compacts = ledger.wants_compacting();
-        let session = Session {
-            kernel,
-            log: &mut log,
+            actor: &self.actor,
             lossy: self.lossy,
-            watch: &mut Unwatched,
         };
-        match apply(&goal, session).outcome {
-            Ok(released) => Ok(released.done),
-            Err(Failure::NotBegun(error)) => Err(error),
-            Err(Failure::Failed(rollback)) => Err(rollback.cause),
-            Err(Failure::Invalid(_) | Failure::Unread(_) | Failure::Lossy(_)) => Err(Error::new(
-                ErrorKind::Refused,
-                "cannot remove the rules that exist only while the service runs",
-            )
-            .hint("`netkeel release` restores everything that an owner holds")),
-        }
+        stop.run(&settled, ledger, kernel)
     }
 
     /// Purges the ledger entries of deleted interfaces. Without this the ledger grows with every pod.

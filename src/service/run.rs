@@ -15,6 +15,7 @@ use crate::inbox::{CAPACITY, forward_signals};
 use crate::options::{Options, Source};
 use crate::service::Service;
 use netkeel_apply::store::Store;
+use netkeel_apply::store::socket::Listening;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::netlink::interrupt::Interrupt;
@@ -36,13 +37,15 @@ pub fn run(options: &Options, source: &mut dyn Source) -> Result<(), Error> {
         })?;
     let (sender, inbox) = channel(CAPACITY);
     let interrupt = Interrupt::default();
-    let store = {
+    // The lock is held until the end.
+    let (store, _lock) = {
         let _context = runtime.enter();
         forward_signals(&sender, &interrupt)?;
         let store = Store::open(&options.netns)?;
         let tcp = options.listen.map(server::listen).transpose()?;
-        server::start(tcp, options.page_for_anyone, store.listen()?, &sender)?;
-        store
+        let Listening { listener, lock } = store.listen()?;
+        server::start(tcp, options.page_for_anyone, listener, &sender)?;
+        (store, lock)
     };
     let mode = if options.enforces { "enforce" } else { "observe" };
     let netns = options.netns.name().map(str::to_owned);

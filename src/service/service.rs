@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
-use crate::document::{accepted, last_good, none, read_document, short};
+use crate::document::{accepted, last_accepted, none, read_document, short};
 use crate::effects::Effects;
 use crate::effects::log::Level;
 use crate::http::answer::Question;
@@ -37,7 +37,7 @@ pub(crate) struct Service<'a> {
 }
 
 impl<'a> Service<'a> {
-    /// Reads the document, or the last good one if that fails.
+    /// Reads the document, or takes the last accepted one of its owner if it is not accepted.
     ///
     /// # Errors
     /// When neither can be read.
@@ -53,6 +53,7 @@ impl<'a> Service<'a> {
         let mut policies =
             policies.map(|node| Policies::new(node, store.policies(), has_files, options.enforces));
         let read = read_document(policies.as_ref(), effects.source, &options.netns);
+        let owner = read.as_ref().ok().map(|document| document.owner.clone());
         let (document, rejected, idle) = match accepted(read, store) {
             Ok(document) => {
                 if let Some(policies) = &mut policies {
@@ -63,7 +64,7 @@ impl<'a> Service<'a> {
             }
             // Documents that were removed do not come back.
             Err(_) if !has_files && policies.is_none() => (none(&options.netns), None, true),
-            Err(why) => match last_good(store, &options.netns) {
+            Err(why) => match last_accepted(store, owner, &options.netns) {
                 Some(document) => (document, Some(why), false),
                 // The cluster may mend it.
                 None if policies.is_some() => (none(&options.netns), Some(why), true),
@@ -353,7 +354,8 @@ impl<'a> Service<'a> {
         self.state
             .reconciler
             .handle(Event::Ended(extent, passed.outcome), now);
-        if done && (writes || !self.state.enforces) {
+        // One that was only looked at was not applied.
+        if done && writes {
             self.keep_document();
         }
         if done && writes && self.state.may_purge(now) {

@@ -10,6 +10,7 @@ use netkeel_core::fact::Fact;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_kernel::management;
+use netkeel_kernel::management::Sessions;
 use netkeel_plan::plan::Plan;
 
 /// A default route is looked for no more often than this.
@@ -46,7 +47,7 @@ impl Guard {
         let known = self.management.take().filter(|(at, _)| fresh(at));
         let known = match known {
             Some(known) => known,
-            None => (Instant::now(), management::links(None)?),
+            None => (Instant::now(), management::links(Sessions::OfTheHost)?),
         };
         let (_, links) = self.management.insert(known);
         Ok(links)

@@ -1,14 +1,32 @@
 //! The socket at which a service answers `netkeel status`: one service for each namespace.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
 use crate::store::Store;
 use crate::store::error::failed;
 use netkeel_core::error::{Error, ErrorKind};
+
+/// A socket at which a service listens.
+#[derive(Debug)]
+pub struct Listening {
+    /// The socket.
+    pub listener: UnixListener,
+    /// Keeps other services out.
+    pub lock: ServiceLock,
+}
+
+/// Keeps other services out while it is held.
+#[derive(Debug)]
+pub struct ServiceLock {
+    _held: Flock<File>,
+}
 
 impl Store {
     /// Where the service listens.
@@ -19,15 +37,20 @@ impl Store {
     /// Listens; the socket is root's only.
     ///
     /// # Errors
-    /// [`ErrorKind::Refused`] when another service answers there already.
-    pub fn listen(&self) -> Result<UnixListener, Error> {
+    /// [`ErrorKind::Refused`] when another service runs already.
+    pub fn listen(&self) -> Result<Listening, Error> {
         self.make()?;
         let path = self.socket_path();
+        let another = || {
+            let message = format!("another service runs here: it answers at {}", path.display());
+            Error::new(ErrorKind::Refused, message).hint("netkeel status shows it")
+        };
+        // Of two that start together only one gets this.
+        let Some(lock) = self.lock_service()? else {
+            return Err(another());
+        };
         match UnixStream::connect(&path) {
-            Ok(_) => {
-                let message = format!("another service runs here: it answers at {}", path.display());
-                return Err(Error::new(ErrorKind::Refused, message).hint("netkeel status shows it"));
-            }
+            Ok(_) => return Err(another()),
             Err(error) if is_dead(&error) => {}
             // Whether one runs is not known, and its socket must not be taken from it.
             Err(error) => return Err(failed(&error, &path)),
@@ -41,7 +64,27 @@ impl Store {
         let room = self.run.join("status.new");
         let made = bind_in(&room, &path).map_err(|error| failed(&error, &path));
         let _ = fs::remove_dir_all(&room);
-        made
+        let listener = made?;
+        Ok(Listening { listener, lock })
+    }
+
+    /// Takes the lock of the service; none when somebody else keeps it. The file stays: one that is deleted while
+    /// somebody waits for it is another file.
+    fn lock_service(&self) -> Result<Option<ServiceLock>, Error> {
+        let path = self.run.join("service.lock");
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
+            .open(&path)
+            .map_err(|error| failed(&error, &path))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => Ok(Some(ServiceLock { _held: held })),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(failed(&errno.into(), &path)),
+        }
     }
 
     /// Listens no longer.
@@ -91,6 +134,28 @@ fn is_dead(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_services_that_start_together_one_runs() {
+        let scratch = tempfile::tempdir().unwrap();
+        for _ in 0..50 {
+            let store = Store::at(scratch.path());
+            let start = std::sync::Barrier::new(4);
+            let begin = || {
+                start.wait();
+                store.listen()
+            };
+            let begun: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(begin)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            let (run, refused): (Vec<_>, Vec<_>) = begun.into_iter().partition(Result::is_ok);
+            assert_eq!(run.len(), 1);
+            let told = |error: &Error| error.message.starts_with("another service runs here");
+            assert!(refused.len() == 3 && refused.iter().all(|begun| begun.as_ref().is_err_and(told)));
+            assert!(store.connect().is_ok());
+        }
+    }
 
     #[test]
     fn only_a_socket_at_which_nobody_listens_is_taken_over() {

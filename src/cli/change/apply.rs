@@ -373,7 +373,7 @@ fn write(
         applied
     });
     let recorded = match &outcome {
-        Ok(_) if arguments.confirm_within.is_none() => store
+        Ok(_) if matches!(store.pending(), Ok(None)) => store
             .accept(&document.hash)
             .and_then(|()| store.keep_accepted(&document.owner, &document.canonical)),
         Err(_) if watch.cut_off => store.reject(&document.hash, "it made a target unreachable"),

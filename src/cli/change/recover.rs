@@ -9,11 +9,13 @@ use crate::change::said::Said;
 use crate::change::service_holder::{PauseOption, Way, clear_way};
 use crate::change::watcher::interruptions;
 use crate::{exit, output};
+use netkeel_apply::engine::stop::Stop;
 use netkeel_apply::journal::Work;
 use netkeel_apply::recover;
 use netkeel_apply::recover::{Cause, Undone, Unsettled, finish, undo_held};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
+use netkeel_apply::store::kept::left_rules::LeftRules;
 use netkeel_apply::store::lock::Patience;
 use netkeel_apply::store::pending::Pending;
 use netkeel_apply::store::settled::{Gate, Settled};
@@ -22,12 +24,15 @@ use netkeel_apply::watchdog::handover::Handover;
 use netkeel_apply::watchdog::keep::{Order, Reports, keep};
 use netkeel_core::error::Error;
 use netkeel_core::name::netns::Netns;
+use netkeel_kernel::live::snapshot::Live;
 use netkeel_render::wording::count;
 
 /// Roll back or finish an apply that a crash interrupted
 ///
 /// `apply` rolls back an interrupted apply before it starts. After a reboot only files are left to
 /// restore: other changes were lost with the old kernel.
+///
+/// If nothing was interrupted, it removes the rules that a service could not remove when it stopped.
 ///
 /// Exit status: 0 success; 1 error; 4 some writes could not be undone.
 #[derive(Debug, Args)]
@@ -94,8 +99,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     let held = match store.lock(&actor(), arguments.lock.timeout)?.look()? {
         Gate::Settled(settled) => {
+            let removed = remove_left_rules(&store, &settled, &netns)?;
             drop(settled);
-            output::print(NOTHING)?;
+            match removed {
+                0 => output::print(NOTHING)?,
+                writes => output::print_done(&format!(
+                    "Removed the rules that a service left when it stopped: {}.\n",
+                    count(writes, "write")
+                )),
+            }
             return Ok(exit::OK);
         }
         Gate::Held(held) => held,
@@ -103,6 +115,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let undone = undo_held(&held, &netns, Cause::of(held.pending()))?;
     drop(held);
     report(&undone)
+}
+
+/// Removes the rules that a service could not remove when it stopped. One that runs does so itself.
+fn remove_left_rules(store: &Store, settled: &Settled, netns: &Netns) -> Result<usize, Error> {
+    let Some(LeftRules { owner, facts }) = store.left_rules()? else {
+        return Ok(0);
+    };
+    if store.connect().is_ok() {
+        return Ok(0);
+    }
+    let ledger = store.ledger()?;
+    let stop = Stop {
+        owner: &owner,
+        netns,
+        facts: &facts,
+        actor: &actor(),
+        lossy: false,
+    };
+    let removed = Live::with(netns, |kernel| stop.run(settled, &ledger, kernel))??;
+    store.forget_left_rules()?;
+    Ok(removed)
 }
 
 /// Makes sure that a service does not revert at once what is finished.

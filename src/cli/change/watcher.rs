@@ -24,6 +24,7 @@ use netkeel_core::name::netns::Netns;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_kernel::inherited;
 use netkeel_kernel::management;
+use netkeel_kernel::management::Sessions;
 use netkeel_kernel::namespace::identity;
 use netkeel_kernel::probe::reach::Target;
 use netkeel_plan::plan::Plan;
@@ -192,7 +193,7 @@ impl Watch for Watcher {
         let Guard::Refuses(ways) = self.guard else {
             return Ok(());
         };
-        let management = management::links(management::ssh_connection().as_deref())?;
+        let management = management::links(Sessions::Own(management::ssh_connection().as_deref()))?;
         let names: BTreeSet<LinkName> = management.keys().copied().collect();
         let Some(felt) = plan.first_felt_by(&names, host) else {
             return Ok(());

@@ -375,6 +375,27 @@ mod tests {
     }
 
     #[test]
+    fn the_units_may_write_where_the_distributions_have_their_configurations() {
+        for unit in [
+            include_str!("../../../templates/netkeel.service"),
+            include_str!("../../../templates/netkeel-boot.service"),
+            include_str!("../../../templates/netkeel-recover.service"),
+        ] {
+            let lists = unit
+                .lines()
+                .filter_map(|line| line.strip_prefix("ReadWritePaths="));
+            let writable: Vec<&str> = lists
+                .flat_map(|list| list.split(' '))
+                .map(|path| path.trim_start_matches('-'))
+                .collect();
+            for Distribution { directory, .. } in DISTRIBUTIONS {
+                let may = writable.iter().any(|path| Path::new(directory).starts_with(path));
+                assert!(may, "{directory}");
+            }
+        }
+    }
+
+    #[test]
     fn the_runtime_of_kubernetes_is_chosen() {
         const K3S: &str = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml";
         let chosen = |there: &[&str], disables: bool| {

@@ -45,9 +45,9 @@ impl From<Refusal> for Error {
         let error = Error::new(kind, message);
         match errno {
             Errno::EPERM => error.hint("this needs root, or CAP_NET_ADMIN in the namespace"),
-            Errno::EROFS => {
-                error.hint("the file system is mounted read-only here, as in an unprivileged container")
-            }
+            Errno::EROFS => error
+                .hint("the file system is mounted read-only here, as in an unprivileged container")
+                .hint("netkeel's systemd units write elsewhere only with a drop-in that has `ReadWritePaths=` and the directory"),
             _ => error,
         }
     }

@@ -1,5 +1,6 @@
 //! Routes over rtnetlink: the default routes, and the route to one destination.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use netlink_packet_route::AddressFamily;
@@ -8,9 +9,17 @@ use netlink_packet_route::route::{
 };
 use nix::errno::Errno;
 
-use crate::netlink::message::{Malformed, Message, Request};
+use crate::netlink::message::{Attributes, Malformed, Message, Request};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
+use crate::rtnetlink::metrics::FIXED;
+use crate::rtnetlink::next_hop_objects;
+
+/// The number of an object of next hops (include/uapi/linux/rtnetlink.h).
+const RTA_NH_ID: u16 = 30;
+
+/// The longest prefix of a route to an eighth of all addresses.
+const WIDE: u8 = 3;
 
 /// One way out of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +40,46 @@ pub(crate) fn defaults(socket: &mut Socket) -> Result<Vec<Hop>, Refusal> {
     let mut found = Vec::new();
     dump(socket, |message| read(message, &mut found))?;
     Ok(found)
+}
+
+/// The indices of the interfaces of the routes of all tables but `except` that lead to an eighth of all addresses or
+/// more: a default route may be written in two halves, and that to the IPv6 internet is 2000::/3.
+pub(crate) fn wide(socket: &mut Socket, except: &BTreeSet<u32>) -> Result<BTreeSet<u32>, Refusal> {
+    let (mut found, mut objects) = (BTreeSet::new(), BTreeSet::new());
+    dump(socket, |message| {
+        if is_wide(message, except)? {
+            let hops = hops(message)?;
+            if hops.is_empty() {
+                objects.extend(number(message, RTA_NH_ID)?);
+            }
+            found.extend(hops.iter().map(|hop| hop.index));
+        }
+        Ok(())
+    })?;
+    if !objects.is_empty() {
+        found.extend(next_hop_objects::interfaces(socket, &objects)?);
+    }
+    Ok(found)
+}
+
+fn is_wide(message: &Message<'_>, except: &BTreeSet<u32>) -> Result<bool, Malformed> {
+    let Some(header) = header(message)?.filter(|header| header.destination_prefix_length <= WIDE) else {
+        return Ok(false);
+    };
+    // The header has room for 255 tables.
+    let table = number(message, libc::RTA_TABLE)?.unwrap_or(u32::from(header.table));
+    Ok(!except.contains(&table))
+}
+
+/// An attribute of a route that is a number.
+fn number(message: &Message<'_>, kind: u16) -> Result<Option<u32>, Malformed> {
+    for attribute in Attributes::after(message.payload, FIXED)? {
+        let attribute = attribute?;
+        if attribute.kind == kind {
+            return attribute.u32().map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// Gives each route of both families to `each`.
@@ -251,6 +300,22 @@ mod tests {
         ] {
             assert_eq!(routes(&other).unwrap(), []);
         }
+    }
+
+    #[test]
+    fn a_half_of_all_addresses_in_any_table_is_wide_and_a_network_is_not() {
+        let wide = |destination, table, except: &[u32]| {
+            let payload = payload(destination, table, libc::RTN_UNICAST);
+            let message = Message {
+                kind: libc::RTM_NEWROUTE,
+                flags: 0,
+                sequence: 1,
+                payload: &payload,
+            };
+            is_wide(&message, &except.iter().copied().collect()).unwrap()
+        };
+        assert!(wide(0, libc::RT_TABLE_MAIN, &[]) && wide(1, 100, &[]) && wide(3, 100, &[101]));
+        assert!(!wide(8, libc::RT_TABLE_MAIN, &[]) && !wide(0, 100, &[100]));
     }
 
     proptest! {

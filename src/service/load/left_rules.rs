@@ -1,4 +1,5 @@
-//! What a run leaves to the next one when systemd restarts the service, and what it removes at any other stop.
+//! What a run leaves to the next one when systemd restarts the service, and what it removes at any other stop. What it
+//! could not remove is left too.
 
 use std::time::Duration;
 
@@ -104,13 +105,17 @@ impl Service<'_> {
         // The signal that stops the service must not stop this.
         self.effects.interrupt.hold(true);
         let document = &self.state.document;
-        let facts = document.removed_on_stop();
-        let removed =
-            self.effects
-                .runner
-                .stop(&document.owner, &document.netns, &facts, live, WAIT_FOR_OTHERS);
+        let (owner, facts) = (document.owner.clone(), document.removed_on_stop());
+        let removed = self
+            .effects
+            .runner
+            .stop(&owner, &document.netns, &facts, live, WAIT_FOR_OTHERS);
         if let Err(error) = removed {
             self.report_not_removed(&error);
+            // The next run removes them, before it does anything else.
+            if let Err(error) = self.keep_left_rules(LeftRules { owner, facts }) {
+                self.report_not_removed(&error);
+            }
         }
     }
 

@@ -87,7 +87,13 @@ impl PassRunner {
         self.interrupt.hold(false);
         let refused = |why: String| Err(Error::new(ErrorKind::Refused, why));
         match outcome {
-            Ok(_) => Ok(count),
+            Ok(_) => {
+                // No start brings back what was released. Other policies that are in force are kept without it.
+                if document.hash.is_empty() {
+                    self.store.forget_accepted(&document.owner)?;
+                }
+                Ok(count)
+            }
             Err(Failure::NotBegun(error)) => Err(error),
             Err(Failure::Failed(rollback)) => Err(rollback.cause),
             Err(Failure::Invalid(diagnostics)) => refused(first(&diagnostics)),

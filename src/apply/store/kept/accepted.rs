@@ -1,5 +1,5 @@
-//! The last document of each owner that was applied and neither rolled back nor released, for a boot at which its
-//! document is rejected.
+//! The last document of each owner that was applied and neither rolled back nor released, for a boot, and a start of
+//! the service, at which its document is rejected.
 
 use std::path::PathBuf;
 

@@ -48,6 +48,20 @@ fn families_with(
     counts: fn(&Message<'_>) -> Result<bool, Malformed>,
 ) -> Result<BTreeSet<Family>, Refusal> {
     let mut found = BTreeSet::new();
+    each(socket, |family, message| {
+        if counts(message)? {
+            found.insert(family);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Gives each rule of both families to `see`.
+fn each(
+    socket: &mut Socket,
+    mut see: impl FnMut(Family, &Message<'_>) -> Result<(), Malformed>,
+) -> Result<(), Refusal> {
     for (number, family) in [
         (AddressFamily::Inet, Family::Ipv4),
         (AddressFamily::Inet6, Family::Ipv6),
@@ -55,13 +69,13 @@ fn families_with(
         let mut message = RuleMessage::default();
         message.header.family = number;
         socket.dump(libc::RTM_GETRULE, &message, |message| {
-            if message.kind == libc::RTM_NEWRULE && counts(message)? {
-                found.insert(family);
+            match message.kind == libc::RTM_NEWRULE {
+                true => see(family, message),
+                false => Ok(()),
             }
-            Ok(())
         })?;
     }
-    Ok(found)
+    Ok(())
 }
 
 fn is_other(message: &Message<'_>) -> Result<bool, Malformed> {
@@ -76,26 +90,63 @@ fn is_other(message: &Message<'_>) -> Result<bool, Malformed> {
     Ok(!OF_THE_KERNEL.contains(&priority))
 }
 
-fn chooses_a_table(message: &Message<'_>) -> Result<bool, Malformed> {
-    let byte = |at: usize| message.payload.get(at).copied().unwrap_or_default();
-    // `table`, `action` and `flags` of the header.
-    let (mut table, action) = (u32::from(byte(4)), byte(7));
-    let flags = u32::from_ne_bytes([byte(8), byte(9), byte(10), byte(11)]);
-    let (mut mark, mut of_vrfs) = (0, false);
-    for attribute in Attributes::after(message.payload, FIXED)? {
-        let attribute = attribute?;
-        match attribute.kind {
-            // The header has room for 255 tables.
-            TABLE => table = attribute.u32()?,
-            MARK => mark = attribute.u32()?,
-            VRF => of_vrfs = true,
-            _ => {}
+/// The tables that only packets with a mark reach. Those of VRFs are not among them, since no rule names them.
+pub(crate) fn tables_of_marked_packets(socket: &mut Socket) -> Result<BTreeSet<u32>, Refusal> {
+    let (mut marked, mut others) = (BTreeSet::new(), BTreeSet::from(USUAL_TABLES));
+    each(socket, |_, message| {
+        let rule = Rule::read(message)?;
+        if rule.action == TO_TABLE && !rule.of_vrfs {
+            let tables = if rule.only_marked {
+                &mut marked
+            } else {
+                &mut others
+            };
+            tables.insert(rule.table);
         }
+        Ok(())
+    })?;
+    Ok(&marked - &others)
+}
+
+/// What a rule selects, and what it does.
+struct Rule {
+    table: u32,
+    action: u8,
+    only_marked: bool,
+    of_vrfs: bool,
+}
+
+impl Rule {
+    fn read(message: &Message<'_>) -> Result<Self, Malformed> {
+        let byte = |at: usize| message.payload.get(at).copied().unwrap_or_default();
+        // `table`, `action` and `flags` of the header.
+        let (mut table, action) = (u32::from(byte(4)), byte(7));
+        let flags = u32::from_ne_bytes([byte(8), byte(9), byte(10), byte(11)]);
+        let (mut mark, mut of_vrfs) = (0, false);
+        for attribute in Attributes::after(message.payload, FIXED)? {
+            let attribute = attribute?;
+            match attribute.kind {
+                // The header has room for 255 tables.
+                TABLE => table = attribute.u32()?,
+                MARK => mark = attribute.u32()?,
+                VRF => of_vrfs = true,
+                _ => {}
+            }
+        }
+        Ok(Rule {
+            table,
+            action,
+            // A packet without a mark has the mark 0.
+            only_marked: mark != 0 && flags & INVERT == 0,
+            of_vrfs,
+        })
     }
-    let usual = action == TO_TABLE && USUAL_TABLES.contains(&table);
-    // A packet without a mark has the mark 0.
-    let only_marked = mark != 0 && flags & INVERT == 0;
-    Ok(!(usual || of_vrfs || only_marked))
+}
+
+fn chooses_a_table(message: &Message<'_>) -> Result<bool, Malformed> {
+    let rule = Rule::read(message)?;
+    let usual = rule.action == TO_TABLE && USUAL_TABLES.contains(&rule.table);
+    Ok(!(usual || rule.of_vrfs || rule.only_marked))
 }
 
 #[cfg(test)]
