@@ -70,9 +70,9 @@ pub fn start(host: &Snapshot, word: &str, named: &dyn Fn(&str) -> Option<String>
     found.next().is_none().then_some(Start::Pod(*name))
 }
 
-/// Whether an interface is a veth whose other end is in another namespace.
+/// Whether an interface is a veth into a pod.
 fn is_pod_veth(link: &Link) -> bool {
-    link.kind_name() == "veth" && link.peer_netns.is_some()
+    link.kind_name() == "veth" && link.leads_into_a_pod()
 }
 
 /// The paths from a start, to an address if there is one. Without an address, a pod has a path by each tunnel
@@ -226,13 +226,16 @@ fn destinations(host: &Host<'_>, family: Family, pod: &Link) -> Vec<Destination>
     found
 }
 
-/// The veths by which packets leave the host: those with a route by a gateway. They lead to no pod.
+/// The veths by which packets leave the host: those with a route by a gateway, or a default route. They lead to no pod.
 fn uplinks(host: &Host<'_>) -> BTreeSet<LinkName> {
     let routes = host.forwarding.and_then(|found| found.routes.as_ref());
-    let hops = routes
-        .into_iter()
-        .flat_map(|table| table.routes.iter().flat_map(|route| route.hops()));
-    hops.filter(|hop| hop.via.is_some()).map(|hop| hop.link).collect()
+    let routes = routes.into_iter().flat_map(|table| &table.routes);
+    let hops = routes.flat_map(|route| {
+        let is_default = route.destination.prefix_len() == 0;
+        let hops = route.hops().iter();
+        hops.filter(move |hop| is_default || hop.via.is_some())
+    });
+    hops.map(|hop| hop.link).collect()
 }
 
 /// Puts pods whose paths differ in names and addresses only together.

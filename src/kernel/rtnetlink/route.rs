@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use crate::netlink::message::{Malformed, Message, Request};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
+use crate::rtnetlink::next_hop_objects::Objects;
 
 /// One way out of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,15 @@ pub(crate) struct Hop {
 /// interface.
 pub(crate) fn defaults(socket: &mut Socket) -> Result<Vec<Hop>, Refusal> {
     let mut found = Vec::new();
-    dump(socket, |message| read(message, &mut found))?;
+    let mut by_object = Vec::new();
+    dump(socket, |message| read(message, &mut found, &mut by_object))?;
+    if !by_object.is_empty() {
+        let objects = Objects::read(socket)?;
+        for (id, hop) in by_object {
+            let ways = objects.ways(id)?.into_iter();
+            found.extend(ways.map(|(index, _)| Hop { index, ..hop }));
+        }
+    }
     Ok(found)
 }
 
@@ -58,7 +67,12 @@ pub(crate) fn header(message: &Message<'_>) -> Result<Option<RouteHeader>, Malfo
     Ok(configured.then_some(header))
 }
 
-fn read(message: &Message<'_>, found: &mut Vec<Hop>) -> Result<(), Malformed> {
+/// `by_object` gets the routes that name a next hop object and no interface.
+fn read(
+    message: &Message<'_>,
+    found: &mut Vec<Hop>,
+    by_object: &mut Vec<(u32, Hop)>,
+) -> Result<(), Malformed> {
     let wanted = |header: &RouteHeader| {
         // A route for one type of service is not the route of other packets.
         header.destination_prefix_length == 0 && header.table == RouteHeader::RT_TABLE_MAIN && header.tos == 0
@@ -66,7 +80,9 @@ fn read(message: &Message<'_>, found: &mut Vec<Hop>) -> Result<(), Malformed> {
     if !header(message)?.is_some_and(|header| wanted(&header)) {
         return Ok(());
     }
-    found.extend(hops(message)?);
+    let (hops, object) = hops(message)?;
+    found.extend(hops);
+    by_object.extend(object);
     Ok(())
 }
 
@@ -79,7 +95,8 @@ pub(crate) fn to(socket: &mut Socket, destination: IpAddr, mark: Option<u32>) ->
     let mut found = Vec::new();
     socket.exchange(request, |message| {
         if message.kind == libc::RTM_NEWROUTE {
-            found.extend(hops(&message)?);
+            // The answer to a lookup has its interface in any case (`rt_fill_info`, `rt6_fill_node`).
+            found.extend(hops(&message)?.0);
         }
         Ok(())
     })?;
@@ -174,9 +191,9 @@ fn query(destination: IpAddr) -> RouteMessage {
     message
 }
 
-/// The ways of one route.
-fn hops(message: &Message<'_>) -> Result<Vec<Hop>, Malformed> {
-    let (mut indices, mut mtu, mut metric) = (Vec::new(), None, 0);
+/// The ways of one route; or the id of its next hop object and a way without an interface, where the route names none.
+fn hops(message: &Message<'_>) -> Result<(Vec<Hop>, Option<(u32, Hop)>), Malformed> {
+    let (mut indices, mut mtu, mut metric, mut object) = (Vec::new(), None, 0, None);
     let route = message.parse::<RouteMessage>()?;
     let ipv6 = route.header.address_family == AddressFamily::Inet6;
     for attribute in route.attributes {
@@ -185,6 +202,7 @@ fn hops(message: &Message<'_>) -> Result<Vec<Hop>, Malformed> {
             RouteAttribute::MultiPath(hops) => indices.extend(hops.iter().map(|hop| hop.interface_index)),
             RouteAttribute::Metrics(metrics) => mtu = mtu_of(&metrics),
             RouteAttribute::Priority(number) => metric = number,
+            RouteAttribute::NhId(id) => object = Some(id),
             _ => {}
         }
     }
@@ -194,7 +212,8 @@ fn hops(message: &Message<'_>) -> Result<Vec<Hop>, Malformed> {
         ipv6,
         metric,
     };
-    Ok(indices.into_iter().map(hop).collect())
+    let by_object = object.filter(|_| indices.is_empty()).map(|id| (id, hop(0)));
+    Ok((indices.into_iter().map(hop).collect(), by_object))
 }
 
 /// The MTU among the metrics of a route, in bytes.
@@ -221,7 +240,7 @@ mod tests {
             sequence: 1,
             payload,
         };
-        read(&message, &mut found).map(|()| found)
+        read(&message, &mut found, &mut Vec::new()).map(|()| found)
     }
 
     fn payload(destination: u8, table: u8, kind: u8) -> Vec<u8> {
