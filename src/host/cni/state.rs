@@ -58,7 +58,7 @@ pub struct Cni {
     /// The MTU in bytes that Cilium's agent gives devices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cilium_mtu: Option<i64>,
-    /// The index of the interface that Cilium uses between nodes. Agents up to 1.17 write it where they need one
+    /// The index of the interface that Cilium uses between nodes. Older agents write it where they need one
     /// (`DIRECT_ROUTING_DEV_IFINDEX`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cilium_device: Option<u32>,

@@ -20,6 +20,7 @@ use crate::pod::pod_routes::PodRoutes;
 use crate::pod::sandbox;
 use crate::rtnetlink::link::Row;
 use crate::rtnetlink::route_change::MetricChange;
+use crate::rtnetlink::route_row::Defaults;
 use crate::rtnetlink::{address, link, link_change, route, route_row};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::route::RouteKey;
@@ -124,6 +125,8 @@ struct Namespace {
     links: Vec<Row>,
     addresses: Vec<address::Row>,
     routes: Vec<route_row::Row>,
+    /// None where the routes were not read.
+    defaults: Option<Defaults>,
 }
 
 impl Namespace {
@@ -144,13 +147,16 @@ impl Namespace {
             excess = Some(Excess::Addresses);
             Vec::new()
         });
-        let routes = match found {
+        let (routes, defaults) = match found {
             Some(found) if excess.is_none() => enter(&found.sandbox, || {
                 let mut socket = Socket::open()?;
-                Ok(route_row::with_mtu(&mut socket)?)
+                let mut defaults = Defaults::default();
+                let routes = route_row::with_mtu_and_defaults(&mut socket, &mut defaults)?;
+                Ok((routes, Some(defaults)))
             })?,
-            _ => Some(Vec::new()),
+            _ => (Some(Vec::new()), None),
         };
+        let defaults = defaults.filter(|_| routes.is_some());
         let routes = routes.unwrap_or_else(|| {
             excess = Some(Excess::Routes);
             Vec::new()
@@ -168,6 +174,7 @@ impl Namespace {
             links,
             addresses,
             routes,
+            defaults,
         })
     }
 
@@ -200,6 +207,10 @@ impl Namespace {
             index,
             name: *name,
             mtu: link.mtu,
+            leads_out: self
+                .defaults
+                .as_ref()
+                .and_then(|defaults| defaults.lead_by(index)),
             routes,
             ipv6: self
                 .addresses

@@ -98,7 +98,9 @@ impl Objects {
     pub(crate) fn ways(&self, id: u32) -> Result<Vec<Way>, Refusal> {
         let unknown = |id: u32| Refusal {
             errno: Errno::ENOENT,
-            text: Some(format!("a route leads by the next hop object {id}, which is not known")),
+            text: Some(format!(
+                "a route leads by the next hop object {id}, which is not known"
+            )),
         };
         match self.0.get(&id) {
             None => Err(unknown(id)),
@@ -149,7 +151,11 @@ mod tests {
         add(&mut objects, 2, &[(OIF, &index(8)), (GATEWAY, &v6)]);
         add(&mut objects, 3, &[(BLACKHOLE, &[])]);
         let member = |id: u32| [&id.to_ne_bytes()[..], &[0; 4]].concat();
-        add(&mut objects, 4, &[(GROUP, &[member(1), member(2), member(3)].concat())]);
+        add(
+            &mut objects,
+            4,
+            &[(GROUP, &[member(1), member(2), member(3)].concat())],
+        );
         add(&mut objects, 5, &[(GROUP, &member(9))]);
         let first = (7, Some(IpAddr::from([192, 0, 2, 1])));
         let second = (8, Some(IpAddr::from(v6)));

@@ -192,7 +192,7 @@ fn query(destination: IpAddr) -> RouteMessage {
 }
 
 /// The ways of one route; or the id of its next hop object and a way without an interface, where the route names none.
-fn hops(message: &Message<'_>) -> Result<(Vec<Hop>, Option<(u32, Hop)>), Malformed> {
+pub(crate) fn hops(message: &Message<'_>) -> Result<(Vec<Hop>, Option<(u32, Hop)>), Malformed> {
     let (mut indices, mut mtu, mut metric, mut object) = (Vec::new(), None, 0, None);
     let route = message.parse::<RouteMessage>()?;
     let ipv6 = route.header.address_family == AddressFamily::Inet6;
