@@ -91,7 +91,7 @@ fn tunnel_of_kube_router(host: &Snapshot) -> Option<(LinkName, &Link)> {
 
 /// The tunnels that are up and smaller than a pod, by name and MTU. Where no CNI is known, packets of pods may leave by them.
 pub fn smaller_tunnels(host: &Snapshot) -> Vec<String> {
-    let largest = pods(host).into_keys().last().unwrap_or_default();
+    let largest = pods(host).into_keys().next_back().unwrap_or_default();
     let links = host.links.iter();
     let smaller = links.filter(|(_, link)| link.up && is_overlay(link) && i64::from(link.mtu) < largest);
     smaller

@@ -45,11 +45,9 @@ fn host(pods: u32) -> Snapshot {
 #[test]
 fn a_name_that_is_not_utf_8_is_left_out_and_named() {
     let mut host = host(0);
-    let link = host.links[&"eth0".parse().unwrap()].clone();
-    host.links.insert(
-        netkeel_core::name::link::LinkName::new(b"\xff\xfe").unwrap(),
-        link,
-    );
+    let link = host.link("eth0".parse().unwrap()).unwrap().clone();
+    let name = netkeel_core::name::link::LinkName::new(b"\xff\xfe").unwrap();
+    host.links.insert(name, link.into());
     let text = import(&host, "a", &Selection::default()).unwrap();
     let (entries, rest) = text.split_once("# Left out, ").unwrap();
     assert!(!entries.contains("xff") && entries.contains("eth0"), "{text}");

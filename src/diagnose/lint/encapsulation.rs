@@ -42,7 +42,7 @@ pub(crate) fn unjudged(host: &Snapshot, over: Option<Underlay>) -> Option<Error>
     // Without a default route of the table main, packets leave by no interface that is known.
     let unread = |error: Error| Some(error).filter(|error| error.kind == ErrorKind::Unreadable);
     // What fits all default routes fits the one by which it leaves.
-    let fit = |mtus: BTreeMap<i64, usize>, family| match (mtus.into_keys().last(), least_of_all(host, family))
+    let fit = |mtus: BTreeMap<i64, usize>, family| match (mtus.into_keys().next_back(), least_of_all(host, family))
     {
         (None, _) => true,
         (Some(largest), Some(least)) => largest <= least,

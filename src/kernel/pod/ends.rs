@@ -52,7 +52,7 @@ pub(crate) fn read(
         return Ok(());
     }
     let sandboxes = sandbox::find(socket);
-    let hidden = by_namespace.iter().filter(|(id, _)| !sandboxes.contains_key(id));
+    let hidden = by_namespace.iter().filter(|(id, _)| !sandboxes.contains_key(*id));
     let hidden: Vec<usize> = hidden.flat_map(|(_, ends)| ends).copied().collect();
     if let Err(refusal) = mark_nics(socket, rows, &hidden) {
         problems.push(Problem {

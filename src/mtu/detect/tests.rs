@@ -3,6 +3,7 @@
 use super::*;
 use std::sync::Arc;
 
+use netkeel_core::error::ErrorKind;
 use netkeel_core::finding::Findings;
 use netkeel_core::name::netns::Netns;
 use netkeel_host::snapshot::default_route::DefaultRoute;
@@ -78,23 +79,25 @@ fn a_cni_shows_itself_by_its_plugin_and_its_devices() {
 
 #[test]
 fn the_underlay_of_cilium_is_the_interface_of_its_state() {
-    let underlay = |device: Option<u32>| {
+    let underlay = |device: Option<u32>, eth1: u32| {
         let mut host = host(
             &["eth0", "eth1"],
             r#"{"type": "cilium-cni", "at": "plugins[0].mtu"}"#,
         );
-        host.link_mut("eth1".parse().unwrap()).unwrap().mtu = 9000;
+        host.link_mut("eth1".parse().unwrap()).unwrap().mtu = eth1;
         host.cni.as_mut().unwrap().cilium_device = device;
         let link = "eth0".parse().unwrap();
         host.default_routes = Some([DefaultRoute::by(link)].into());
-        detect(&host).unwrap().underlay(&host).unwrap()
+        detect(&host).unwrap().underlay(&host)
     };
     let of_state = (9000, "eth1, which Cilium uses between nodes".to_owned());
     let of_route = "the default route's eth0; Cilium's state names no interface";
-    assert_eq!(underlay(Some(2)), of_state);
-    assert_eq!(underlay(None), (1500, of_route.to_owned()));
-    // The interface is gone.
-    assert_eq!(underlay(Some(7)), (1500, of_route.to_owned()));
+    assert_eq!(underlay(Some(2), 9000).unwrap(), of_state);
+    // The interface is gone, or the state has none: each of the two may be it.
+    for device in [None, Some(7)] {
+        assert_eq!(underlay(device, 1500).unwrap(), (1500, of_route.to_owned()));
+        assert_eq!(underlay(device, 9000).unwrap_err().kind, ErrorKind::Unreadable);
+    }
 }
 
 #[test]
