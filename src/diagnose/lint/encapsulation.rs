@@ -42,11 +42,9 @@ pub(crate) fn unjudged(host: &Snapshot, over: Option<Underlay>) -> Option<Error>
     // Without a default route of the table main, packets leave by no interface that is known.
     let unread = |error: Error| Some(error).filter(|error| error.kind == ErrorKind::Unreadable);
     // What fits all default routes fits the one by which it leaves.
-    let fit = |mtus: BTreeMap<i64, usize>, family| match (mtus.into_keys().next_back(), least_of_all(host, family))
-    {
-        (None, _) => true,
-        (Some(largest), Some(least)) => largest <= least,
-        (Some(_), None) => false,
+    let fit = |mtus: BTreeMap<i64, usize>, family| {
+        let largest = mtus.into_keys().next_back();
+        largest.is_none_or(|largest| least_of_all(host, family).is_some_and(|least| largest <= least))
     };
     let Some(detected) = detect(host) else {
         let is_known = over.is_some() || fit(pods(host), None);
