@@ -172,6 +172,11 @@ impl Draft {
         true
     }
 
+    /// Lists an entry as left out that has a key which no document can hold.
+    pub fn leave_key_out(&mut self, section: &str, key: &str) {
+        self.left_out.insert(KeyPath::of(&[section, key]));
+    }
+
     /// Leaves out what a document cannot declare, whatever the host, with a note that has the reason.
     /// False if the rest is not a document either.
     fn keep_valid(&mut self) -> bool {

@@ -84,7 +84,7 @@ impl Namespace {
         of_the_host: bool,
     ) -> Option<Self> {
         let is_here = |link: &Link| here.is_some() && link.peer_netns == here;
-        let by_veth = |link: &Link| link.leads_into_a_pod() && is_here(link);
+        let by_veth = |link: &Link| link.leads_elsewhere() && is_here(link);
         if links.iter().any(|(_, link)| by_veth(link)) {
             return None;
         }

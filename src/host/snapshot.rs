@@ -159,10 +159,27 @@ impl Snapshot {
     /// the field that is wrong.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         match serde_json::from_str::<Self>(text) {
-            Ok(snapshot) if snapshot.format == FORMAT => Ok(snapshot),
+            Ok(mut snapshot) if snapshot.format == FORMAT => {
+                snapshot.mark_uplinks();
+                Ok(snapshot)
+            }
             Ok(snapshot) => Err(of_format(snapshot.format)),
             // Noting the path of each field takes time that only an error is worth.
             Err(_) => Err(why_not(text)),
+        }
+    }
+
+    /// Marks the veths that are NICs of this namespace, as far as the default routes and the addresses that were read show
+    /// them.
+    pub fn mark_uplinks(&mut self) {
+        let defaults = self.default_routes.iter().flatten();
+        let defaults: BTreeSet<LinkName> = defaults.map(|route| route.link).collect();
+        let has_hardware = self.links.iter().any(|(name, link)| link.is_hardware(*name));
+        for (name, link) in &mut self.links {
+            let is_hidden = link.pod.as_ref().is_none_or(|pod| pod.sandbox.is_none());
+            if !link.uplink && link.is_own_nic(defaults.contains(name), is_hidden, has_hardware) {
+                Arc::make_mut(link).uplink = true;
+            }
         }
     }
 

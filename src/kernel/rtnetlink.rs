@@ -10,7 +10,7 @@ pub(crate) mod link_change;
 mod link_tests;
 pub(crate) mod macs;
 pub(crate) mod metrics;
-mod next_hop_objects;
+pub(crate) mod next_hop_objects;
 pub(crate) mod next_hops;
 pub(crate) mod route;
 pub(crate) mod route_change;

@@ -1,5 +1,6 @@
 //! How CNIs show themselves on a host: their plugins, their devices, and the veths of their pods.
 
+use netkeel_core::fact::Value;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
@@ -28,6 +29,9 @@ pub(crate) const PLUGINS: &[(&str, Option<&str>)] = &[
 /// knows. With another in the same file, they make the device, and the other sets its MTU.
 pub(crate) const GENERIC: &[&str] = &["bridge", "ptp", "macvlan", "ipvlan"];
 
+/// The device by which Calico encapsulates in IPv4.
+pub(crate) const TUNL0: &str = "tunl0";
+
 /// A device, the CNI that it indicates, and the parameter of the convention that it implies. Some
 /// devices indicate only how another CNI encapsulates.
 pub(crate) const DEVICES: &[(&str, &str, &str)] = &[
@@ -35,7 +39,7 @@ pub(crate) const DEVICES: &[(&str, &str, &str)] = &[
     ("vxlan-v6.calico", "calico", "vxlan"),
     ("wireguard.cali", "calico", "wireguard"),
     ("wg-v6.cali", "calico", "wireguard"),
-    ("tunl0", "", "ipip"),
+    (TUNL0, "", "ipip"),
     ("flannel.1", "flannel", "vxlan"),
     ("flannel-v6.1", "flannel", "vxlan"),
     ("flannel-wg", "flannel", "wireguard"),
@@ -111,11 +115,16 @@ pub(crate) fn device_up<'a>(host: &'a Snapshot, name: &str) -> Option<&'a Link> 
 /// The device of a CNI if it is up and the CNI uses it. A device of flannel is not used if flannel left it behind when
 /// its backend was changed: where the routes were read, none leads to another node by it, and flannel wrote another
 /// MTU than the device's, or a device of another backend is there instead. On the only node of a cluster, no route
-/// leads by a device that is used.
+/// leads by a device that is used. tunl0 of the kernel's module may serve another program, or be left up by Calico: where no
+/// route leads to another node by it, it counts if Felix wrote its MTU.
 pub(crate) fn device_used<'a>(host: &'a Snapshot, name: &str) -> Option<&'a Link> {
     let link = device_up(host, name)?;
     if is_left_behind(host, name) {
         return None;
+    }
+    if name == TUNL0 && leads_to_nodes(host, name) == Some(false) {
+        let written = host.cni.as_ref().and_then(|cni| cni.calico_mtu);
+        return (written == Some(link.mtu.into())).then_some(link);
     }
     let Some((_, cni, backend)) = DEVICES.iter().find(|(device, ..)| *device == name) else {
         return Some(link);
@@ -159,6 +168,35 @@ fn is_left_behind(host: &Snapshot, name: &str) -> bool {
     name.starts_with("flannel") && read && link.is_some_and(|link| !has_own(link))
 }
 
+/// The plugins of the configuration that the runtime loads, and of the one that Multus calls from it: path, types,
+/// `mtu`.
+pub(crate) fn loaded(host: &Snapshot) -> Vec<(String, &str, Option<i64>)> {
+    let paths = host.cni.as_ref().and_then(|cni| {
+        let path = cni.runtime.as_ref()?.intends(&cni.files)?;
+        Some((cni, [Some(path), cni.called_by(path)]))
+    });
+    let Some((cni, paths)) = paths else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for path in paths.into_iter().flatten() {
+        let configuration = cni.file(path).flatten();
+        for plugin in configuration.iter().flat_map(|read| read.plugins()) {
+            let mtu = match plugin.mtu {
+                Some(Value::Number(mtu)) if mtu > 0 => Some(mtu),
+                _ => None,
+            };
+            found.push((path.display().to_string(), &*plugin.kind, mtu));
+        }
+    }
+    found
+}
+
+/// Whether the runtime loads a plugin of no CNI's own.
+pub(crate) fn loads_generic(host: &Snapshot) -> bool {
+    loaded(host).iter().any(|(_, kind, _)| GENERIC.contains(kind))
+}
+
 /// The CNI that alone gives the veths of pods such names, where there are some. Other programs give names as those of
 /// Cilium's and AWS's too.
 pub(crate) fn named_pods(host: &Snapshot) -> Option<&'static str> {
@@ -179,12 +217,32 @@ pub(crate) fn leaves_otherwise(host: &Snapshot, link: &Link) -> bool {
     };
     match master.kind_name() {
         "vrf" => true,
-        "bridge" => {
+        // All ports of Open vSwitch have one master, whatever their bridge.
+        "bridge" | "openvswitch" => {
             let mut ports = host.links.values().filter(|port| port.master == Some(index));
-            ports.any(|port| !matches!(port.kind_name(), "veth" | "netkit" | "tun" | "dummy" | "ifb"))
+            ports.any(|port| {
+                let inner = ["veth", "netkit", "tun", "dummy", "ifb", "openvswitch"];
+                !inner.contains(&port.kind_name())
+            })
         }
         _ => false,
     }
+}
+
+/// Whether a port of Open vSwitch may be of another network than the overlay of the CNI, such as a VLAN of the underlay: the
+/// switch has a port by which packets leave as they are, and the port is larger than the CNI's gateway device.
+fn may_be_of_underlay(host: &Snapshot, cni: &str, port: &Link) -> bool {
+    let is_physical = |name: LinkName, other: &Link| {
+        let kinds = ["bond", "team", "vlan", "macvlan"];
+        other.is_hardware(name) || kinds.contains(&other.kind_name())
+    };
+    let mut ports = host.links.iter().filter(|(_, other)| other.master == port.master);
+    let mut gateways = DEVICES
+        .iter()
+        .filter(|(_, of, parameter)| *of == cni && parameter.is_empty());
+    let gateway = gateways.find_map(|(name, ..)| device_up(host, name));
+    ports.any(|(name, other)| is_physical(*name, other))
+        && gateway.is_none_or(|gateway| port.mtu > gateway.mtu)
 }
 
 /// Splits the veths into other namespaces: those of the pods of a CNI, and others, as those of Docker's containers. The
@@ -212,6 +270,9 @@ pub(crate) fn split<'a>(host: &'a Snapshot, cni: &str) -> (Vec<&'a Link>, Vec<&'
         by_mark && matches!(mark, Mark::Prefix(_)) && veth.1.master.is_none() && is_further(veth)
     });
     own.extend(further);
+    if matches!(mark, Mark::OpenVSwitch) {
+        own.retain(|(_, link)| !may_be_of_underlay(host, cni, link));
+    }
     others.retain(|(_, link)| !leaves_otherwise(host, link));
     let links = |veths: Vec<(LinkName, &'a Link)>| veths.into_iter().map(|(_, link)| link).collect();
     (links(own), links(others))

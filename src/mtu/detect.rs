@@ -7,12 +7,15 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::budget::{Budget, Derivation};
-use crate::cni::{DEVICES, GENERIC, PLUGINS, SHARED, device_up, device_used, leads_to_nodes, named_pods};
+use crate::cni::{
+    DEVICES, PLUGINS, SHARED, TUNL0, device_up, device_used, leads_to_nodes, loaded, loads_generic,
+    named_pods,
+};
 use crate::layer::{self, Layer};
+use crate::nodes;
 use crate::pods::{of_cni, veths};
 use crate::underlay::preferred;
 use netkeel_core::error::Error;
-use netkeel_core::fact::Value;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::cni::state::StateFiles;
 use netkeel_host::snapshot::Snapshot;
@@ -67,7 +70,7 @@ pub fn detect(host: &Snapshot) -> Option<Detected> {
         evidence.push(format!("{path} ({kind})"));
         Some(*cni)
     });
-    let generic = loaded.iter().any(|(_, kind, _)| GENERIC.contains(kind));
+    let generic = loads_generic(host);
     let seen = DEVICES
         .iter()
         .filter(|(name, ..)| device_used(host, name).is_some());
@@ -169,30 +172,6 @@ pub fn loaded_plugins(host: &Snapshot) -> Vec<String> {
     loaded.map(|(path, kind, _)| format!("{kind} ({path})")).collect()
 }
 
-/// The plugins of the configuration that the runtime loads, and of the one that Multus calls from it: path, types,
-/// `mtu`.
-fn loaded(host: &Snapshot) -> Vec<(String, &str, Option<i64>)> {
-    let paths = host.cni.as_ref().and_then(|cni| {
-        let path = cni.runtime.as_ref()?.intends(&cni.files)?;
-        Some((cni, [Some(path), cni.called_by(path)]))
-    });
-    let Some((cni, paths)) = paths else {
-        return Vec::new();
-    };
-    let mut found = Vec::new();
-    for path in paths.into_iter().flatten() {
-        let configuration = cni.file(path).flatten();
-        for plugin in configuration.iter().flat_map(|read| read.plugins()) {
-            let mtu = match plugin.mtu {
-                Some(Value::Number(mtu)) if mtu > 0 => Some(mtu),
-                _ => None,
-            };
-            found.push((path.display().to_string(), &*plugin.kind, mtu));
-        }
-    }
-    found
-}
-
 /// The MTUs in use; `by_routes` where the CNI gives pods their MTU by their routes.
 fn in_use(
     host: &Snapshot,
@@ -262,9 +241,9 @@ fn in_use(
 }
 
 impl Detected {
-    /// The MTU of the interface that carries the CNI's tunnel, and which one that is: the lower device of
-    /// the tunnel, the routes to the peers of a WireGuard device, the interface in Cilium's state, or the default
-    /// route. KubeSpan's device has an MTU of its own, which may be smaller than what its headers leave.
+    /// The MTU of the interface that carries the CNI's packets, and which one that is: the lower device of
+    /// the tunnel, the routes to the peers of a WireGuard device, the interface in Cilium's state, the routes to other
+    /// nodes where nothing is encapsulated, or the default route. KubeSpan's device has an MTU of its own, which may be smaller than what its headers leave.
     ///
     /// # Errors
     /// As [`preferred`].
@@ -302,8 +281,16 @@ impl Detected {
         if let Some(found) = lower.chain(to_peers).min() {
             return Ok(found);
         }
+        let to_nodes = || nodes::by_routes(host).filter(|_| self.is_native());
+        // The same number is told by the route that everybody knows.
+        let or_default = |found: Option<(i64, String)>| match (found, preferred(host, self.outer)) {
+            (Some(found), Ok(default)) if found.0 == default.0 => Ok(default),
+            (Some(found), _) => Ok(found),
+            (None, default) => default,
+        };
         if self.cni != "cilium" {
-            return preferred(host, self.outer);
+            let by_tunnel = || nodes::behind_tunnel(host, TUNL0).filter(|_| self.uses_tunl0(host));
+            return or_default(to_nodes().or_else(by_tunnel));
         }
         let device = host.cni.as_ref().and_then(|cni| cni.cilium_device);
         if let Some((name, link)) = device.and_then(|index| host.by_index(index)) {
@@ -312,8 +299,28 @@ impl Detected {
                 format!("{name}, which Cilium uses between nodes"),
             ));
         }
-        let (mtu, from) = preferred(host, self.outer)?;
+        let addresses = host.cni.as_ref().map(|cni| &cni.cilium_addresses);
+        if let Some(found) = addresses.and_then(|addresses| nodes::with_address(host, addresses)) {
+            return Ok(found);
+        }
+        if let Some(found) = to_nodes() {
+            return or_default(Some(found));
+        }
+        let (mtu, from) = nodes::unless_another(host, preferred(host, self.outer)?)?;
         Ok((mtu, format!("{from}; Cilium's state names no interface")))
+    }
+
+    /// Whether it encapsulates nothing, so that routes of the host lead to the pods of other nodes.
+    fn is_native(&self) -> bool {
+        let own = self.layers.last().map(String::as_str);
+        matches!(
+            own,
+            Some("calico" | "cilium" | "flannel:host-gw" | "antrea:no-encap")
+        )
+    }
+
+    fn uses_tunl0(&self, host: &Snapshot) -> bool {
+        self.cni == "calico" && device_used(host, TUNL0).is_some()
     }
 
     /// The devices by which the CNI itself encapsulates packets.

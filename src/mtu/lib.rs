@@ -8,6 +8,7 @@ pub mod encapsulation;
 pub mod header;
 pub mod judge;
 pub mod layer;
+mod nodes;
 mod parse;
 pub mod pods;
 pub mod probe;

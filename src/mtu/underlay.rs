@@ -10,6 +10,7 @@ use netkeel_core::text::escape::quoted;
 use netkeel_core::text::number::decimal;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::forwarding::Family;
+use netkeel_host::snapshot::next_hop::MAIN_TABLE;
 use netkeel_host::snapshot::routes::{default_routes, preferred_default_routes};
 
 /// The keyword for the default routes.
@@ -103,7 +104,10 @@ impl fmt::Display for Underlay {
 /// # Errors
 /// As [`Underlay::on`].
 pub fn preferred(host: &Snapshot, family: Option<Family>) -> Result<(i64, String), Error> {
-    preferred_over(host, family, &|_| true)
+    by_families(family, &|family| {
+        let main = least(preferred_default_routes(host, Some(family), &|_| true));
+        with_rules(host, family, main)
+    })
 }
 
 /// The same without the default routes over interfaces that are not `usable`.
@@ -115,15 +119,82 @@ pub fn preferred_over(
     family: Option<Family>,
     usable: &dyn Fn(LinkName) -> bool,
 ) -> Result<(i64, String), Error> {
-    let by = |family| least(preferred_default_routes(host, Some(family), usable));
+    by_families(family, &|family| {
+        least(preferred_default_routes(host, Some(family), usable))
+    })
+}
+
+type Found = Result<(i64, String), Error>;
+
+fn by_families(family: Option<Family>, by: &dyn Fn(Family) -> Found) -> Found {
+    let is_unknown = |found: &Found| matches!(found, Err(error) if error.kind == ErrorKind::Unreadable);
     match family {
         Some(family) => by(family),
         None => match (by(Family::Ipv4), by(Family::Ipv6)) {
+            // Packets of that family may leave by what is not known.
+            (found, _) | (_, found) if is_unknown(&found) => found,
             (Ok(ipv4), Ok(ipv6)) if ipv6.0 > ipv4.0 => Ok(ipv6),
             (Ok(found), _) | (Err(_), Ok(found)) => Ok(found),
             (Err(error), Err(_)) => Err(error),
         },
     }
+}
+
+/// What the default routes of the table main are worth where rules of `ip rule` can send packets to other tables: the
+/// underlay is known only where all their default routes have one MTU.
+fn with_rules(host: &Snapshot, family: Family, main: Found) -> Found {
+    let has_rules = host
+        .policy_routing
+        .as_ref()
+        .is_some_and(|families| families.contains(&family));
+    let others = of_other_tables(host, family);
+    if !has_rules || others.is_empty() || matches!(&main, Err(error) if error.kind != ErrorKind::Missing) {
+        return main;
+    }
+    let mut all: Vec<(i64, String)> = main.into_iter().chain(others).collect();
+    if all
+        .iter()
+        .all(|(mtu, _)| Some(*mtu) == all.first().map(|(first, _)| *first))
+    {
+        return Ok(all.swap_remove(0));
+    }
+    let shown: Vec<String> = all
+        .iter()
+        .map(|(mtu, from)| format!("{from} with {mtu}"))
+        .collect();
+    Err(Error::new(
+        ErrorKind::Unreadable,
+        format!(
+            "rules of `ip rule` choose among default routes: {}",
+            shown.join(", ")
+        ),
+    )
+    .hint("`--underlay IFACE` names the interface by which packets leave"))
+}
+
+/// The default routes of other tables than main, without those of VRFs, whose rule is for their ports.
+fn of_other_tables(host: &Snapshot, family: Family) -> Vec<(i64, String)> {
+    let hops = host.next_hops.iter().flatten();
+    let of_family = hops.filter(|hop| hop.default && hop.ipv6 == (family == Family::Ipv6));
+    let others = of_family.filter(|hop| hop.table != MAIN_TABLE);
+    let ways = others.filter_map(|hop| {
+        let link = host.link(hop.link).filter(|link| link.up)?;
+        let master = link.master.and_then(|index| host.by_index(index));
+        let is_vrf = master.is_some_and(|(_, master)| master.kind_name() == "vrf");
+        let from = format!("the default route's {} in table {}", hop.link, hop.table);
+        (!is_vrf).then_some((i64::from(link.mtu), from))
+    });
+    ways.collect()
+}
+
+/// The least MTU over the default routes of a family, of all tables where rules can choose one: what fits it fits all.
+pub fn least_of_all(host: &Snapshot, family: Option<Family>) -> Option<i64> {
+    let families = family.map_or(vec![Family::Ipv4, Family::Ipv6], |family| vec![family]);
+    let all = families.into_iter().flat_map(|family| {
+        let main = least(preferred_default_routes(host, Some(family), &|_| true));
+        main.into_iter().chain(of_other_tables(host, family))
+    });
+    all.map(|(mtu, _)| mtu).min()
 }
 
 fn least(routes: Option<Vec<(LinkName, i64, bool)>>) -> Result<(i64, String), Error> {

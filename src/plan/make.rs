@@ -100,6 +100,8 @@ pub(crate) fn plan_wants(
     }
     plan.released = released;
     plan.unmatched = std::mem::take(&mut wants.unmatched);
+    plan.skipped = wants.left_alone.keys().copied().collect();
+    plan.skipped.retain(|name| wants.named.contains(name));
     plan.findings
         .retain(|finding| !document.allowed.contains_key(&finding.code));
     plan.problems.append(&mut problems);
@@ -211,6 +213,7 @@ pub(crate) fn finish(
         released: Vec::new(),
         findings: findings.into_sorted(),
         unmatched: Vec::new(),
+        skipped: BTreeSet::new(),
         problems: host.problems.clone(),
     };
     Ok((plan, after))

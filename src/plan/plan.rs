@@ -14,6 +14,7 @@ use crate::loss::Loss;
 use crate::plan::cause::Cause;
 use netkeel_core::fact::{Fact, Value};
 use netkeel_core::finding::Finding;
+use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::op::{Op, Phase};
 use netkeel_document::want::Origin;
@@ -41,6 +42,9 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// Matches of the document that find no interface, each by its path.
     pub unmatched: Vec<Arc<str>>,
+    /// Interfaces whose MTU the document sets by their exact name, and that are skipped since another program manages the
+    /// other end.
+    pub skipped: BTreeSet<LinkName>,
     /// Facts that could not be read.
     pub problems: Vec<Problem>,
 }
@@ -58,6 +62,7 @@ impl Plan {
             released: Vec::new(),
             findings: Vec::new(),
             unmatched: Vec::new(),
+            skipped: BTreeSet::new(),
             problems: Vec::new(),
         }
     }
@@ -127,9 +132,10 @@ pub struct Undo {
 }
 
 impl Plan {
-    /// Whether every wanted fact was read and has its wanted value.
+    /// Whether every wanted fact was read and has its wanted value, and nothing that the document names is skipped.
     pub fn in_sync(&self) -> bool {
-        self.drift.is_empty() && self.steps.is_empty() && self.problems.is_empty()
+        let differs = !self.drift.is_empty() || !self.skipped.is_empty();
+        !differs && self.steps.is_empty() && self.problems.is_empty()
     }
 
     /// Whether the plan changes nothing.

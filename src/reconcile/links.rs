@@ -183,6 +183,7 @@ fn same_settings(one: &Link, other: &Link) -> bool {
         altnames,
         lower,
         peer_netns,
+        uplink: _,
         pod: _,
         master,
         addresses: _,

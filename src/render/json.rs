@@ -112,6 +112,11 @@ fn planned<'a>(plan: &'a Plan, sources: &Sources) -> output::Plan<'a> {
         released: plan.released.iter().map(fact).collect(),
         findings: plan.findings.iter().map(finding).collect(),
         unmatched: plan.unmatched.iter().map(|path| &**path).collect(),
+        skipped: plan
+            .skipped
+            .iter()
+            .map(|name| name.stored().into_owned())
+            .collect(),
         problems: &plan.problems,
     }
 }

@@ -135,3 +135,57 @@ fn in_a_named_namespace_only_what_stands_on_it_is_told() {
     /run/netns/macvlan  1500  it has no veth from here: macvlan eth0 over the host's eth1
     ");
 }
+
+/// A container with two NICs, as Docker and LXD make it: nothing in it shows the namespace of their other ends.
+#[test]
+fn the_nics_of_a_container_are_no_pods_and_are_set_alone() {
+    let said = on_a_host(
+        "ip netns add container
+         ip link add c0 type veth peer name eth0 netns container
+         ip link add c1 type veth peer name eth1 netns container
+         ip addr add 10.9.0.1/24 dev c0; ip link set c0 up; ip link set c1 mtu 9000 up
+         ip netns exec container unshare --mount --pid --fork --mount-proc sh -ec '
+            exec 2>&1
+            mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /var/lib
+            ip link set lo up
+            ip addr add 10.9.0.2/24 dev eth0; ip link set eth0 up; ip route add default via 10.9.0.1
+            ip addr add 10.10.0.2/24 dev eth1; ip link set eth1 mtu 9000 up
+            printf \"version: 1\\npersist: no\\nlink: { eth0: { mtu: 1400 } }\\n\" > /run/a.yaml
+            netkeel lint || echo lint ends with $?
+            netkeel pods
+            netkeel check -f /run/a.yaml || echo check ends with $?
+            netkeel apply -f /run/a.yaml > /run/applied || cat /run/applied
+            ip -o link show eth0 | grep -o \"mtu [0-9]*\"
+            netkeel check -f /run/a.yaml'
+         ip -o link show c0 | grep -o 'mtu [0-9]*'",
+    );
+    assert!(!said.contains("NK047") && said.contains("0 pods"), "{said}");
+    assert!(
+        said.contains("check ends with 2\nmtu 1400\nIn sync: 1 fact"),
+        "{said}"
+    );
+    assert!(said.ends_with("mtu 1500\n"), "{said}");
+}
+
+#[test]
+fn a_skipped_veth_that_the_document_names_is_not_in_sync() {
+    let node = Node::new(1);
+    node.host
+        .sh("ip link set cali0 name lxc0; ip link add cilium_host type veth peer name cilium_net");
+    for (document, code, said) in [
+        (
+            "pods: { match: { name: \"lxc*\" }, mtu: 1460 }",
+            0,
+            "In sync: 0 facts as declared, 1 pod stale",
+        ),
+        (
+            "lxc0: { mtu: 1460 }",
+            2,
+            "Not in sync: 1 interface that the document names and netkeel skips;",
+        ),
+    ] {
+        node.document(&format!("version: 1\nlink:\n  {document}\n"));
+        let (is, check) = node.netkeel(&["check", "-f", "pods.yaml"]);
+        assert!(is == code && check.starts_with(said), "{is} {check}");
+    }
+}

@@ -57,6 +57,25 @@ pub const HARMLESS: &[(&str, Change)] = &[
     ("tunl0 of the module alone", |host| {
         add(host, "tunl0", json!({"kind": "ipip", "mtu": 1480, "up": false}));
     }),
+    ("tunl0 that is up without a route to a node", |host| {
+        let has_it = host["links"].get("tunl0").is_some();
+        if !has_it {
+            add(
+                host,
+                "tunl0",
+                json!({"kind": "ipip", "mtu": 1480, "addresses": ["203.0.113.80/32"]}),
+            );
+            if host["next_hops"].is_null() {
+                host["next_hops"] = json!([]);
+            }
+        }
+    }),
+    ("a veth to a router of its own", |host| {
+        let end = json!({"sandbox": {"path": "/run/netns/vnf", "inode": 7}, "index": 2, "name": "vnf1", "mtu": 9000, "leads_out": false});
+        let link = json!({"kind": "veth", "mtu": 9000, "lower": 2, "peer_netns": 80, "addresses": ["10.60.0.1/30"], "pod": end});
+        add(host, "vnf0", link);
+    }),
+    ("a container on a bridge of Open vSwitch with a NIC", open_vswitch),
     ("a backup default route", backup_default_route),
     ("no CNI configuration read", |host| drop(map(host).remove("cni"))),
     ("no sysctl.d read", |host| drop(map(host).remove("sysctl_d"))),
@@ -100,6 +119,17 @@ fn storage_bridge(host: &mut Value) {
     add(host, "stor0", json!({"mtu": 9000, "master": master}));
     let veth = json!({"kind": "veth", "mtu": 9000, "master": master, "lower": 2, "peer_netns": 79});
     add(host, "vethstor", veth);
+}
+
+/// Open vSwitch with a NIC of a storage network. Where a CNI has the switch, that is a network of the underlay.
+fn open_vswitch(host: &mut Value) {
+    if host["links"].get("ovs-system").is_none() {
+        add(host, "ovs-system", json!({"kind": "openvswitch", "up": false}));
+    }
+    let master = index(host, "ovs-system");
+    add(host, "stor1", json!({"mtu": 9000, "master": master}));
+    let veth = json!({"kind": "veth", "mtu": 9000, "master": master, "lower": 2, "peer_netns": 81});
+    add(host, "vethovs", veth);
 }
 
 fn lxd_container(host: &mut Value) {

@@ -18,7 +18,7 @@ use netkeel_render::plan::summary::summary;
 
 /// Report in one line whether the host is in sync
 ///
-/// Writes nothing. Skipped pods (NK045) are counted but are not drift.
+/// Writes nothing. Skipped pods (NK045) are counted but are not drift, unless the document names the veth exactly.
 ///
 /// Exit status: 0 in sync; 2 drift; 1 error (bad input, usage, permission, or state that could not be read).
 #[derive(Debug, Args)]

@@ -232,8 +232,17 @@ fn unknown(arguments: &Arguments, host: &Snapshot) -> Result<u8, Error> {
         let findings = findings.into_sorted();
         let paint = paint::Paint(false);
         output::say(wording::text(&findings, paint).trim_end());
+        let smaller = match pods::smaller_tunnels(host).as_slice() {
+            [] => String::new(),
+            names => format!(
+                " and sends none by a smaller tunnel that is up ({})",
+                names.join(", ")
+            ),
+        };
         let fit = match findings.is_empty() {
-            true => format!("all pods fit {from} with {underlay}, if their CNI adds nothing to packets"),
+            true => {
+                format!("all pods fit {from} with {underlay}, if their CNI adds nothing to packets{smaller}")
+            }
             false => format!("not all pods fit {from} with {underlay}"),
         };
         error = error.hint(fit);

@@ -25,6 +25,9 @@ type Groups<'a> = BTreeMap<(String, String), Vec<(LinkName, &'a Link)>>;
 /// Adds the interfaces, but not those that netkeel never writes, and no tunnels in collect-metadata mode. `selected`
 /// is the selected part of the host.
 pub(crate) fn add(selected: &Snapshot, host: &Snapshot, selection: &Selection, draft: &mut Draft) {
+    for name in selected.links.keys().filter(|name| !is_text(**name)) {
+        draft.leave_key_out(LINK, &name.to_string());
+    }
     let all = groups(host);
     for ((stem, kind), members) in groups(selected) {
         let names: Vec<LinkName> = members.iter().map(|(name, _)| *name).collect();
@@ -44,7 +47,8 @@ fn groups(host: &Snapshot) -> Groups<'_> {
     let mut groups = Groups::new();
     for (name, link) in &host.links {
         let text = name.to_string();
-        if *name == LinkName::LOOPBACK || link.external || device_owner::refusal(&text).is_some() {
+        let is_refused = device_owner::refusal(&text).is_some();
+        if *name == LinkName::LOOPBACK || link.external || is_refused || !is_text(*name) {
             continue;
         }
         let kind = link.kind.as_deref().unwrap_or("physical");
@@ -59,6 +63,11 @@ fn groups(host: &Snapshot) -> Groups<'_> {
             .push((*name, link));
     }
     groups
+}
+
+/// Whether a document can hold the name: a document is UTF-8.
+fn is_text(name: LinkName) -> bool {
+    std::str::from_utf8(name.as_bytes()).is_ok()
 }
 
 /// Excludes the other end of a veth. False if it is excluded already.

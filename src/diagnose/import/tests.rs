@@ -43,6 +43,18 @@ fn host(pods: u32) -> Snapshot {
 }
 
 #[test]
+fn a_name_that_is_not_utf_8_is_left_out_and_named() {
+    let mut host = host(0);
+    let link = host.link("eth0".parse().unwrap()).unwrap().clone();
+    let name = netkeel_core::name::link::LinkName::new(b"\xff\xfe").unwrap();
+    host.links.insert(name, link.into());
+    let text = import(&host, "a", &Selection::default()).unwrap();
+    let (entries, rest) = text.split_once("# Left out, ").unwrap();
+    assert!(!entries.contains("xff") && entries.contains("eth0"), "{text}");
+    assert!(rest.contains("xff"), "{text}");
+}
+
+#[test]
 fn a_sysctl_whose_default_is_not_known_is_imported_where_a_file_sets_it() {
     let mut host = host(0);
     for (key, value) in [("net.core.rmem_max", "1048576"), ("net.core.wmem_max", "212992")] {
@@ -118,6 +130,7 @@ fn a_host_with_a_thousand_pods_takes_few_lines() {
             index: 2,
             name: "eth0".parse().unwrap(),
             mtu,
+            leads_out: None,
             routes: Default::default(),
             ipv6: Default::default(),
             excess: None,

@@ -1,5 +1,7 @@
 //! Compares the MTU of pods with the MTU that the CNI's encapsulation leaves of its underlay.
 
+use std::collections::BTreeMap;
+
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::finding::Findings;
 use netkeel_host::snapshot::Snapshot;
@@ -7,7 +9,7 @@ use netkeel_host::snapshot::forwarding::Family;
 use netkeel_mtu::detect::Detected;
 use netkeel_mtu::judge::TooLarge;
 use netkeel_mtu::pods::{containers, judge_containers, judge_pods, of_cni, pods};
-use netkeel_mtu::underlay::{Underlay, preferred};
+use netkeel_mtu::underlay::{Underlay, least_of_all, preferred};
 
 /// Checks a host with this CNI, if one was detected, whose underlay is known. Without a known CNI, pods must fit the underlay itself, and containers of
 /// other programs than the CNI always.
@@ -48,8 +50,13 @@ pub(crate) fn unjudged(
     let given = |over: Underlay| over.on(host);
     // Without a default route of the table main, packets leave by no interface that is known.
     let unread = |error: Error| Some(error).filter(|error| error.kind == ErrorKind::Unreadable);
+    // What fits all default routes fits the one by which it leaves.
+    let fit = |mtus: BTreeMap<i64, usize>, family| {
+        let largest = mtus.into_keys().next_back();
+        largest.is_none_or(|largest| least_of_all(host, family).is_some_and(|least| largest <= least))
+    };
     let Some(detected) = detected else {
-        let is_known = over.is_some() || pods(host).is_empty();
+        let is_known = over.is_some() || fit(pods(host), None);
         return preferred(host, None).err().filter(|_| !is_known).and_then(unread);
     };
     if !of_cni(host, detected.cni).is_empty() {
@@ -61,7 +68,7 @@ pub(crate) fn unjudged(
             return Some(error);
         }
     }
-    let is_known = containers(host, detected.cni).is_empty();
+    let is_known = fit(containers(host, detected.cni), OF_CONTAINERS);
     let underlay = preferred(host, OF_CONTAINERS);
     underlay.err().filter(|_| !is_known).and_then(unread)
 }
@@ -151,5 +158,54 @@ mod tests {
         assert_eq!(check(1450, r#"{"link":"eth1"}"#), "");
         // The packets leave nowhere.
         assert_eq!(check(1450, ""), "");
+    }
+
+    /// Docker beside a WireGuard device that takes all packets without its mark.
+    #[test]
+    fn rules_that_choose_another_default_route_leave_the_underlay_unknown() {
+        let judged = |container: u32, rules: &str| {
+            let next_hops = r#","next_hops":[{"link":"eth0","router":"192.0.2.1","default":true},{"link":"wg0","default":true,"table":51820}]"#;
+            let wg0 = r#","wg0":{"index":20,"kind":"wireguard","mtu":1420,"up":true}"#;
+            let routes = format!("{ROUTES}{next_hops}{rules}");
+            docker(container, "", &routes, wg0)
+        };
+        let rules = r#","policy_routing":["ipv4"]"#;
+        let unknown = "rules of `ip rule` choose among default routes: the default route's eth0 with 1500, the default route's wg0 in table 51820 with 1420";
+        assert_eq!(judged(1500, rules), (String::new(), unknown.to_owned()));
+        // It fits both.
+        assert_eq!(judged(1420, rules), (String::new(), String::new()));
+        assert_eq!(judged(1500, ""), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn a_nic_of_a_container_is_no_pod() {
+        let nic = |name: &str, index: u32, mtu: u32, more: &str| {
+            format!(
+                r#""{name}":{{"index":{index},"kind":"veth","lower":9,"peer_netns":0,"mtu":{mtu},"up":true,"addresses":["10.{index}.0.5/24"]{more}}}"#
+            )
+        };
+        let container = |more: &str| {
+            let text = format!(
+                r#"{{"format":1,"netns":null,"kernel":"6.12","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{{{},{}{more}}},
+                    "default_routes":[{{"link":"eth0"}}]}}"#,
+                nic("eth0", 2, 1500, ""),
+                nic("eth1", 3, 9000, "")
+            );
+            let host = Snapshot::from_json(&text).unwrap();
+            let pods: Vec<String> = host
+                .links
+                .iter()
+                .filter(|(_, link)| link.leads_into_a_pod())
+                .map(|(name, _)| name.to_string())
+                .collect();
+            (pods.join(" "), super::pods(&host).len())
+        };
+        assert_eq!(container(""), (String::new(), 0));
+        // Its own pods are some: kind, or LXD with Docker in it.
+        let pod = r#","veth7":{"index":7,"kind":"veth","lower":2,"peer_netns":1,"mtu":1500,"pod":{"sandbox":{"path":"/run/netns/a","inode":4},"index":2,"name":"eth0","mtu":1500}}"#;
+        assert_eq!(container(pod), ("veth7".to_owned(), 1));
+        // On hardware, an address alone makes no NIC of a veth: systemd-nspawn gives one to the host's end.
+        let hardware = r#","ens3":{"index":8,"mtu":1500,"up":true}"#;
+        assert_eq!(container(hardware), ("eth1".to_owned(), 1));
     }
 }

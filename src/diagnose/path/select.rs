@@ -213,13 +213,16 @@ fn destinations(host: &Host<'_>, family: Family, pod: &Link) -> Vec<Destination>
     found
 }
 
-/// The devices by which packets leave the host: those with a route by a gateway. They lead to no pod.
+/// The devices by which packets leave the host: those with a route by a gateway, or a default route. They lead to no pod.
 fn uplinks(host: &Host<'_>) -> BTreeSet<LinkName> {
     let routes = host.forwarding.and_then(|found| found.routes.as_ref());
-    let hops = routes
-        .into_iter()
-        .flat_map(|table| table.routes.iter().flat_map(|route| route.hops()));
-    hops.filter(|hop| hop.via.is_some()).map(|hop| hop.link).collect()
+    let routes = routes.into_iter().flat_map(|table| &table.routes);
+    let hops = routes.flat_map(|route| {
+        let is_default = route.destination.prefix_len() == 0;
+        let hops = route.hops().iter();
+        hops.filter(move |hop| is_default || hop.via.is_some())
+    });
+    hops.map(|hop| hop.link).collect()
 }
 
 /// Puts pods whose paths differ in names and addresses only together.

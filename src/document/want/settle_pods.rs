@@ -25,7 +25,7 @@ impl Wants {
     /// the same MTU.
     pub(crate) fn settle_pods(&mut self, host: &Snapshot) {
         let leave = |name: &LinkName| matches!(self.pods.get(name), Some(wish) if wish.mtu == PodMtu::Leave);
-        let has_pod = |name: &LinkName| host.links.get(name).is_some_and(|link| link.peer_netns.is_some());
+        let has_pod = |name: &LinkName| host.links.get(name).is_some_and(|link| link.has_pod_end());
         let same: Vec<(Fact, Want)> = self
             .facts
             .iter()
@@ -95,7 +95,7 @@ impl Wants {
         follows: bool,
         host: &Snapshot,
     ) {
-        let Some(link) = host.links.get(&name).filter(|link| link.peer_netns.is_some()) else {
+        let Some(link) = host.links.get(&name).filter(|link| link.has_pod_end()) else {
             return;
         };
         let of = |field: Field| Fact {

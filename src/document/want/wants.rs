@@ -31,6 +31,8 @@ pub struct Wants {
     pub absent: BTreeMap<LinkName, String>,
     /// Pods that netkeel does not change although their MTU does not fit the wanted one.
     pub left_alone: BTreeMap<LinkName, SkippedPod>,
+    /// Interfaces whose MTU the document sets by their exact name, and not by a match.
+    pub named: BTreeSet<LinkName>,
     /// Facts that the document declares and that netkeel must not write here. They are not given back either.
     pub withheld: BTreeSet<Fact>,
     /// Matches without an interface, each by its path.

@@ -1,6 +1,7 @@
 //! The CNI configuration of a host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -16,7 +17,7 @@ pub struct StateFiles {
     pub calico: &'static str,
     /// flannel's, in the line `FLANNEL_MTU=`.
     pub flannel: &'static str,
-    /// Cilium's agent's, in `#define MTU`.
+    /// Cilium's agent's, in `#define MTU` and in a comment.
     pub cilium: &'static str,
 }
 
@@ -57,10 +58,14 @@ pub struct Cni {
     /// The MTU in bytes that Cilium's agent gives devices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cilium_mtu: Option<i64>,
-    /// The index of the interface that Cilium uses between nodes. Its agent writes it where it needs one
+    /// The index of the interface that Cilium uses between nodes. Older agents write it where they need one
     /// (`DIRECT_ROUTING_DEV_IFINDEX`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cilium_device: Option<u32>,
+    /// The addresses of the node that Cilium's agent writes (`cilium.v4.external.str`, `cilium.v6.external.str`).
+    /// Packets to other nodes leave by the interface that has them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub cilium_addresses: BTreeSet<IpAddr>,
     /// The files that were read: those in the runtime's directory and those that were named. None
     /// marks a file that does not exist.
     pub files: BTreeMap<PathBuf, Option<Configuration>>,
@@ -75,6 +80,7 @@ impl Cni {
             flannel_mtu: None,
             cilium_mtu: None,
             cilium_device: None,
+            cilium_addresses: BTreeSet::new(),
             files: BTreeMap::new(),
         }
     }

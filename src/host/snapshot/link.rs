@@ -111,6 +111,10 @@ pub struct Link {
     /// The namespace id of a peer in another namespace (IFLA_LINK_NETNSID).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_netns: Option<i32>,
+    /// It is a veth or netkit device by which this namespace itself reaches the network, as the NIC of a container: it
+    /// leads into no pod.
+    #[serde(skip_serializing_if = "is_false")]
+    pub uplink: bool,
     /// The other end of a veth, in another namespace; read only on request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<Box<PodEnd>>,
@@ -168,11 +172,6 @@ impl Link {
         None
     }
 
-    /// Whether it is a veth or netkit device whose other end is in another namespace, as that of a pod is.
-    pub fn leads_into_a_pod(&self) -> bool {
-        comes_in_pairs(self.kind_name()) && self.peer_netns.is_some()
-    }
-
     /// Whether it carries packets inside its own, which a route or a device below it sends on.
     pub fn is_tunnel(&self) -> bool {
         matches!(
@@ -192,6 +191,42 @@ impl Link {
                 | "vti"
                 | "vti6"
         )
+    }
+
+    /// Whether it is a veth or netkit device whose other end is in another namespace.
+    pub fn leads_elsewhere(&self) -> bool {
+        comes_in_pairs(self.kind_name()) && self.peer_netns.is_some()
+    }
+
+    /// The same, where the other end is that of a pod.
+    pub fn leads_into_a_pod(&self) -> bool {
+        self.leads_elsewhere() && !self.uplink
+    }
+
+    /// Whether netkeel keeps the MTU of the other end in another namespace. That of a NIC of this namespace, in a namespace
+    /// that no file or process shows, is another host's affair.
+    pub fn has_pod_end(&self) -> bool {
+        let is_shown = || self.pod.as_ref().is_some_and(|pod| pod.sandbox.is_some());
+        self.leads_elsewhere() && (!self.uplink || is_shown())
+    }
+
+    /// Whether this namespace reaches the network by it, where its other end is in another namespace: a default route
+    /// leads by it, or it has an address in a subnet, in a namespace without hardware, and no file or process shows the
+    /// other namespace (`is_hidden`). The host's end of a pod's veth has no address, or one for itself.
+    pub fn is_own_nic(&self, has_default: bool, is_hidden: bool, has_hardware: bool) -> bool {
+        let in_subnet = |address: &IpNet| {
+            let link_local = matches!(address, IpNet::V6(net) if net.addr().is_unicast_link_local());
+            !link_local && address.prefix_len() < address.max_prefix_len()
+        };
+        let has_subnet = || self.addresses.iter().any(in_subnet);
+        self.leads_elsewhere()
+            && self.master.is_none()
+            && (has_default || (is_hidden && !has_hardware && has_subnet()))
+    }
+
+    /// Whether it is hardware, or a device that the kernel shows as such.
+    pub fn is_hardware(&self, name: LinkName) -> bool {
+        self.kind.is_none() && name.as_bytes() != b"lo"
     }
 
     /// Whether it has an IPv4 address.

@@ -200,9 +200,9 @@ impl Link {
     fn pod_fact(&self, field: Field) -> Lookup {
         let Some(pod) = &self.pod else {
             // A peer in another namespace exists but was not read.
-            return match self.peer_netns {
-                Some(_) => Lookup::Unread,
-                None => Lookup::Absent,
+            return match self.has_pod_end() {
+                true => Lookup::Unread,
+                false => Lookup::Absent,
             };
         };
         match field {

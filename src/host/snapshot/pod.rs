@@ -23,6 +23,9 @@ pub struct PodEnd {
     pub name: LinkName,
     /// Bytes.
     pub mtu: u32,
+    /// A default route of its namespace leads by it; missing where that was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leads_out: Option<bool>,
     /// Its routes that have an MTU of their own, in bytes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub routes: BTreeMap<RouteKey, PodRoute>,

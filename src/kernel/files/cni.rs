@@ -2,6 +2,7 @@
 //! file.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -96,6 +97,9 @@ const CILIUM_MTU: &str = "#define MTU ";
 
 const CILIUM_DEVICE: &str = "#define DIRECT_ROUTING_DEV_IFINDEX ";
 
+/// The text before an address of the node in the comment of Cilium's file.
+const CILIUM_ADDRESSES: [&str; 2] = ["cilium.v4.external.str ", "cilium.v6.external.str "];
+
 /// Longest runtime configuration that is read, bytes.
 const LONGEST: u64 = 1 << 20;
 
@@ -126,6 +130,11 @@ pub(crate) fn read(scope: &CniScope, problems: &mut Vec<Problem>) -> Cni {
         cni.cilium_device = device
             .and_then(|index| index.try_into().ok())
             .filter(|index| *index != 0);
+        cni.cilium_addresses = text(Path::new(state.cilium), LONGEST)
+            .ok()
+            .flatten()
+            .map(|text| cilium_addresses(&text))
+            .unwrap_or_default();
     }
     for path in paths {
         match configuration(&path) {
@@ -139,6 +148,16 @@ pub(crate) fn read(scope: &CniScope, problems: &mut Vec<Problem>) -> Cni {
         }
     }
     cni
+}
+
+/// The addresses of the node in the comment of Cilium's node_config.h (`WriteNodeConfig`, pkg/datapath/linux/config).
+fn cilium_addresses(text: &str) -> BTreeSet<IpAddr> {
+    let address = |line: &str| {
+        let line = line.trim_start_matches([' ', '*']);
+        let mut starts = CILIUM_ADDRESSES.iter();
+        starts.find_map(|start| line.strip_prefix(start)?.trim().parse().ok())
+    };
+    text.lines().filter_map(address).collect()
 }
 
 /// The number in the line of a file that begins so.
@@ -393,6 +412,15 @@ mod tests {
                 assert!(may, "{directory}");
             }
         }
+    }
+
+    #[test]
+    fn the_addresses_of_the_node_are_in_the_comment_of_cilium() {
+        let text = "/*\n cilium.v6.external.str fd00::5\n cilium.v6.internal.str fd00::a\n\n cilium.v4.external.str 10.20.0.5\n \
+            cilium.v4.internal.str 10.0.1.73\n */\n#define ENABLE_IPV4 1\n";
+        let expected: Vec<IpAddr> = ["10.20.0.5", "fd00::5"].map(|text| text.parse().unwrap()).into();
+        assert_eq!(cilium_addresses(text).into_iter().collect::<Vec<_>>(), expected);
+        assert!(cilium_addresses(" cilium.v4.external.str <nil>\n").is_empty());
     }
 
     #[test]

@@ -228,6 +228,7 @@ impl Live {
             }
         }
         snapshot.links = rows.into_iter().collect();
+        snapshot.mark_uplinks();
         Ok(())
     }
 

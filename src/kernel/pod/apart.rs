@@ -55,7 +55,7 @@ fn read(netns: &Netns, host: &Snapshot) -> Result<Apart, Error> {
     let led_into: BTreeSet<i32> = host
         .links
         .values()
-        .filter(|link| link.leads_into_a_pod())
+        .filter(|link| link.leads_elsewhere())
         .filter_map(|link| link.peer_netns)
         .collect();
     let hosts = ["/proc/self/ns/net", "/proc/1/ns/net"].map(inode);

@@ -1,7 +1,7 @@
 //! The other ends of veths and netkit devices, in pods: found by the kernel's namespace ids, read from outside, and
 //! written by a thread that goes in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::thread;
@@ -14,13 +14,14 @@ use crate::files::read;
 use crate::files::read::{ReadError, Symlinks};
 use crate::ioctl;
 use crate::netlink::interrupt::Interrupt;
-use crate::netlink::refusal::error;
+use crate::netlink::refusal::{Refusal, error};
 use crate::netlink::socket::Socket;
 use crate::pod::pod_routes::PodRoutes;
 use crate::pod::sandbox;
 use crate::rtnetlink::link::Row;
 use crate::rtnetlink::route_change::MetricChange;
-use crate::rtnetlink::{address, link, link_change, route_row};
+use crate::rtnetlink::route_row::Defaults;
+use crate::rtnetlink::{address, link, link_change, route, route_row};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sandbox::Sandbox;
@@ -29,7 +30,8 @@ use netkeel_host::snapshot::pod::{CniOwner, Excess, MOST_ADDRESSES, MOST_INTERFA
 use netkeel_host::snapshot::problem::{Problem, Subject};
 
 /// Adds to each veth whose other end is in another namespace what is known of that end. One that
-/// cannot be read stays without, and is a problem.
+/// cannot be read stays without, and is a problem. So does a NIC of this namespace whose other end is in a namespace that
+/// no file or process shows, as that of a container is: the other end belongs to another host.
 ///
 /// # Errors
 /// When a stop is requested between two namespaces.
@@ -42,7 +44,7 @@ pub(crate) fn read(
     let cilium = rows.iter().any(|(name, _)| name.as_bytes() == b"cilium_host");
     let mut by_namespace: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
     for (at, (_, link)) in rows.iter().enumerate() {
-        if let (Some(id), true) = (link.peer_netns, link.leads_into_a_pod()) {
+        if let (Some(id), true) = (link.peer_netns, link.leads_elsewhere()) {
             by_namespace.entry(id).or_default().push(at);
         }
     }
@@ -50,8 +52,20 @@ pub(crate) fn read(
         return Ok(());
     }
     let sandboxes = sandbox::find(socket);
-    for (id, ends) in by_namespace {
+    let hidden = by_namespace.iter().filter(|(id, _)| !sandboxes.contains_key(*id));
+    let hidden: Vec<usize> = hidden.flat_map(|(_, ends)| ends).copied().collect();
+    if let Err(refusal) = mark_nics(socket, rows, &hidden) {
+        problems.push(Problem {
+            what: Subject::Other("whether veths are NICs of this namespace".to_owned()),
+            why: Error::from(refusal).message,
+        });
+    }
+    for (id, mut ends) in by_namespace {
         interrupt.check()?;
+        ends.retain(|at| rows.get(*at).is_some_and(|(_, link)| !link.uplink));
+        if ends.is_empty() {
+            continue;
+        }
         let seen = Namespace::read(socket, id, sandboxes.get(&id));
         for at in ends {
             let Some((name, link)) = rows.get_mut(at) else {
@@ -75,6 +89,32 @@ pub(crate) fn read(
     Ok(())
 }
 
+/// Marks those of these veths that are NICs of this namespace. The scope may be without what shows them, so that it is read
+/// here; few hosts have a veth into a namespace that nothing shows.
+fn mark_nics(socket: &mut Socket, rows: &mut [Row], hidden: &[usize]) -> Result<(), Refusal> {
+    if hidden.is_empty() {
+        return Ok(());
+    }
+    let defaults: BTreeSet<u32> = route::defaults(socket)?.iter().map(|hop| hop.index).collect();
+    let mut addresses = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        address::dump(socket, family, &mut addresses)?;
+    }
+    let has_hardware = rows.iter().any(|(name, link)| link.is_hardware(*name));
+    for at in hidden {
+        let Some((_, link)) = rows.get_mut(*at) else {
+            continue;
+        };
+        let mut with_addresses = (**link).clone();
+        let own = addresses.iter().filter(|row| row.index == link.index);
+        with_addresses.addresses.extend(own.map(|row| row.address));
+        if with_addresses.is_own_nic(defaults.contains(&link.index), true, has_hardware) {
+            Arc::make_mut(link).uplink = true;
+        }
+    }
+    Ok(())
+}
+
 /// One namespace as it was read.
 struct Namespace {
     sandbox: Option<Sandbox>,
@@ -85,6 +125,8 @@ struct Namespace {
     links: Vec<Row>,
     addresses: Vec<address::Row>,
     routes: Vec<route_row::Row>,
+    /// None where the routes were not read.
+    defaults: Option<Defaults>,
 }
 
 impl Namespace {
@@ -105,13 +147,16 @@ impl Namespace {
             excess = Some(Excess::Addresses);
             Vec::new()
         });
-        let routes = match found {
+        let (routes, defaults) = match found {
             Some(found) if excess.is_none() => enter(&found.sandbox, || {
                 let mut socket = Socket::open()?;
-                Ok(route_row::with_mtu(&mut socket)?)
+                let mut defaults = Defaults::default();
+                let routes = route_row::with_mtu_and_defaults(&mut socket, &mut defaults)?;
+                Ok((routes, Some(defaults)))
             })?,
-            _ => Some(Vec::new()),
+            _ => (Some(Vec::new()), None),
         };
+        let defaults = defaults.filter(|_| routes.is_some());
         let routes = routes.unwrap_or_else(|| {
             excess = Some(Excess::Routes);
             Vec::new()
@@ -129,6 +174,7 @@ impl Namespace {
             links,
             addresses,
             routes,
+            defaults,
         })
     }
 
@@ -161,13 +207,17 @@ impl Namespace {
             index,
             name: *name,
             mtu: link.mtu,
+            leads_out: self
+                .defaults
+                .as_ref()
+                .and_then(|defaults| defaults.lead_by(index)),
             routes,
             ipv6: self
                 .addresses
                 .iter()
                 .filter(|row| row.index == index)
                 .filter_map(ipv6)
-                .collect::<std::collections::BTreeSet<Ipv6Net>>(),
+                .collect::<BTreeSet<Ipv6Net>>(),
             kept_by: self.kept_by,
         })
     }

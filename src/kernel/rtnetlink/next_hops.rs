@@ -9,6 +9,7 @@ use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage};
 use crate::netlink::message::{Malformed, Message};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
+use crate::rtnetlink::next_hop_objects::Objects;
 use crate::rtnetlink::route;
 use netkeel_host::snapshot::next_hop::MAIN_TABLE;
 
@@ -32,22 +33,36 @@ pub(crate) struct Row {
 /// Reads the next hops that are routers, and those of default routes, of all tables.
 pub(crate) fn read(socket: &mut Socket) -> Result<BTreeSet<Row>, Refusal> {
     let mut found = BTreeSet::new();
+    let mut by_object = BTreeSet::new();
     route::dump(socket, |message| {
         if let Some(header) = route::header(message)? {
-            found.extend(rows(message, &header)?);
+            let (rows, object) = rows(message, &header)?;
+            found.extend(rows);
+            by_object.extend(object);
         }
         Ok(())
     })?;
+    if !by_object.is_empty() {
+        let objects = Objects::read(socket)?;
+        for (id, row) in by_object {
+            let ways = objects.ways(id)?.into_iter();
+            let ways = ways.filter(|(_, router)| row.default || router.is_some());
+            found.extend(ways.map(|(index, router)| Row { index, router, ..row }));
+        }
+    }
     Ok(found)
 }
 
+/// The next hops of one route; or the id of its next hop object and a row without an interface.
+type Rows = (Vec<Row>, Option<(u32, Row)>);
+
 /// The next hops of one route.
-fn rows(message: &Message<'_>, header: &RouteHeader) -> Result<Vec<Row>, Malformed> {
+fn rows(message: &Message<'_>, header: &RouteHeader) -> Result<Rows, Malformed> {
     let ipv6 = header.address_family == AddressFamily::Inet6;
     // A route for one type of service is not the route of other packets.
     let default = header.destination_prefix_length == 0 && header.tos == 0;
     let route = message.parse::<RouteMessage>()?;
-    let (mut index, mut router) = (None, None);
+    let (mut index, mut router, mut object) = (None, None, None);
     let (mut table, mut metric) = (u32::from(header.table), 0);
     let mut found = Vec::new();
     for attribute in &route.attributes {
@@ -56,6 +71,7 @@ fn rows(message: &Message<'_>, header: &RouteHeader) -> Result<Vec<Row>, Malform
             // The header has room for 255 tables.
             RouteAttribute::Table(number) => table = *number,
             RouteAttribute::Priority(number) => metric = *number,
+            RouteAttribute::NhId(id) => object = Some(*id),
             RouteAttribute::MultiPath(hops) => {
                 let hops = hops.iter().map(|hop| {
                     let router = hop.attributes.iter().find_map(route::router_of);
@@ -67,6 +83,7 @@ fn rows(message: &Message<'_>, header: &RouteHeader) -> Result<Vec<Row>, Malform
         }
     }
     found.extend(index.map(|index| (index, router)));
+    let object = object.filter(|_| found.is_empty());
     let wanted = found
         .into_iter()
         .filter(|(_, router)| default || router.is_some());
@@ -83,7 +100,7 @@ fn rows(message: &Message<'_>, header: &RouteHeader) -> Result<Vec<Row>, Malform
         table,
         metric,
     };
-    Ok(wanted.map(row).collect())
+    Ok((wanted.map(row).collect(), object.map(|id| (id, row((0, None))))))
 }
 
 #[cfg(test)]
@@ -113,7 +130,7 @@ mod tests {
             payload: &payload,
         };
         let header = route::header(&message).unwrap().unwrap();
-        rows(&message, &header).unwrap()
+        rows(&message, &header).unwrap().0
     }
 
     #[test]
@@ -146,5 +163,62 @@ mod tests {
         // A router of other routes is one row, whatever their tables.
         assert_eq!(place(routed(24, 0, router, &more)), [(false, MAIN_TABLE, 0)]);
         assert_eq!(place(routed(0, 0x10, router, &more)), [(false, MAIN_TABLE, 0)]);
+    }
+
+    /// Needs root and iproute2.
+    #[test]
+    fn routes_by_next_hop_objects_lead_by_the_interfaces_of_these() {
+        let reads = || {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            // Then a route names no interface.
+            std::fs::write("/proc/sys/net/ipv4/nexthop_compat_mode", "0").unwrap();
+            for command in [
+                "link set lo up",
+                "link add br0 type bridge",
+                "link add br1 type bridge",
+                "addr add 192.0.2.2/24 dev br0",
+                "addr add 198.51.100.2/24 dev br1",
+                "-6 addr add 2001:db8::2/64 dev br0 nodad",
+                "link set br0 up",
+                "link set br1 up",
+                "nexthop add id 1 via 192.0.2.1 dev br0",
+                "nexthop add id 2 via 198.51.100.1 dev br1",
+                "nexthop add id 3 group 1/2",
+                "nexthop add id 4 blackhole",
+                "nexthop add id 6 via 2001:db8::1 dev br0",
+                "route add default nhid 3 metric 50 mtu 1400",
+                "route add 10.1.0.0/16 nhid 2",
+                "route add default nhid 4 metric 70",
+                "-6 route add default nhid 6",
+            ] {
+                let words = command.split(' ');
+                let done = std::process::Command::new("ip").args(words).status().unwrap();
+                assert!(done.success(), "{command}");
+            }
+            let mut socket = Socket::open().unwrap();
+            let hops = read(&mut socket).unwrap();
+            let shown: BTreeSet<_> = hops
+                .iter()
+                .map(|row| (row.router.unwrap().to_string(), row.default, row.metric))
+                .collect();
+            let text = |router: &str, default, metric| (router.to_owned(), default, metric);
+            let expected = [
+                text("192.0.2.1", true, 50),
+                text("198.51.100.1", false, 0),
+                text("198.51.100.1", true, 50),
+                text("2001:db8::1", true, 1024),
+            ];
+            assert_eq!(shown, expected.into());
+            assert!(hops.iter().all(|row| row.index > 0));
+            let mut defaults: Vec<_> = route::defaults(&mut socket)
+                .unwrap()
+                .iter()
+                .map(|hop| (hop.ipv6, hop.mtu, hop.metric, hop.index > 0))
+                .collect();
+            defaults.sort_unstable();
+            let ipv4 = (false, Some(1400), 50, true);
+            assert_eq!(defaults, [ipv4, ipv4, (true, None, 1024, true)]);
+        };
+        std::thread::scope(|scope| scope.spawn(reads).join().unwrap());
     }
 }

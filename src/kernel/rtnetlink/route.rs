@@ -13,10 +13,7 @@ use crate::netlink::message::{Attributes, Malformed, Message, Request};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
 use crate::rtnetlink::metrics::FIXED;
-use crate::rtnetlink::next_hop_objects;
-
-/// The number of an object of next hops (include/uapi/linux/rtnetlink.h).
-const RTA_NH_ID: u16 = 30;
+use crate::rtnetlink::next_hop_objects::Objects;
 
 /// The longest prefix of a route to an eighth of all addresses.
 const WIDE: u8 = 3;
@@ -38,7 +35,15 @@ pub(crate) struct Hop {
 /// interface.
 pub(crate) fn defaults(socket: &mut Socket) -> Result<Vec<Hop>, Refusal> {
     let mut found = Vec::new();
-    dump(socket, |message| read(message, &mut found))?;
+    let mut by_object = Vec::new();
+    dump(socket, |message| read(message, &mut found, &mut by_object))?;
+    if !by_object.is_empty() {
+        let objects = Objects::read(socket)?;
+        for (id, hop) in by_object {
+            let ways = objects.ways(id)?.into_iter();
+            found.extend(ways.map(|(index, _)| Hop { index, ..hop }));
+        }
+    }
     Ok(found)
 }
 
@@ -48,16 +53,17 @@ pub(crate) fn wide(socket: &mut Socket, except: &BTreeSet<u32>) -> Result<BTreeS
     let (mut found, mut objects) = (BTreeSet::new(), BTreeSet::new());
     dump(socket, |message| {
         if is_wide(message, except)? {
-            let hops = hops(message)?;
-            if hops.is_empty() {
-                objects.extend(number(message, RTA_NH_ID)?);
-            }
+            let (hops, by_object) = hops(message)?;
+            objects.extend(by_object.map(|(id, _)| id));
             found.extend(hops.iter().map(|hop| hop.index));
         }
         Ok(())
     })?;
     if !objects.is_empty() {
-        found.extend(next_hop_objects::interfaces(socket, &objects)?);
+        let known = Objects::read(socket)?;
+        for id in objects {
+            found.extend(known.ways(id)?.into_iter().map(|(index, _)| index));
+        }
     }
     Ok(found)
 }
@@ -107,7 +113,12 @@ pub(crate) fn header(message: &Message<'_>) -> Result<Option<RouteHeader>, Malfo
     Ok(configured.then_some(header))
 }
 
-fn read(message: &Message<'_>, found: &mut Vec<Hop>) -> Result<(), Malformed> {
+/// `by_object` gets the routes that name a next hop object and no interface.
+fn read(
+    message: &Message<'_>,
+    found: &mut Vec<Hop>,
+    by_object: &mut Vec<(u32, Hop)>,
+) -> Result<(), Malformed> {
     let wanted = |header: &RouteHeader| {
         // A route for one type of service is not the route of other packets.
         header.destination_prefix_length == 0 && header.table == RouteHeader::RT_TABLE_MAIN && header.tos == 0
@@ -115,7 +126,9 @@ fn read(message: &Message<'_>, found: &mut Vec<Hop>) -> Result<(), Malformed> {
     if !header(message)?.is_some_and(|header| wanted(&header)) {
         return Ok(());
     }
-    found.extend(hops(message)?);
+    let (hops, object) = hops(message)?;
+    found.extend(hops);
+    by_object.extend(object);
     Ok(())
 }
 
@@ -128,7 +141,8 @@ pub(crate) fn to(socket: &mut Socket, destination: IpAddr, mark: Option<u32>) ->
     let mut found = Vec::new();
     socket.exchange(request, |message| {
         if message.kind == libc::RTM_NEWROUTE {
-            found.extend(hops(&message)?);
+            // The answer to a lookup has its interface in any case (`rt_fill_info`, `rt6_fill_node`).
+            found.extend(hops(&message)?.0);
         }
         Ok(())
     })?;
@@ -223,9 +237,9 @@ fn query(destination: IpAddr) -> RouteMessage {
     message
 }
 
-/// The ways of one route.
-fn hops(message: &Message<'_>) -> Result<Vec<Hop>, Malformed> {
-    let (mut indices, mut mtu, mut metric) = (Vec::new(), None, 0);
+/// The ways of one route; or the id of its next hop object and a way without an interface, where the route names none.
+pub(crate) fn hops(message: &Message<'_>) -> Result<(Vec<Hop>, Option<(u32, Hop)>), Malformed> {
+    let (mut indices, mut mtu, mut metric, mut object) = (Vec::new(), None, 0, None);
     let route = message.parse::<RouteMessage>()?;
     let ipv6 = route.header.address_family == AddressFamily::Inet6;
     for attribute in route.attributes {
@@ -234,6 +248,7 @@ fn hops(message: &Message<'_>) -> Result<Vec<Hop>, Malformed> {
             RouteAttribute::MultiPath(hops) => indices.extend(hops.iter().map(|hop| hop.interface_index)),
             RouteAttribute::Metrics(metrics) => mtu = mtu_of(&metrics),
             RouteAttribute::Priority(number) => metric = number,
+            RouteAttribute::NhId(id) => object = Some(id),
             _ => {}
         }
     }
@@ -243,7 +258,8 @@ fn hops(message: &Message<'_>) -> Result<Vec<Hop>, Malformed> {
         ipv6,
         metric,
     };
-    Ok(indices.into_iter().map(hop).collect())
+    let by_object = object.filter(|_| indices.is_empty()).map(|id| (id, hop(0)));
+    Ok((indices.into_iter().map(hop).collect(), by_object))
 }
 
 /// The MTU among the metrics of a route, in bytes.
@@ -270,7 +286,7 @@ mod tests {
             sequence: 1,
             payload,
         };
-        read(&message, &mut found).map(|()| found)
+        read(&message, &mut found, &mut Vec::new()).map(|()| found)
     }
 
     fn payload(destination: u8, table: u8, kind: u8) -> Vec<u8> {

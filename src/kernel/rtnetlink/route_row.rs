@@ -1,5 +1,6 @@
 //! Routes over rtnetlink, each with its metrics and with the message to send again.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
@@ -96,6 +97,41 @@ const ONE: usize = 512;
 /// Reads the routes of all tables that have an MTU. `None` when the namespace has more routes than netkeel
 /// reads: a pod decides on that, so the rest is not read.
 pub(crate) fn with_mtu(socket: &mut Socket) -> Result<Option<Vec<Row>>, Refusal> {
+    with_mtu_and_defaults(socket, &mut Defaults::default())
+}
+
+/// The interfaces by which the default routes of a main table lead.
+#[derive(Debug, Default)]
+pub(crate) struct Defaults {
+    /// Their indices.
+    indices: BTreeSet<u32>,
+    /// A default route names a next hop object and no interface.
+    is_open: bool,
+}
+
+impl Defaults {
+    /// Whether a default route leads by an interface; none where that is not known.
+    pub(crate) fn lead_by(&self, index: u32) -> Option<bool> {
+        let leads = self.indices.contains(&index);
+        (leads || !self.is_open).then_some(leads)
+    }
+
+    fn add(&mut self, message: &Message<'_>, header: &RouteHeader) -> Result<(), Malformed> {
+        let is_default = header.destination_prefix_length == 0 && header.tos == 0;
+        if is_default && header.table == RouteHeader::RT_TABLE_MAIN {
+            let (hops, object) = route::hops(message)?;
+            self.indices.extend(hops.iter().map(|hop| hop.index));
+            self.is_open |= object.is_some();
+        }
+        Ok(())
+    }
+}
+
+/// The same as [`with_mtu`], and the interfaces of the default routes.
+pub(crate) fn with_mtu_and_defaults(
+    socket: &mut Socket,
+    defaults: &mut Defaults,
+) -> Result<Option<Vec<Row>>, Refusal> {
     let mut found: Vec<Row> = Vec::new();
     let (mut all, mut bytes, mut over) = (0, 0, false);
     let name = named_by(socket);
@@ -103,11 +139,12 @@ pub(crate) fn with_mtu(socket: &mut Socket) -> Result<Option<Vec<Row>>, Refusal>
         // One with many next hops is as much work as several.
         all += message.payload.len().div_ceil(ONE);
         // Most have no MTU, and their next hops are not looked at.
-        if let Some(header) = route::header(message)?
-            && Metrics::read(message.payload)?.values.contains_key(&Metric::Mtu)
-        {
-            bytes += message.payload.len();
-            found.push(read(message, &header, &name)?);
+        if let Some(header) = route::header(message)? {
+            defaults.add(message, &header)?;
+            if Metrics::read(message.payload)?.values.contains_key(&Metric::Mtu) {
+                bytes += message.payload.len();
+                found.push(read(message, &header, &name)?);
+            }
         }
         // A torn dump is taken again, so that a route may be there several times.
         let times = ATTEMPTS as usize;

@@ -3,6 +3,7 @@
 use super::*;
 use std::sync::Arc;
 
+use netkeel_core::error::ErrorKind;
 use netkeel_core::finding::Findings;
 use netkeel_core::name::netns::Netns;
 use netkeel_host::snapshot::default_route::DefaultRoute;
@@ -78,23 +79,25 @@ fn a_cni_shows_itself_by_its_plugin_and_its_devices() {
 
 #[test]
 fn the_underlay_of_cilium_is_the_interface_of_its_state() {
-    let underlay = |device: Option<u32>| {
+    let underlay = |device: Option<u32>, eth1: u32| {
         let mut host = host(
             &["eth0", "eth1"],
             r#"{"type": "cilium-cni", "at": "plugins[0].mtu"}"#,
         );
-        host.link_mut("eth1".parse().unwrap()).unwrap().mtu = 9000;
+        host.link_mut("eth1".parse().unwrap()).unwrap().mtu = eth1;
         host.cni.as_mut().unwrap().cilium_device = device;
         let link = "eth0".parse().unwrap();
         host.default_routes = Some([DefaultRoute::by(link)].into());
-        detect(&host).unwrap().underlay(&host).unwrap()
+        detect(&host).unwrap().underlay(&host)
     };
     let of_state = (9000, "eth1, which Cilium uses between nodes".to_owned());
     let of_route = "the default route's eth0; Cilium's state names no interface";
-    assert_eq!(underlay(Some(2)), of_state);
-    assert_eq!(underlay(None), (1500, of_route.to_owned()));
-    // The interface is gone.
-    assert_eq!(underlay(Some(7)), (1500, of_route.to_owned()));
+    assert_eq!(underlay(Some(2), 9000).unwrap(), of_state);
+    // The interface is gone, or the state has none: each of the two may be it.
+    for device in [None, Some(7)] {
+        assert_eq!(underlay(device, 1500).unwrap(), (1500, of_route.to_owned()));
+        assert_eq!(underlay(device, 9000).unwrap_err().kind, ErrorKind::Unreadable);
+    }
 }
 
 #[test]
@@ -307,4 +310,124 @@ fn the_mtu_of_kubespan_counts_where_it_is_smaller() {
     );
     // It does not fit eth0, and is reported by itself.
     assert_eq!(left(1440).0, 1370);
+}
+
+/// A host of these interfaces and routes: what `detect` says of its underlay.
+fn underlay_of(links: &str, more: &str) -> Result<(i64, String), Error> {
+    let host = snapshot(links, more);
+    detect(&host).unwrap().underlay(&host)
+}
+
+fn snapshot(links: &str, more: &str) -> Snapshot {
+    let text = format!(
+        r#"{{"format":1,"netns":null,"kernel":"6.12","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{{{links}}}{more}}}"#
+    );
+    Snapshot::from_json(&text).unwrap()
+}
+
+fn plugin(kind: &str, state: &str) -> String {
+    format!(
+        r#","cni":{{"runtime":{{"directory":"/d"}}{state},"files":{{"/d/10-x.conflist":{{"sha256":"","plugins":[{{"type":"{kind}","at":"plugins[0].mtu"}}]}}}}}}"#
+    )
+}
+
+#[test]
+fn native_routes_to_nodes_are_the_underlay() {
+    let links = r#""eth0":{"index":2,"mtu":1500,"up":true},"eth0.4000":{"index":3,"kind":"vlan","mtu":1400,"lower":2,"up":true},
+        "wg0":{"index":4,"kind":"wireguard","mtu":1280,"up":true}"#;
+    let routes = |hops: &str| {
+        format!(r#","default_routes":[{{"link":"eth0","metric":0,"family":"ipv4"}}],"next_hops":[{hops}]"#)
+    };
+    let by_vlan = r#"{"link":"eth0.4000","router":"10.0.0.6"},{"link":"wg0","router":"10.9.0.1"}"#;
+    let to_node = (1400, "eth0.4000, by which a route leads to 10.0.0.6".to_owned());
+    let default = (1500, "the default route's eth0".to_owned());
+    for kind in ["calico", "flannel", "antrea"] {
+        let found = |hops| underlay_of(links, &format!("{}{}", routes(hops), plugin(kind, ""))).unwrap();
+        assert_eq!(found(by_vlan), to_node, "{kind}");
+        // A way out by a tunnel is no network between nodes.
+        assert_eq!(found(r#"{"link":"wg0","router":"10.9.0.1"}"#), default, "{kind}");
+        assert_eq!(
+            found(r#"{"link":"eth0","router":"192.0.2.1","default":true}"#),
+            default,
+            "{kind}"
+        );
+    }
+    // The packets of a tunnel leave by another route than those of pods.
+    let tunl0 = format!(r#"{links},"tunl0":{{"index":5,"kind":"ipip","mtu":1480,"up":true}}"#);
+    let hops = routes(r#"{"link":"eth0.4000","router":"10.0.0.6"},{"link":"tunl0","router":"192.0.2.7"}"#);
+    let on_eth0 = tunl0.replace(r#""mtu":1500"#, r#""mtu":1500,"addresses":["192.0.2.10/24"]"#);
+    let found = underlay_of(&on_eth0, &format!("{hops}{}", plugin("calico", "")));
+    assert_eq!(found.unwrap(), default);
+}
+
+#[test]
+fn tunl0_counts_where_a_route_leads_to_a_node_by_it() {
+    let shown = |hops: &str, written: &str| {
+        let links = r#""tunl0":{"index":5,"kind":"ipip","mtu":1480,"up":true}"#;
+        let host = snapshot(links, &format!("{hops}{}", plugin("calico", written)));
+        detect(&host).unwrap().layers.join(" ")
+    };
+    let none = r#","next_hops":[{"link":"eth0","router":"192.0.2.1","default":true}]"#;
+    let by_it = r#","next_hops":[{"link":"tunl0","router":"192.0.2.7"}]"#;
+    assert_eq!(shown(by_it, ""), "calico:ipip");
+    assert_eq!(shown("", ""), "calico:ipip");
+    // Left up by Calico, or of an LVS real server.
+    assert_eq!(shown(none, ""), "calico");
+    assert_eq!(shown(none, r#","calico_mtu":1500"#), "calico");
+    // The only node of a cluster.
+    assert_eq!(shown(none, r#","calico_mtu":1480"#), "calico:ipip");
+}
+
+#[test]
+fn the_underlay_of_cilium_has_the_address_of_the_node() {
+    let links = r#""bond0.100":{"index":2,"kind":"vlan","mtu":9000,"up":true,"addresses":["10.20.0.5/24"]},
+        "bond0.200":{"index":3,"kind":"vlan","mtu":1500,"up":true,"addresses":["192.0.2.5/24"]}"#;
+    let routes = r#","default_routes":[{"link":"bond0.200","metric":0,"family":"ipv4"}],"next_hops":["#;
+    let found = |hops: &str, state: &str| {
+        underlay_of(links, &format!("{routes}{hops}]{}", plugin("cilium-cni", state)))
+            .map_err(|error| error.message)
+    };
+    let address = r#","cilium_addresses":["10.20.0.5"]"#;
+    let by_address = "bond0.100, which has the node's address in Cilium's state";
+    assert_eq!(found("", address), Ok((9000, by_address.to_owned())));
+    let by_route = "bond0.100, by which a route leads to 10.20.0.6";
+    let hop = r#"{"link":"bond0.100","router":"10.20.0.6"}"#;
+    assert_eq!(found(hop, ""), Ok((9000, by_route.to_owned())));
+    // Neither the state nor a route says which of the two it is.
+    let unknown = "Cilium's state does not name the interface between nodes: it may be the default route's bond0.200 with 1500, or bond0.100 with 9000";
+    assert_eq!(found("", ""), Err(unknown.to_owned()));
+}
+
+#[test]
+fn a_port_of_open_vswitch_may_be_of_the_underlay() {
+    let mtus = |physical: &str| {
+        let port = |name: &str, index: u32, mtu: u32| {
+            format!(
+                r#""{name}":{{"index":{index},"kind":"veth","mtu":{mtu},"lower":9,"peer_netns":{index},"master":25,"up":true}}"#
+            )
+        };
+        let links = format!(
+            r#""eth0":{{"index":2,"mtu":1500,"up":true}},"ovs-system":{{"index":25,"kind":"openvswitch"}},
+            "ovn0":{{"index":26,"kind":"openvswitch","mtu":1400,"up":true}},
+            "genev_sys_6081":{{"index":27,"kind":"geneve","mtu":65000,"master":25,"up":true}},{physical}{},{}"#,
+            port("a_h", 30, 1400),
+            port("b_h", 31, 1500)
+        );
+        let routes = r#","default_routes":[{"link":"eth0","metric":0,"family":"ipv4"}]"#;
+        let host = snapshot(&links, &format!("{routes}{}", plugin("kube-ovn", "")));
+        let own = of_cni(&host, "kube-ovn")
+            .iter()
+            .map(|link| link.mtu)
+            .collect::<Vec<_>>();
+        (
+            own,
+            crate::pods::containers(&host, "kube-ovn").len(),
+            crate::pods::pods(&host).len(),
+        )
+    };
+    // A VLAN network of kube-ovn, or a localnet of OVN-Kubernetes.
+    let physical = r#""eth1":{"index":28,"mtu":9000,"master":25,"up":true},"#;
+    assert_eq!(mtus(physical), (vec![1400], 0, 0));
+    // Without a way out as it is, a larger port is an overlay pod with too large an MTU.
+    assert_eq!(mtus(""), (vec![1400, 1500], 0, 0));
 }

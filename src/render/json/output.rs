@@ -51,6 +51,9 @@ pub(crate) struct Plan<'a> {
     pub findings: Vec<Finding<'a>>,
     /// Matches of the document that no interface meets, each by its path.
     pub(crate) unmatched: Vec<&'a str>,
+    /// Interfaces whose MTU the document sets by their exact name, and that netkeel skips (NK045).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) skipped: Vec<String>,
     /// Facts that could not be read.
     pub problems: &'a [Problem],
 }

@@ -26,7 +26,8 @@ fn after(notes: &[String]) -> String {
 
 /// Whether the plan has something to do. Otherwise [`settled`] has all of it.
 pub(super) fn differs(plan: &Plan) -> bool {
-    !plan.in_sync() && (!plan.drift.is_empty() || plan.problems.is_empty())
+    let has_more = plan.problems.is_empty() && plan.skipped.is_empty();
+    !plan.in_sync() && (!plan.drift.is_empty() || has_more)
 }
 
 /// The first line of a plan that has something to do: `Drift: 3 of 5 declared facts, on 1 object (this host)`.
@@ -44,13 +45,19 @@ pub(super) fn drift(plan: &Plan, of: Of) -> String {
 /// The line of a plan that has nothing to do.
 pub(super) fn settled(plan: &Plan, of: Of) -> String {
     let (place, stale) = (of.place(&plan.netns), stale(plan));
-    if plan.problems.is_empty() {
+    if plan.in_sync() {
         let facts = count_thousands(plan.wanted, "fact");
         format!("In sync: {facts} as declared{stale} ({place})")
     } else {
+        let mut why = Vec::new();
+        why.extend((!plan.problems.is_empty()).then(|| problems(plan)));
+        why.extend((!plan.skipped.is_empty()).then(|| {
+            let named = count_thousands(plan.skipped.len(), "interface");
+            format!("{named} that the document names and netkeel skips")
+        }));
         format!(
             "Not in sync: {}; otherwise nothing differs of {}{stale} ({place})",
-            problems(plan),
+            why.join(", "),
             count_thousands(plan.wanted, "declared fact"),
         )
     }

@@ -59,6 +59,10 @@ impl Links {
             }
         }
         for (name, rule) in exact {
+            let mut fields = rule.settings.iter().map(|setting| setting.field);
+            if fields.any(|field| matches!(field, Field::Mtu | Field::PodMtu)) {
+                wants.named.insert(name);
+            }
             named.entry(name).or_default().push(rule);
             for setting in &rule.settings {
                 if setting.field == Field::PodMtu {

@@ -84,6 +84,7 @@ fn worker(mtu: impl Fn(u32) -> u32) -> Snapshot {
             index: 2,
             name: "eth0".parse().unwrap(),
             mtu: mtu(pod),
+            leads_out: None,
             routes: Default::default(),
             ipv6: Default::default(),
             excess: None,
