@@ -41,7 +41,7 @@ pub struct Bundle {
     /// The `cniVersion` of the CNI's configurations, by file.
     #[serde(default)]
     pub cni_versions: BTreeMap<String, Arc<str>>,
-    /// The programs of the plugins that the CNI lists, by type; those of IPAM are not among them. Older bundles have none.
+    /// The programs of the plugins that the CNI lists, by type. Older bundles have none, or lack those of IPAM.
     #[serde(default)]
     pub programs: BTreeMap<Arc<str>, Program>,
     /// The findings on the host.

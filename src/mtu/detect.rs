@@ -18,7 +18,7 @@ use netkeel_host::cni::state::StateFiles;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::link::Link;
-use netkeel_host::snapshot::routes::mtu_over;
+use netkeel_host::snapshot::routes::{mtu_for, mtu_to_peer};
 
 /// The CNI detected on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -287,15 +287,13 @@ impl Detected {
     fn below(&self, host: &Snapshot) -> Result<(i64, String), Error> {
         let lower = self.tunnels(host).filter_map(|(name, link)| {
             let (lower, below) = host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?)?;
-            Some((
-                i64::from(below.mtu),
-                format!("{lower}, the lower device of {name}"),
-            ))
+            let mtu = mtu_for(host, lower, below, host.outer_family(name));
+            Some((i64::from(mtu), format!("{lower}, the lower device of {name}")))
         });
         let to_peers = self.tunnels(host).flat_map(|(name, link)| {
             let routes = link.peer_routes.iter().flatten();
             routes.filter_map(move |route| {
-                let (mtu, _) = mtu_over(host.link(route.link)?, [route.mtu]);
+                let (mtu, _) = mtu_to_peer(host, route)?;
                 let from = format!("{}, over which a peer of {name} is reached", route.link);
                 Some((i64::from(mtu), from))
             })

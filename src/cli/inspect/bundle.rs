@@ -48,7 +48,7 @@ pub(crate) struct BundleArguments {
     /// Write a bundle with the growth of the counters over this time, e.g. 5m
     ///
     /// A bundle has the snapshot, the counters, the findings, the last applies, and the versions of the kernel and of
-    /// the plugins that the CNI lists, without those of IPAM. It has no keys, no text of files and no environment.
+    /// the plugins that the CNI lists. It has no keys, no text of files and no environment.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "out",
         conflicts_with_all = ["bundle", "compare", "window", "output"])]
     record: Option<Duration>,

@@ -13,6 +13,7 @@ use crate::load::subject::Subject;
 use crate::{exit, output};
 use netkeel_core::error::Error;
 use netkeel_core::finding::{Code, Finding};
+use netkeel_diagnose::lint::host::Judged;
 use netkeel_diagnose::lint::{host, plan};
 use netkeel_dialects::dialect::Dialect;
 use netkeel_dialects::talos::lint;
@@ -85,16 +86,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Some(saved) => saved,
         None => subject.scan(Scope::wide())?,
     };
-    let findings = match &subject.loaded {
-        None => judged(&host, arguments.underlay)?,
+    let (findings, unjudged) = match &subject.loaded {
+        None => {
+            let judged = judged(&host, arguments.underlay)?;
+            (judged.findings, judged.unjudged)
+        }
         // The host is judged as the document would make it.
         Some(loaded) => match plan::planned(&loaded.document, &host) {
             Ok(planned) => {
-                let after = planned.after.as_ref().unwrap_or(&host);
-                let mut findings = judged(after, arguments.underlay)?;
+                let judged = judged(planned.after.as_ref().unwrap_or(&host), arguments.underlay)?;
+                let mut findings = judged.findings;
                 findings.retain(|found| !planned.plan.findings.iter().any(|other| covers(other, found)));
                 // One fault has one finding: that on pods names the tunnels.
-                let named = host::named_with_pods(after, arguments.underlay);
+                let named = judged.named_with_pods;
                 let is_named = |subject: &String| named.iter().any(|name| name.to_string() == *subject);
                 let of_plan = planned.plan.findings.into_iter();
                 findings.extend(of_plan.filter(|found| {
@@ -102,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
                     !(on_tunnel && found.subjects.iter().all(is_named))
                 }));
                 findings.retain(|finding| !loaded.document.allowed.contains_key(&finding.code));
-                findings
+                (findings, judged.unjudged)
             }
             Err(diagnostics) => {
                 output::diagnostics(&diagnostics, &loaded.sources);
@@ -110,7 +114,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             }
         },
     };
-    host.problems.extend(host::unjudged(&host, arguments.underlay));
+    host.problems.extend(unjudged);
     let code = show(findings, &host.problems, arguments)?;
     output::problems(&host.problems);
     Ok(if host.problems.is_empty() {
@@ -120,12 +124,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     })
 }
 
-/// The findings on a host. An underlay that the host does not have is an error: nothing would be held against it.
-fn judged(host: &Snapshot, underlay: Option<Underlay>) -> Result<Vec<Finding>, Error> {
+/// A host, as it is judged. An underlay that the host does not have is an error: nothing would be held against it.
+fn judged(host: &Snapshot, underlay: Option<Underlay>) -> Result<Judged, Error> {
     if let Some(underlay) = underlay {
         underlay.on(host).map_err(|error| error.context("--underlay"))?;
     }
-    Ok(host::host_over(host, underlay))
+    Ok(host::judge(host, underlay))
 }
 
 /// Lints a Talos machine configuration; no host is read.

@@ -77,6 +77,7 @@ impl Group {
             }
             Counter::Cpu(..)
             | Counter::Qdisc(..)
+            | Counter::Filters(..)
             | Counter::Conntrack(_)
             | Counter::Neighbours(..)
             | Counter::RouteLookup(_)
@@ -186,6 +187,9 @@ fn name(counter: &Counter, deltas: &Deltas) -> String {
             format!("{} of pods' interfaces", LinkStat::name(*stat))
         }
         Counter::Qdisc(link, _) if leads_elsewhere(link) => "qdisc drops of pods' interfaces".to_owned(),
+        Counter::Filters(link, _) if leads_elsewhere(link) => {
+            "tc filter drops of pods' interfaces".to_owned()
+        }
         Counter::Cpu(_, stat) => format!("{} of all CPUs", stat_name(*stat)),
         Counter::NetlinkDrops(socket) => format!("drops of netlink {}", socket.protocol),
         _ => counter.to_string(),

@@ -7,7 +7,7 @@ use crate::diagnosis::cause::{Evidence, Kind, Subject};
 use crate::diagnosis::growth::{FEW, Growth};
 use crate::diagnosis::neighbours;
 use netkeel_core::name::link::LinkName;
-use netkeel_host::counters::counter::{Counter, CpuStat, LinkStat, QdiscStat, RuleKey};
+use netkeel_host::counters::counter::{Counter, CpuStat, FilterStat, LinkStat, QdiscStat, RuleKey};
 use netkeel_host::counters::deltas::Deltas;
 use netkeel_host::counters::reading::{Gauge, Rule};
 use netkeel_host::snapshot::Snapshot;
@@ -120,6 +120,7 @@ fn meaning(counter: &Counter, deltas: &Deltas) -> Option<(Kind, Option<Subject>)
         Counter::Link(..)
         | Counter::Cpu(..)
         | Counter::Qdisc(..)
+        | Counter::Filters(..)
         | Counter::Conntrack(_)
         | Counter::Neighbours(..)
         | Counter::RouteLookup(_)
@@ -223,6 +224,10 @@ pub(crate) fn growth(counter: &Counter, by: u64, deltas: &Deltas) -> Growth {
             all.map(|all| all.saturating_sub(by))
         }
         Counter::Qdisc(link, QdiscStat::Drops) => deltas.qdisc(*link, QdiscStat::Packets),
+        Counter::Filters(link, FilterStat::Drops) => {
+            let all = deltas.of(&Counter::Filters(*link, FilterStat::Packets));
+            all.map(|all| all.saturating_sub(by))
+        }
         Counter::Cpu(cpu, CpuStat::Dropped) => deltas.of(&Counter::Cpu(*cpu, CpuStat::Processed)),
         Counter::Protocol(_, name) if **name == *"ReasmFails" && deltas.window_ms < REASSEMBLY_MS => None,
         Counter::Protocol(group, name) => packets(group, name).and_then(|(group, name, includes)| {
@@ -290,6 +295,7 @@ pub(crate) fn is_loss(counter: &Counter) -> bool {
                 | LinkStat::RxOtherhostDropped
         ),
         Counter::Qdisc(_, stat) => *stat == QdiscStat::Drops,
+        Counter::Filters(_, stat) => *stat == FilterStat::Drops,
         Counter::Cpu(_, stat) => matches!(stat, CpuStat::Dropped | CpuStat::Squeezed),
         Counter::Protocol(group, name) => matches!(
             (group.as_ref(), name.as_ref()),

@@ -61,6 +61,8 @@ pub enum SignKind {
     NetlinkDrops,
     /// An NFQUEUE lost packets.
     QueueDrops,
+    /// Filters of tc dropped packets.
+    FilterDrops,
     /// A CPU did not finish its received packets in one turn.
     Squeezed,
     /// Somebody says that packets cannot be delivered.
@@ -95,6 +97,7 @@ impl SignKind {
             SignKind::TcpMtuProbing => "tcp-mtu-probing",
             SignKind::NetlinkDrops => "netlink-drops",
             SignKind::QueueDrops => "queue-drops",
+            SignKind::FilterDrops => "filter-drops",
             SignKind::Squeezed => "squeezed",
             SignKind::IcmpUnreachable => "icmp-unreachable",
             SignKind::IcmpTooBig => "icmp-too-big",
@@ -140,7 +143,7 @@ impl SignKind {
                 "a route is not missing: that is OutNoRoutes",
             ],
             SignKind::InDiscards => [
-                "received packets were dropped for want of memory, or by a rule of the routing",
+                "received packets were dropped: IPv6 is switched off on their interface (disable_ipv6), a policy of IPsec refused them, nobody here wants that source of a multicast group, or memory was short",
                 "the sockets are not full: that is RcvbufErrors",
             ],
             SignKind::OutNoRoutes => [
@@ -170,6 +173,10 @@ impl SignKind {
             SignKind::QueueDrops => [
                 "the program behind an NFQUEUE is too slow or gone, and packets were dropped",
                 "no rule of the firewall wanted these drops",
+            ],
+            SignKind::FilterDrops => [
+                "filters of tc dropped packets (clsact, ingress), as programs of eBPF do for the policies of a CNI, and a limit of a rate",
+                "no queue was full and no rule of the firewall dropped them; drops of programs that a link attaches (tcx) are not among them",
             ],
             SignKind::Squeezed => [
                 "a CPU had more received packets than it may handle in one turn; the rest waited",

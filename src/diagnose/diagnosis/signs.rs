@@ -11,7 +11,7 @@ use crate::diagnosis::sign::{Sign, SignKind};
 use netkeel_core::finding::Severity;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::text::shell::Quoted;
-use netkeel_host::counters::counter::{Counter, CpuStat, LinkStat, RuleKey};
+use netkeel_host::counters::counter::{Counter, CpuStat, FilterStat, LinkStat, RuleKey};
 use netkeel_host::counters::deltas::Deltas;
 use netkeel_host::counters::reading::Gauge;
 use netkeel_host::snapshot::Snapshot;
@@ -83,10 +83,12 @@ fn kind(counter: &Counter) -> Option<SignKind> {
         },
         Counter::NetlinkDrops(_) => SignKind::NetlinkDrops,
         Counter::QueueDrops(_) => SignKind::QueueDrops,
+        Counter::Filters(_, FilterStat::Drops) => SignKind::FilterDrops,
         Counter::Protocol(group, name) => return protocol(group, name),
         Counter::Link(..)
         | Counter::Cpu(..)
         | Counter::Qdisc(..)
+        | Counter::Filters(..)
         | Counter::Neighbours(..)
         | Counter::Rule(_)
         | Counter::DropReason(_) => return None,
@@ -180,6 +182,7 @@ fn is_worth_a_line(kind: SignKind, counters: &[Growth]) -> bool {
         SignKind::ConntrackInvalid
         | SignKind::Martians
         | SignKind::BridgeFilter
+        | SignKind::FilterDrops
         | SignKind::OutNoRoutes
         | SignKind::InAddrErrors
         | SignKind::TcpMtuProbing
@@ -199,8 +202,8 @@ fn severity(kind: SignKind, counters: &[Growth]) -> Severity {
         .min()
         .unwrap_or(Severity::Note);
     match kind {
-        // Frames for nobody are counted as drops.
-        SignKind::InterfaceDrops => worst.max(Severity::Warning),
+        // Frames for nobody are counted as drops, and filters drop what they were made to drop.
+        SignKind::InterfaceDrops | SignKind::FilterDrops => worst.max(Severity::Warning),
         // Connections of clients may end.
         SignKind::ConntrackInvalid if are_resets_of_invalid(counters) => Severity::Warning,
         SignKind::QueueDrops | SignKind::Ipsec if counters.iter().any(|growth| growth.by >= FEW) => {
@@ -269,7 +272,7 @@ fn next(kind: SignKind, counters: &[Growth], host: &Snapshot) -> Vec<Fix> {
             next
         }
         SignKind::OutDiscards => command("tc -s qdisc show; nft list ruleset"),
-        SignKind::InDiscards => command("ip rule show; nstat -az IpInDiscards Ip6InDiscards"),
+        SignKind::InDiscards => command("sysctl -ar 'conf.*disable_ipv6'; ip -s xfrm policy"),
         SignKind::OutNoRoutes => command("ip route show; ip -6 route show"),
         SignKind::InAddrErrors => command("sysctl net.ipv4.ip_forward; ip addr show"),
         SignKind::ReasmFails => command("netkeel probe pmtu SENDER"),
@@ -286,6 +289,10 @@ fn next(kind: SignKind, counters: &[Growth], host: &Snapshot) -> Vec<Fix> {
                 false => vec![show],
             }
         }
+        SignKind::FilterDrops => vec![
+            of_link("tc -s filter show dev ", " ingress"),
+            of_link("tc -s filter show dev ", " egress"),
+        ],
         SignKind::QueueDrops => command("cat /proc/net/netfilter/nfnetlink_queue"),
         SignKind::Squeezed => {
             vec![raised(host, "net.core.netdev_budget", LEAST_BUDGET)]

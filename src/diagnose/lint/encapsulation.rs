@@ -4,16 +4,21 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::finding::Findings;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::forwarding::Family;
-use netkeel_mtu::detect::detect;
+use netkeel_mtu::detect::Detected;
 use netkeel_mtu::judge::TooLarge;
 use netkeel_mtu::pods::{containers, judge_containers, judge_pods, of_cni, pods};
 use netkeel_mtu::underlay::{Underlay, preferred};
 
-/// Checks a host whose underlay is known. Without a known CNI, pods must fit the underlay itself, and containers of
+/// Checks a host with this CNI, if one was detected, whose underlay is known. Without a known CNI, pods must fit the underlay itself, and containers of
 /// other programs than the CNI always.
-pub(crate) fn check(host: &Snapshot, over: Option<Underlay>, findings: &mut Findings) -> TooLarge {
+pub(crate) fn check(
+    host: &Snapshot,
+    detected: Option<&Detected>,
+    over: Option<Underlay>,
+    findings: &mut Findings,
+) -> TooLarge {
     let given = |over: Underlay| over.on(host);
-    let Some(detected) = detect(host) else {
+    let Some(detected) = detected else {
         if let Ok((underlay, from)) = over.map_or_else(|| preferred(host, None), given) {
             judge_pods(host, underlay, &from, findings);
         }
@@ -35,11 +40,15 @@ pub(crate) fn check(host: &Snapshot, over: Option<Underlay>, findings: &mut Find
 const OF_CONTAINERS: Option<Family> = Some(Family::Ipv4);
 
 /// Why it is not known whether pods or containers fit their underlay, on a host that has some.
-pub(crate) fn unjudged(host: &Snapshot, over: Option<Underlay>) -> Option<Error> {
+pub(crate) fn unjudged(
+    host: &Snapshot,
+    detected: Option<&Detected>,
+    over: Option<Underlay>,
+) -> Option<Error> {
     let given = |over: Underlay| over.on(host);
     // Without a default route of the table main, packets leave by no interface that is known.
     let unread = |error: Error| Some(error).filter(|error| error.kind == ErrorKind::Unreadable);
-    let Some(detected) = detect(host) else {
+    let Some(detected) = detected else {
         let is_known = over.is_some() || pods(host).is_empty();
         return preferred(host, None).err().filter(|_| !is_known).and_then(unread);
     };
@@ -60,6 +69,7 @@ pub(crate) fn unjudged(host: &Snapshot, over: Option<Underlay>) -> Option<Error>
 #[cfg(test)]
 mod tests {
     use netkeel_host::snapshot::Snapshot;
+    use netkeel_mtu::detect::detect;
 
     fn check(eth0: u32, route: &str) -> String {
         let text = format!(
@@ -74,7 +84,7 @@ mod tests {
         );
         let host = Snapshot::from_json(&text).unwrap();
         let mut findings = netkeel_core::finding::Findings::default();
-        super::check(&host, None, &mut findings);
+        super::check(&host, detect(&host).as_ref(), None, &mut findings);
         let found = findings.into_sorted().into_iter();
         found
             .map(|one| format!("{} {}: {}", one.code, one.subjects.join(","), one.message))
@@ -94,13 +104,14 @@ mod tests {
         );
         let host = Snapshot::from_json(&text).unwrap();
         let mut findings = netkeel_core::finding::Findings::default();
-        super::check(&host, None, &mut findings);
+        super::check(&host, detect(&host).as_ref(), None, &mut findings);
         let found = findings
             .into_sorted()
             .into_iter()
             .map(|one| one.message)
             .collect();
-        let unjudged = super::unjudged(&host, None).map_or_else(String::new, |error| error.message);
+        let unjudged = super::unjudged(&host, detect(&host).as_ref(), None)
+            .map_or_else(String::new, |error| error.message);
         (found, unjudged)
     }
 

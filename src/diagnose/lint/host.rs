@@ -7,39 +7,46 @@ use netkeel_core::finding::{Finding, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::problem::{Problem, Subject};
+use netkeel_mtu::detect::detect;
 use netkeel_mtu::judge::TooLarge;
 use netkeel_mtu::underlay::Underlay;
 
-/// Checks a whole host.
+/// A whole host, as it was judged.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judged {
+    /// The findings, sorted.
+    pub findings: Vec<Finding>,
+    /// The tunnels that the finding on pods names: they have no finding of their own.
+    pub named_with_pods: BTreeSet<LinkName>,
+    /// What could not be judged, because it was not read: unknown is no "0 findings".
+    pub unjudged: Vec<Problem>,
+}
+
+/// The findings on a whole host.
 pub fn host(host: &Snapshot) -> Vec<Finding> {
-    host_over(host, None)
+    judge(host, None).findings
 }
 
 /// Checks a whole host whose pods' packets leave over this underlay; `None` takes the one that the host
 /// shows.
-pub fn host_over(host: &Snapshot, underlay: Option<Underlay>) -> Vec<Finding> {
+pub fn judge(host: &Snapshot, underlay: Option<Underlay>) -> Judged {
     let mut findings = Findings::default();
-    let too_large = encapsulation::check(host, underlay, &mut findings);
+    let detected = detect(host);
+    let too_large = encapsulation::check(host, detected.as_ref(), underlay, &mut findings);
     links(host, &|_| true, &too_large, &mut findings);
     rp_filter::tunnels(host, &mut findings);
     pmtud::check(host, &mut findings);
     sysctl_d::host(host, &mut findings);
     cni::check(host, too_large.is_reported, &mut findings);
-    findings.into_sorted()
-}
-
-/// What could not be judged, because it was not read: unknown is no "0 findings".
-pub fn unjudged(host: &Snapshot, underlay: Option<Underlay>) -> Vec<Problem> {
-    let underlay = encapsulation::unjudged(host, underlay).map(|error| Problem {
+    let unjudged = encapsulation::unjudged(host, detected.as_ref(), underlay).map(|error| Problem {
         what: Subject::Other("whether the packets of pods fit their underlay".to_owned()),
         why: error.message,
     });
-    underlay.into_iter().collect()
-}
-
-/// The tunnels that the finding on pods names: they have no finding of their own.
-pub fn named_with_pods(host: &Snapshot, underlay: Option<Underlay>) -> BTreeSet<LinkName> {
-    encapsulation::check(host, underlay, &mut Findings::default()).tunnels
+    Judged {
+        findings: findings.into_sorted(),
+        named_with_pods: too_large.tunnels,
+        unjudged: unjudged.into_iter().collect(),
+    }
 }
 
 /// Checks the selected interfaces, on a host as a plan leaves it. Tunnels that the finding on pods names have no

@@ -10,6 +10,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_document::document::Document;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::sysctl_d::drop_in;
+use netkeel_mtu::detect::detect;
 use netkeel_mtu::judge::TooLarge;
 use netkeel_plan::goal::Goal;
 use netkeel_plan::goal::planned::Planned;
@@ -100,7 +101,7 @@ fn newly_too_large(host: &Snapshot, planned: &Planned, findings: &mut Findings) 
     }
     let judged = |host: &Snapshot| {
         let mut found = Findings::default();
-        encapsulation::check(host, None, &mut found);
+        encapsulation::check(host, detect(host).as_ref(), None, &mut found);
         found.into_sorted()
     };
     let before = judged(host);

@@ -6,9 +6,11 @@ use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::routes::mtu_for;
 
 /// The tunnels that are bound to a device (`vxlan_headroom`, drivers/net/vxlan/vxlan_core.c; `ip_tunnel_bind_dev`,
-/// net/ipv4/ip_tunnel.c).
+/// net/ipv4/ip_tunnel.c; `vti6_link_config`, net/ipv6/ip6_vti.c). For those of IPsec the kernel takes off the header of IP
+/// alone: what the cipher adds it tells each sender (`vti_xmit`, net/ipv4/ip_vti.c).
 const KINDS: &[&str] = &[
     "vxlan",
     "ipip",
@@ -18,6 +20,10 @@ const KINDS: &[&str] = &[
     "ip6tnl",
     "ip6gre",
     "ip6gretap",
+    "erspan",
+    "ip6erspan",
+    "vti",
+    "vti6",
 ];
 
 /// The header of IPv4, bytes.
@@ -32,7 +38,8 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
         if let Some((below, lower)) = below_tunnel(host, link)
             && let Some(headers) = headers(host, *name, link)
         {
-            too_large(host, *name, link, headers, (below, lower.mtu), findings);
+            let mtu = mtu_for(host, below, lower, host.outer_family(*name));
+            too_large(host, *name, link, headers, (below, mtu), findings);
         }
     }
 }
@@ -63,15 +70,22 @@ fn headers(host: &Snapshot, name: LinkName, link: &Link) -> Option<u32> {
 /// What may make the headers of a tunnel larger, as far as that was not read.
 fn or_less(host: &Snapshot, name: LinkName, link: &Link) -> String {
     let ends = host.forwarding.as_ref().and_then(|ways| ways.tunnels.get(&name));
-    let is_gre = link.kind_name().contains("gre");
+    let kind = link.kind_name();
+    let is_read = link.gre_options.is_some() || ends.is_some();
     let mut less = Vec::new();
     if host.outer_family(name).is_none() {
         less.push(format!("{IPV6_MORE} less over IPv6"));
     }
-    if is_gre && link.gre_options.is_none() && ends.is_none() {
+    if kind.contains("gre") && !is_read {
         less.push("4 less for each of key, sequence number and checksum".to_owned());
     }
-    if may_limit(link.kind_name()) && ends.is_none_or(|ends| ends.encapsulation_limit.is_none()) {
+    if kind.ends_with("erspan") && !is_read {
+        less.push("12 or 16 less with the header of ERSPAN".to_owned());
+    }
+    if kind.starts_with("vti") {
+        less.push("less by what ESP adds".to_owned());
+    }
+    if may_limit(kind) && ends.is_none_or(|ends| ends.encapsulation_limit.is_none()) {
         less.push(format!(
             "{ENCAPSULATION_LIMIT} less unless it has `encaplimit none`"
         ));
@@ -113,9 +127,9 @@ fn too_large(
 /// ends are known.
 pub(crate) fn fits_vxlan(host: &Snapshot, name: LinkName) -> Option<u32> {
     let link = host.link(name).filter(|link| link.kind_name() == "vxlan")?;
-    let (_, lower) = below_tunnel(host, link)?;
-    host.outer_family(name)?;
-    lower.mtu.checked_sub(headers(host, name, link)?)
+    let (below, lower) = below_tunnel(host, link)?;
+    let family = host.outer_family(name)?;
+    mtu_for(host, below, lower, Some(family)).checked_sub(headers(host, name, link)?)
 }
 
 #[cfg(test)]
@@ -172,5 +186,31 @@ mod tests {
             "set 1460 (8 less unless it has `encaplimit none`), or raise eth0"
         );
         assert_eq!(remedy(r#""kind":"ip6gre","gre_options":0,"mtu":1448"#), "");
+        // Those that the kernel gives: without a version, of the first and of the second.
+        for (options, mtu) in [
+            ("", 1462),
+            (r#","gre_options":12"#, 1450),
+            (r#","gre_options":16"#, 1446),
+        ] {
+            let erspan = |mtu: u32| remedy(&format!(r#""kind":"erspan"{options},"mtu":{mtu}"#));
+            assert_eq!(erspan(mtu), "");
+            let less = if options.is_empty() {
+                " (12 or 16 less with the header of ERSPAN)"
+            } else {
+                ""
+            };
+            assert_eq!(erspan(1500), format!("set {mtu}{less}, or raise eth0"));
+        }
+        // The kernel gives a device of IPsec the room for the outer header, and tells senders what the cipher leaves.
+        assert_eq!(remedy(r#""kind":"vti","mtu":1480"#), "");
+        assert_eq!(remedy(r#""kind":"vti6","mtu":1460"#), "");
+        assert_eq!(
+            remedy(r#""kind":"vti","mtu":1500"#),
+            "set 1480 (less by what ESP adds), or raise eth0"
+        );
+        assert_eq!(
+            remedy(r#""kind":"vti6","mtu":1480"#),
+            "set 1460 (less by what ESP adds), or raise eth0"
+        );
     }
 }

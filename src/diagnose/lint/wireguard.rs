@@ -2,12 +2,10 @@
 
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::link::{Link, PeerRoute};
-use netkeel_host::snapshot::reading::SysctlReading;
-use netkeel_host::snapshot::routes::mtu_over;
+use netkeel_host::snapshot::routes::mtu_to_peer;
 use netkeel_mtu::underlay::preferred_over;
 
 /// Bytes of a data packet over IPv4: IPv4 20, UDP 8, WireGuard 32 (`struct message_data`,
@@ -21,21 +19,11 @@ const OVER_IPV6: u32 = 80;
 /// says so.
 const OF_PODS: &[&str] = &["veth", "netkit", "dummy", "ifb", "bridge", "openvswitch"];
 
-/// Kinds that carry other devices' packets inside their own. A default route over one is that of what goes through it:
-/// its own packets leave by another route, which a rule or the address of a peer chooses.
-const TUNNELS: &[&str] = &[
-    "wireguard",
-    "vxlan",
-    "geneve",
-    "ipip",
-    "sit",
-    "ip6tnl",
-    "gre",
-    "gretap",
-    "ip6gre",
-    "ip6gretap",
-    "tun",
-];
+/// Whether a device carries other devices' packets inside its own. A default route over one is that of what goes through
+/// it: its own packets leave by another route, which a rule or the address of a peer chooses.
+fn carries_others(link: &Link) -> bool {
+    link.is_tunnel() || link.kind_name() == "tun"
+}
 
 /// Compares each WireGuard device with the routes to its peers. Where no such route is known, the default route
 /// counts, and without one a device is reported only if its packets fit no interface.
@@ -99,11 +87,7 @@ pub(crate) struct PeerWay {
 
 impl PeerWay {
     pub(crate) fn of(route: &PeerRoute, host: &Snapshot) -> Option<PeerWay> {
-        let link = host.links.get(&route.link)?;
-        let own = SysctlKey::conf("ipv6", route.link, "mtu");
-        let own = host.sysctls.get(&own).and_then(SysctlReading::number);
-        let of_ipv6 = own.and_then(|mtu| mtu.try_into().ok()).filter(|_| route.ipv6);
-        let (mtu, of_route) = mtu_over(link, [route.mtu, of_ipv6]);
+        let (mtu, of_route) = mtu_to_peer(host, route)?;
         let headers = if route.ipv6 { OVER_IPV6 } else { OVER_IPV4 };
         Some(PeerWay {
             link: route.link,
@@ -134,8 +118,7 @@ impl PeerWay {
 /// The MTU to peers of which nothing is known, and in a few words where it is from: the default route, and without
 /// one the interface with the largest MTU by which packets can leave the host.
 fn underlay(host: &Snapshot, of: LinkName) -> Option<(u32, String)> {
-    let kind = |name: LinkName| host.link(name).map_or("", |link| link.kind_name());
-    let usable = |name: LinkName| name != of && !TUNNELS.contains(&kind(name));
+    let usable = |name: LinkName| name != of && !host.link(name).is_some_and(carries_others);
     if let Ok((mtu, from)) = preferred_over(host, host.outer_family(of), &usable) {
         return Some((mtu.try_into().ok()?, from));
     }

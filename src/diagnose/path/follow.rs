@@ -16,7 +16,7 @@ use netkeel_host::snapshot::forwarding::{
 use netkeel_host::snapshot::link::Link;
 
 impl<'a> Walk<'a> {
-    /// Follows packets from the pod at a veth.
+    /// Follows packets from the pod at a veth or netkit device.
     pub(crate) fn follow_pod(&mut self, name: LinkName, link: &'a Link) {
         let host = self.host;
         let pod = host.forwarding.and_then(|found| found.pods.get(&name));
@@ -40,7 +40,7 @@ impl<'a> Walk<'a> {
             None => Role::HostEnd,
         };
         let at = self.device(name, link, role);
-        self.limit(at, Way::Out, link.mtu + TAG, Above::Dropped(Cause::VethEnd));
+        self.taken_in(at, Way::Out, link, link.mtu);
         let gateway = hop.and_then(|hop| hop.via);
         let addresses: Vec<IpAddr> = pod
             .into_iter()
@@ -74,7 +74,7 @@ impl<'a> Walk<'a> {
                     .links
                     .keys()
                     .any(|name| name.as_bytes() == b"cilium_host");
-                if cilium && name.as_bytes().starts_with(b"lxc") {
+                if cilium && (name.as_bytes().starts_with(b"lxc") || link.kind_name() == "netkit") {
                     self.unknown.insert(Unknown::Cilium(name));
                 }
                 Some((at, name, link))
@@ -84,7 +84,11 @@ impl<'a> Walk<'a> {
             return;
         };
         if let (Some(gateway), Some(pod)) = (gateway, pod) {
-            let gateway = Gateway::of_pod(host, &pod.neighbours, gateway, arrives);
+            let mut gateway = Gateway::of_pod(host, &pod.neighbours, gateway, arrives);
+            // In its usual mode (L3) a netkit device asks for no address, and the mode was not read.
+            if link.kind_name() == "netkit" && matches!(gateway.answered, Answered::Nobody(_)) {
+                gateway.answered = Answered::Unknown;
+            }
             self.answered(sends, arrives, gateway);
         }
         self.arrives(at, arrives, Way::Out, Sources::These(&addresses));
@@ -98,6 +102,14 @@ impl<'a> Walk<'a> {
             false => Above::PacketTooBig,
         };
         self.leave(above, true);
+    }
+
+    /// A veth drops what is larger than the MTU of the end that takes it in. A netkit device compares nothing
+    /// (`netkit_xmit`, drivers/net/netkit.c).
+    fn taken_in(&mut self, at: usize, way: Way, link: &Link, mtu: u32) {
+        if link.kind_name() != "netkit" {
+            self.limit(at, way, mtu + TAG, Above::Dropped(Cause::VethEnd));
+        }
     }
 
     /// The pod's own route to the destination.
@@ -116,7 +128,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Adds the pod's end of the veth.
+    /// Adds the pod's end of the device.
     fn sender(
         &mut self,
         name: LinkName,
@@ -128,7 +140,7 @@ impl<'a> Walk<'a> {
         let Some(end) = &link.pod else {
             self.unknown.insert(Unknown::OtherEnd(name));
             return self.push(Hop {
-                kind: "veth".into(),
+                kind: link.kind_name().into(),
                 ..blank(name, Place::Origin, Role::Sender)
             });
         };
@@ -141,7 +153,7 @@ impl<'a> Walk<'a> {
             end.routes.get(&key).map(|planned| planned.mtu).or(route.mtu)
         });
         let at = self.push(Hop {
-            kind: "veth".into(),
+            kind: link.kind_name().into(),
             mtu: Some(end.mtu),
             route: route.map(|route| step(route, hop, own, end.mtu)),
             ..blank(end.name, Place::Origin, Role::Sender)
@@ -166,7 +178,7 @@ impl<'a> Walk<'a> {
             None if known => self.limit(at, Way::Out, 0, Above::NotSent(Cause::NoRoute)),
             None => self.limit(at, Way::Out, end.mtu, Above::Refused),
         }
-        self.limit(at, Way::Back, end.mtu + TAG, Above::Dropped(Cause::VethEnd));
+        self.taken_in(at, Way::Back, link, end.mtu);
         at
     }
 

@@ -18,7 +18,7 @@ use netkeel_host::snapshot::link::Link;
 pub enum Start {
     /// At every pod, and at this host.
     Everywhere,
-    /// At the pod at this veth.
+    /// At the pod at this veth or netkit device.
     Pod(LinkName),
     /// At this host, by this interface.
     Interface(LinkName),
@@ -29,7 +29,7 @@ pub enum Start {
 /// The start that a word names: the address or the name of a pod, an interface, or any other address. `None`
 /// if the word names nothing. `named` returns a pod's `NAMESPACE/NAME` for the path of its namespace.
 pub fn start(host: &Snapshot, word: &str, named: &dyn Fn(&str) -> Option<String>) -> Option<Start> {
-    let pods = || host.links.iter().filter(|(_, link)| is_pod_veth(link));
+    let pods = || host.links.iter().filter(|(_, link)| link.leads_into_a_pod());
     if let Ok(address) = word.parse::<IpAddr>() {
         let forwarding = host.forwarding.as_deref();
         let mut of_pods = forwarding.into_iter().flat_map(|found| found.pods.iter());
@@ -46,7 +46,7 @@ pub fn start(host: &Snapshot, word: &str, named: &dyn Fn(&str) -> Option<String>
         });
     }
     if let Some((name, link)) = host.named(word).and_then(|name| Some((name, host.link(name)?))) {
-        return Some(match is_pod_veth(link) {
+        return Some(match link.leads_into_a_pod() {
             true => Start::Pod(name),
             false => Start::Interface(name),
         });
@@ -70,11 +70,6 @@ pub fn start(host: &Snapshot, word: &str, named: &dyn Fn(&str) -> Option<String>
     found.next().is_none().then_some(Start::Pod(*name))
 }
 
-/// Whether an interface is a veth whose other end is in another namespace.
-fn is_pod_veth(link: &Link) -> bool {
-    link.kind_name() == "veth" && link.peer_netns.is_some()
-}
-
 /// The paths from a start, to an address if there is one. Without an address, a pod has a path by each tunnel
 /// that has routes, and one by the default route.
 pub fn paths(
@@ -90,7 +85,7 @@ pub fn paths(
             let pods = snapshot
                 .links
                 .iter()
-                .filter(|(name, link)| is_pod_veth(link) && !uplinks.contains(name));
+                .filter(|(name, link)| link.leads_into_a_pod() && !uplinks.contains(name));
             let mut found: Vec<Path> = pods
                 .flat_map(|(name, link)| from_pod(&host, *name, link, to, named))
                 .collect();
@@ -99,7 +94,7 @@ pub fn paths(
             found
         }
         Start::Pod(name) => match snapshot.link(*name) {
-            Some(link) if is_pod_veth(link) => from_pod(&host, *name, link, to, named),
+            Some(link) if link.leads_into_a_pod() => from_pod(&host, *name, link, to, named),
             _ => Vec::new(),
         },
         Start::Interface(name) => {
@@ -201,15 +196,7 @@ fn destinations(host: &Host<'_>, family: Family, pod: &Link) -> Vec<Destination>
     if switched.is_some_and(|(_, master)| master.kind_name() == "bridge" && master.addresses.is_empty()) {
         return vec![Destination::Default];
     }
-    let is_tunnel = |name: &LinkName| {
-        let kind = host.snapshot.link(*name).map(Link::kind_name);
-        kind.is_some_and(|kind| {
-            matches!(
-                kind,
-                "vxlan" | "geneve" | "ipip" | "sit" | "ip6tnl" | "gre" | "ip6gre" | "wireguard"
-            )
-        })
-    };
+    let is_tunnel = |name: &LinkName| host.snapshot.link(*name).is_some_and(Link::is_tunnel);
     let of_family = routes
         .routes
         .iter()
@@ -226,7 +213,7 @@ fn destinations(host: &Host<'_>, family: Family, pod: &Link) -> Vec<Destination>
     found
 }
 
-/// The veths by which packets leave the host: those with a route by a gateway. They lead to no pod.
+/// The devices by which packets leave the host: those with a route by a gateway. They lead to no pod.
 fn uplinks(host: &Host<'_>) -> BTreeSet<LinkName> {
     let routes = host.forwarding.and_then(|found| found.routes.as_ref());
     let hops = routes

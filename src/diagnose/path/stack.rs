@@ -28,19 +28,19 @@ impl<'a> Walk<'a> {
             }
         }
         match link.kind_name() {
-            "vxlan" | "geneve" | "ipip" | "sit" | "ip6tnl" | "gre" | "gretap" | "ip6gre" | "ip6gretap"
-            | "wireguard" => self.tunnel(at, name, link),
+            _ if link.is_tunnel() => self.tunnel(at, name, link),
             "vlan" | "macvlan" | "macvtap" | "ipvlan" | "ipvtap" => self.lower(name, link),
             "veth" => self.other_end(at, name, link),
             "bridge" => self.out_of_bridge(name, link, None),
             "bond" | "team" => self.bond(at, link),
             "openvswitch" => drop(self.unknown.insert(Unknown::OpenVswitch(name))),
-            // A program, a virtual machine or a device of another kind reads them.
-            "tun" | "tap" | "xfrm" | "vti" | "netkit" | "vrf" | "erspan" | "bareudp" | "amt" => {
+            // A line of its own, without headers that are known here.
+            "physical" | "dummy" | "ipoib" | "ppp" | "rmnet" | "wwan" => self.network_behind(at, link.mtu),
+            // A program, a virtual machine, another namespace or a device of an unknown kind takes them.
+            _ => {
                 self.unknown.insert(Unknown::Below(name));
                 self.network_behind(at, link.mtu);
             }
-            _ => self.network_behind(at, link.mtu),
         }
     }
 

@@ -11,6 +11,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_host::device_owner;
 use netkeel_host::snapshot::forwarding::{Family, OuterDf, TunnelEnds};
 use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::routes::mtu_for;
 
 impl<'a> Walk<'a> {
     /// Follows a tunnel's packets to the device that carries them.
@@ -51,7 +52,10 @@ impl<'a> Walk<'a> {
         let under = self.device(carrier, device, Role::Underlay);
         let mtu = match peers {
             Some(way) => way.mtu,
-            None => self.underlay_mtu(under, (name, carrier), device, ends),
+            None => {
+                let of_device = mtu_for(self.host.snapshot, carrier, device, family);
+                self.underlay_mtu(under, (name, carrier), of_device, ends)
+            }
         };
         match above {
             Some(above) => self.limit(under, Way::Out, mtu, above),
@@ -109,13 +113,13 @@ impl<'a> Walk<'a> {
         named(self.host.next_hop(default.hops())?.link)
     }
 
-    /// The MTU for outer packets: that of the route to the other end, or of the device. Where the other ends
+    /// The MTU for outer packets: that of the route to the other end, or the device's `mtu`. Where the other ends
     /// are not known, some may be on the device's link, and the default route limits only the others.
     fn underlay_mtu(
         &mut self,
         at: usize,
         (tunnel, name): (LinkName, LinkName),
-        link: &Link,
+        mtu: u32,
         ends: Option<&TunnelEnds>,
     ) -> u32 {
         let remote = ends
@@ -144,16 +148,16 @@ impl<'a> Walk<'a> {
             .filter(|_| hop.is_some())
             .and_then(|route| self.host.route_mtu(route, name));
         if let (Some(route), Some(drawn), Some(_)) = (route, self.hops.get_mut(at), hop) {
-            drawn.route = Some(step(route, hop, own, link.mtu));
+            drawn.route = Some(step(route, hop, own, mtu));
         }
         if remote.is_some() {
             self.chooses(route);
-            return own.unwrap_or(link.mtu);
+            return own.unwrap_or(mtu);
         }
-        if own.is_some_and(|own| own != link.mtu) {
+        if own.is_some_and(|own| own != mtu) {
             self.unknown.insert(Unknown::TunnelRoutes(tunnel));
         }
-        link.mtu
+        mtu
     }
 }
 
@@ -169,8 +173,8 @@ fn outer_family(
     walk: &Walk<'_>,
 ) -> Option<Family> {
     match link.kind_name() {
-        "ipip" | "sit" | "gre" | "gretap" => return Some(Family::Ipv4),
-        "ip6tnl" | "ip6gre" | "ip6gretap" => return Some(Family::Ipv6),
+        "ipip" | "sit" | "gre" | "gretap" | "erspan" | "vti" => return Some(Family::Ipv4),
+        "ip6tnl" | "ip6gre" | "ip6gretap" | "ip6erspan" | "vti6" => return Some(Family::Ipv6),
         _ => {}
     }
     let end = ends.and_then(|ends| ends.remote.or(ends.local));
@@ -203,14 +207,16 @@ pub(crate) fn own_headers(kind: &str) -> &'static [HeaderSize] {
         // A data message: header 16, tag 16 (drivers/net/wireguard/messages.h).
         "wireguard" => const { &[header("UDP", 8), header("WireGuard", 32)] },
         "gre" | "ip6gre" => const { &[header("GRE", 4)] },
-        "gretap" | "ip6gretap" => const { &[header("GRE", 4), header("Ethernet", 14)] },
+        "gretap" | "ip6gretap" | "erspan" | "ip6erspan" => {
+            const { &[header("GRE", 4), header("Ethernet", 14)] }
+        }
         _ => &[],
     }
 }
 
 /// Whether a kind of tunnel may add the encapsulation limit.
 pub(crate) fn may_limit(kind: &str) -> bool {
-    matches!(kind, "ip6tnl" | "ip6gre" | "ip6gretap")
+    matches!(kind, "ip6tnl" | "ip6gre" | "ip6gretap" | "ip6erspan")
 }
 
 /// The headers of a tunnel.
@@ -223,8 +229,13 @@ fn overhead(link: &Link, ends: Option<&TunnelEnds>, family: Option<Family>) -> O
     let kind = link.kind_name();
     headers.extend_from_slice(own_headers(kind));
     let options = ends.map_or(0, |ends| ends.gre_options);
+    let (is_erspan, is_ipsec) = (kind.ends_with("erspan"), matches!(kind, "vti" | "vti6"));
     if options > 0 {
-        headers.push(header("GRE options", options));
+        let name = if is_erspan { "ERSPAN" } else { "GRE options" };
+        headers.push(header(name, options));
+    }
+    if is_ipsec {
+        headers.push(header("ESP", 8));
     }
     if may_limit(kind) && ends.is_none_or(|ends| ends.encapsulation_limit != Some(false)) {
         headers.push(header("encapsulation limit", ENCAPSULATION_LIMIT));
@@ -233,8 +244,11 @@ fn overhead(link: &Link, ends: Option<&TunnelEnds>, family: Option<Family>) -> O
         bytes: headers.iter().map(|header| header.bytes).sum(),
         family,
         headers,
-        // Each packet of an external geneve may carry options.
-        at_least: kind == "geneve" && ends.is_none_or(|ends| ends.external),
+        // Each packet of an external geneve may carry options, the ciphers of IPsec add bytes of their own, and the header of
+        // ERSPAN has a version.
+        at_least: is_ipsec
+            || (kind == "geneve" && ends.is_none_or(|ends| ends.external))
+            || (is_erspan && ends.is_none()),
     }
 }
 
@@ -253,8 +267,8 @@ fn oversize(kind: &str, ends: Option<&TunnelEnds>) -> Option<Above> {
             true => Some(Above::PacketTooBig),
             false => Some(Above::Fragmented),
         },
-        // `ip6_tnl_xmit` answers whatever does not fit.
-        "ip6tnl" | "ip6gre" => Some(Above::PacketTooBig),
+        // `ip6_tnl_xmit` answers whatever does not fit, `vti_xmit` and `vti6_xmit` what IPsec leaves no room for.
+        "ip6tnl" | "ip6gre" | "vti" | "vti6" => Some(Above::PacketTooBig),
         _ => None,
     }
 }

@@ -17,9 +17,9 @@ pub enum Unknown {
     NextHop,
     /// The routes to the other ends of this tunnel.
     TunnelRoutes(LinkName),
-    /// The other end of this veth.
+    /// The other end of this veth or netkit device.
     OtherEnd(LinkName),
-    /// The routes in the pod at this veth.
+    /// The routes in the pod at this veth or netkit device.
     PodRoutes(LinkName),
     /// Open vSwitch decides about the packets of this device.
     OpenVswitch(LinkName),

@@ -11,9 +11,9 @@ use crate::path::origin::{Destination, Origin};
 use crate::path::unknown::Unknown;
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::snapshot::forwarding::{Family, NextHop, PathRoute};
 use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::routes::mtu_for;
 
 /// Bytes above the MTU that a veth or a bridge port lets through: room for a VLAN tag (`__is_skb_forwardable`,
 /// net/core/dev.c).
@@ -131,13 +131,8 @@ impl<'a> Walk<'a> {
 
     /// The MTU of a device for packets of the family at the origin; outer packets take the device's.
     pub(crate) fn mtu(&self, name: LinkName, link: &Link) -> u32 {
-        if self.family == Family::Ipv6 && self.depth == 0 {
-            let key = SysctlKey::conf("ipv6", name, "mtu");
-            let own = self.host.snapshot.sysctl_number(key.path());
-            let own = own.and_then(|mtu| u32::try_from(mtu).ok());
-            return own.map_or(link.mtu, |own| own.min(link.mtu));
-        }
-        link.mtu
+        let family = Some(self.family).filter(|_| self.depth == 0);
+        mtu_for(self.host.snapshot, name, link, family)
     }
 
     /// Adds a limit on the packet at this place, in bytes of that packet with the headers around it.

@@ -58,6 +58,9 @@ pub struct Plugin {
     /// Multus' `clusterNetwork`: the path, the file name or the name of the configuration that it calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_network: Option<String>,
+    /// The `type` of its `ipam`: the plugin that gives pods their addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipam: Option<Arc<str>>,
 }
 
 impl Contents {

@@ -251,8 +251,19 @@ pub(crate) fn plugin(place: &Place<'_>, text: &str) -> Plugin {
             .get("clusterNetwork")
             .and_then(Node::text)
             .map(str::to_owned),
+        ipam: ipam(place.holder),
     }
 }
+
+/// The plugin of IPAM that a plugin calls. It is the name of a file; other text is left out.
+fn ipam(holder: &Node) -> Option<Arc<str>> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let kind = holder.get("ipam")?.get("type")?.text()?;
+    (kind.len() <= LONGEST_TYPE && kind.bytes().all(is_plain)).then(|| kind.into())
+}
+
+/// Longest name of a file, bytes.
+const LONGEST_TYPE: usize = 255;
 
 /// The tree of a text that a runtime would load; otherwise the reason why not.
 fn parse(text: &str) -> Result<Node, Contents> {

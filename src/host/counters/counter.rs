@@ -22,6 +22,9 @@ pub enum Counter {
     Cpu(u32, CpuStat),
     /// A counter of the root qdisc of an interface, which includes those of its children (TCA_STATS2).
     Qdisc(LinkName, QdiscStat),
+    /// A counter of the filters of tc at an interface, in both directions: of its qdisc `clsact` or `ingress`
+    /// (TCA_STATS2).
+    Filters(LinkName, FilterStat),
     /// A counter of connection tracking, over all CPUs (/proc/net/stat/nf_conntrack).
     Conntrack(Arc<str>),
     /// A counter of the neighbour table, over all CPUs (/proc/net/stat/arp_cache and ndisc_cache). Of the
@@ -173,6 +176,16 @@ pub enum QdiscStat {
     Overlimits,
 }
 
+/// A counter of filters of tc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FilterStat {
+    /// Packets that came to the filters, with those that they dropped.
+    Packets,
+    /// Packets that they dropped.
+    Drops,
+}
+
 /// A version of IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -229,6 +242,7 @@ impl Counter {
             Counter::Protocol(..)
             | Counter::Link(..)
             | Counter::Qdisc(..)
+            | Counter::Filters(..)
             | Counter::Conntrack(_)
             | Counter::NetlinkDrops(_)
             | Counter::QueueDrops(_)
@@ -241,6 +255,7 @@ impl Counter {
         match self {
             Counter::Cpu(..)
             | Counter::Qdisc(..)
+            | Counter::Filters(..)
             | Counter::Conntrack(_)
             | Counter::Neighbours(..)
             | Counter::RouteLookup(_)
@@ -253,7 +268,7 @@ impl Counter {
     /// The interface that it belongs to.
     pub fn link(&self) -> Option<LinkName> {
         match self {
-            Counter::Link(link, _) | Counter::Qdisc(link, _) => Some(*link),
+            Counter::Link(link, _) | Counter::Qdisc(link, _) | Counter::Filters(link, _) => Some(*link),
             Counter::Protocol(..)
             | Counter::Cpu(..)
             | Counter::Conntrack(_)
@@ -288,6 +303,13 @@ impl fmt::Display for Counter {
                     QdiscStat::Overlimits => "overlimits",
                 };
                 write!(f, "qdisc {stat} of {link}")
+            }
+            Counter::Filters(link, stat) => {
+                let stat = match stat {
+                    FilterStat::Packets => "packets",
+                    FilterStat::Drops => "drops",
+                };
+                write!(f, "tc filter {stat} of {link}")
             }
             Counter::Conntrack(name) => write!(f, "nf_conntrack {name}"),
             Counter::Neighbours(IpVersion::Ipv4, name) => write!(f, "arp_cache {name}"),

@@ -128,11 +128,13 @@ fn zero_before(counter: &Counter, before: &Reading) -> Option<u64> {
         Counter::QueueDrops(_) => Source::Queues,
         Counter::Rule(key) if key.is_legacy() => Source::Iptables,
         Counter::Rule(_) => Source::Nftables,
+        Counter::Filters(link, _) if before.links.contains_key(link) => Source::Qdiscs,
         Counter::Link(link, stat) if stat.is_detail() && before.links.contains_key(link) => Source::Links,
         Counter::Protocol(..)
         | Counter::Link(..)
         | Counter::Cpu(..)
         | Counter::Qdisc(..)
+        | Counter::Filters(..)
         | Counter::Conntrack(_)
         | Counter::Neighbours(..)
         | Counter::RouteLookup(_) => return None,

@@ -183,7 +183,7 @@ pub struct TunnelEnds {
     /// Whether ip6tnl and ip6gre add the encapsulation limit, 8 bytes; none for other kinds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encapsulation_limit: Option<bool>,
-    /// Optional GRE headers, bytes: key, sequence number, checksum.
+    /// Optional GRE headers, bytes: key, sequence number, checksum, and the header of ERSPAN.
     #[serde(skip_serializing_if = "is_zero")]
     pub gre_options: u32,
 }

@@ -68,8 +68,8 @@ pub struct Link {
     /// older netkeel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outer: Option<Family>,
-    /// The bytes of the options that a GRE device puts into each header: key, sequence number, checksum. None for other
-    /// kinds, and in a snapshot of an older netkeel.
+    /// The bytes of the options that a GRE device puts into each header: key, sequence number, checksum, and the header of
+    /// ERSPAN. None for other kinds, and in a snapshot of an older netkeel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gre_options: Option<u32>,
     /// Bytes.
@@ -171,6 +171,27 @@ impl Link {
     /// Whether it is a veth or netkit device whose other end is in another namespace, as that of a pod is.
     pub fn leads_into_a_pod(&self) -> bool {
         matches!(self.kind_name(), "veth" | "netkit") && self.peer_netns.is_some()
+    }
+
+    /// Whether it carries packets inside its own, which a route or a device below it sends on.
+    pub fn is_tunnel(&self) -> bool {
+        matches!(
+            self.kind_name(),
+            "vxlan"
+                | "geneve"
+                | "wireguard"
+                | "ipip"
+                | "sit"
+                | "ip6tnl"
+                | "gre"
+                | "gretap"
+                | "ip6gre"
+                | "ip6gretap"
+                | "erspan"
+                | "ip6erspan"
+                | "vti"
+                | "vti6"
+        )
     }
 
     /// Whether it has an IPv4 address.

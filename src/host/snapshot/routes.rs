@@ -3,8 +3,9 @@
 use crate::snapshot::Snapshot;
 use crate::snapshot::default_route::DefaultRoute;
 use crate::snapshot::forwarding::Family;
-use crate::snapshot::link::Link;
+use crate::snapshot::link::{Link, PeerRoute};
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::SysctlKey;
 
 /// The interfaces of all default routes that are up, each once with its smallest MTU.
 pub fn default_routes(host: &Snapshot) -> Option<Vec<(LinkName, i64, bool)>> {
@@ -47,7 +48,8 @@ fn ways(host: &Snapshot, routes: &[&DefaultRoute]) -> Vec<(LinkName, i64, bool)>
         let Some(link) = host.link(route.link) else {
             continue;
         };
-        let (mtu, own) = mtu_over(link, [route.mtu]);
+        let of_ipv6 = limit_of_ipv6(host, route.link).filter(|_| route.family == Some(Family::Ipv6));
+        let (mtu, own) = mtu_over(link, [route.mtu, of_ipv6]);
         let mtu = mtu.into();
         match found.iter_mut().find(|(name, ..)| *name == route.link) {
             Some(known) if known.1 <= mtu => {}
@@ -56,6 +58,24 @@ fn ways(host: &Snapshot, routes: &[&DefaultRoute]) -> Vec<(LinkName, i64, bool)>
         }
     }
     found
+}
+
+/// The largest packet to a peer, in bytes, and whether another limit than the MTU of the interface decides.
+pub fn mtu_to_peer(host: &Snapshot, route: &PeerRoute) -> Option<(u32, bool)> {
+    let of_ipv6 = limit_of_ipv6(host, route.link).filter(|_| route.ipv6);
+    Some(mtu_over(host.link(route.link)?, [route.mtu, of_ipv6]))
+}
+
+/// The MTU of an interface for packets of a family, bytes.
+pub fn mtu_for(host: &Snapshot, name: LinkName, link: &Link, family: Option<Family>) -> u32 {
+    let of_ipv6 = limit_of_ipv6(host, name).filter(|_| family == Some(Family::Ipv6));
+    mtu_over(link, [of_ipv6]).0
+}
+
+/// The interface's own MTU for packets of IPv6, where it was read.
+fn limit_of_ipv6(host: &Snapshot, link: LinkName) -> Option<u32> {
+    let own = host.sysctl_number(SysctlKey::conf("ipv6", link, "mtu").path())?;
+    own.try_into().ok()
 }
 
 /// The largest packet over an interface, in bytes, and whether another limit than its MTU decides: that of a
@@ -115,5 +135,26 @@ mod tests {
         assert_eq!(preferred(&format!("{down0},{usb0}"), None), "usb0");
         // An old snapshot has no metrics, so that each may be the one.
         assert_eq!(preferred(r#"{"link":"eno1"},{"link":"usb0"}"#, ipv4), "eno1 usb0");
+    }
+
+    #[test]
+    fn the_mtu_of_ipv6_limits_packets_of_ipv6_only() {
+        let text = r#"{"format":1,"netns":null,"kernel":"6.12","families":{"ipv4":true,"ipv6":true},
+            "sysctls":{"net/ipv6/conf/eth0/mtu":{"value":"1300","writable":true}},"links":{"eth0":{"index":2,"mtu":1500,"up":true}},
+            "default_routes":[{"link":"eth0","family":"ipv4"},{"link":"eth0","family":"ipv6"}]}"#;
+        let host = Snapshot::from_json(text).unwrap();
+        let eth0: LinkName = "eth0".parse().unwrap();
+        for (family, expected) in [(Family::Ipv4, (1500, false)), (Family::Ipv6, (1300, true))] {
+            let found = preferred_default_routes(&host, Some(family), &|_| true);
+            assert_eq!(found, Some(vec![(eth0, i64::from(expected.0), expected.1)]));
+            let route = PeerRoute {
+                link: eth0,
+                mtu: None,
+                ipv6: family == Family::Ipv6,
+            };
+            assert_eq!(mtu_to_peer(&host, &route), Some(expected));
+            let link = host.link(eth0).unwrap();
+            assert_eq!(mtu_for(&host, eth0, link, Some(family)), expected.0);
+        }
     }
 }

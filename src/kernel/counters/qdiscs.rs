@@ -1,4 +1,4 @@
-//! The counters of root qdiscs over rtnetlink.
+//! The counters of root qdiscs and of the filters of tc over rtnetlink.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use crate::counters::not_read::NotRead;
 use crate::netlink::message::{Attributes, Malformed, Message, u32_at};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
-use crate::rtnetlink::forwarding::programs::{KIND, QDISC};
-use netkeel_host::counters::counter::{Counter, QdiscStat};
+use crate::rtnetlink::forwarding::programs::{KIND, QDISC, takes_filters};
+use netkeel_host::counters::counter::{Counter, FilterStat, QdiscStat};
 use netkeel_host::counters::reading::Reading;
 
 /// The parent of a root qdisc (`TC_H_ROOT`).
@@ -22,7 +22,7 @@ const STATS2: u16 = 7;
 const BASIC: u16 = 1;
 const QUEUE: u16 = 3;
 
-/// The root qdisc of an interface.
+/// A qdisc of an interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Qdisc {
     /// Its kind: `fq_codel`.
@@ -35,12 +35,34 @@ struct Qdisc {
     overlimits: Option<u32>,
 }
 
-/// Adds the counters of the root qdiscs of interfaces that were read.
+/// The place of a qdisc at its interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// Packets that are sent wait in it.
+    Root,
+    /// It has no queue: only filters are attached to it.
+    Filters,
+}
+
+/// Adds the counters of the root qdiscs and of the filters of interfaces that were read.
 pub(super) fn read(reading: &mut Reading) -> Result<(), NotRead> {
-    for (index, qdisc) in dump(&mut Socket::open()?)? {
+    for ((index, place), qdisc) in dump(&mut Socket::open()?)? {
         let Some((link, _)) = reading.by_index(index) else {
             continue;
         };
+        if place == Place::Filters {
+            for (stat, value) in [
+                (FilterStat::Packets, qdisc.packets),
+                (FilterStat::Drops, qdisc.drops),
+            ] {
+                if let Some(value) = value {
+                    reading
+                        .counters
+                        .insert(Counter::Filters(link, stat), value.into());
+                }
+            }
+            continue;
+        }
         // It has no queue and counts nothing.
         if qdisc.kind == "noqueue" {
             continue;
@@ -60,18 +82,26 @@ pub(super) fn read(reading: &mut Reading) -> Result<(), NotRead> {
     Ok(())
 }
 
-/// Reads the root qdiscs of the socket's namespace, by the index of their interface.
-fn dump(socket: &mut Socket) -> Result<BTreeMap<u32, Qdisc>, Refusal> {
+/// The qdiscs of interfaces, by the index of the interface and by their place.
+type Found = BTreeMap<(u32, Place), Qdisc>;
+
+/// Reads the qdiscs of the socket's namespace that are roots or take filters.
+fn dump(socket: &mut Socket) -> Result<Found, Refusal> {
     let mut found = BTreeMap::new();
     let message = TcMessage::default();
     socket.dump(libc::RTM_GETQDISC, &message, |message| one(message, &mut found))?;
     Ok(found)
 }
 
-fn one(message: &Message<'_>, found: &mut BTreeMap<u32, Qdisc>) -> Result<(), Malformed> {
-    if message.kind != libc::RTM_NEWQDISC || u32_at(message.payload, 12) != Some(ROOT) {
+fn one(message: &Message<'_>, found: &mut Found) -> Result<(), Malformed> {
+    if message.kind != libc::RTM_NEWQDISC {
         return Ok(());
     }
+    let place = match u32_at(message.payload, 12) == Some(ROOT) {
+        true => Place::Root,
+        false if takes_filters(message)? => Place::Filters,
+        false => return Ok(()),
+    };
     let index = u32_at(message.payload, 4).ok_or(Malformed("interface"))?;
     let mut qdisc = Qdisc::default();
     for attribute in Attributes::after(message.payload, QDISC)? {
@@ -94,7 +124,7 @@ fn one(message: &Message<'_>, found: &mut BTreeMap<u32, Qdisc>) -> Result<(), Ma
             _ => {}
         }
     }
-    found.insert(index, qdisc);
+    found.insert((index, place), qdisc);
     Ok(())
 }
 
@@ -104,8 +134,8 @@ mod tests {
     use crate::netlink::message::Request;
 
     #[test]
-    fn reads_the_root_and_no_other() {
-        let read_with = |parent: u32| {
+    fn reads_the_root_and_what_takes_filters_and_no_other() {
+        let read_with = |parent: u32, kind: &str| {
             let mut head = [0; QDISC];
             head[4] = 7;
             head[12..16].copy_from_slice(&parent.to_ne_bytes());
@@ -114,7 +144,7 @@ mod tests {
             let mut queue = [0; 20];
             (queue[8], queue[16]) = (3, 4);
             let message = Request::new(libc::RTM_NEWQDISC, 0, &head)
-                .attribute(KIND, b"fq\0")
+                .text(KIND, kind)
                 .nest(STATS2, |stats| {
                     stats.attribute(BASIC, &basic).attribute(QUEUE, &queue)
                 })
@@ -130,13 +160,17 @@ mod tests {
             one(&message, &mut found).unwrap();
             found
         };
-        let qdisc = Qdisc {
-            kind: "fq".to_owned(),
+        let qdisc = |kind: &str| Qdisc {
+            kind: kind.to_owned(),
             packets: Some(5),
             drops: Some(3),
             overlimits: Some(4),
         };
-        assert_eq!(read_with(ROOT), BTreeMap::from([(7, qdisc)]));
-        assert!(read_with(1).is_empty());
+        let root = BTreeMap::from([((7, Place::Root), qdisc("fq"))]);
+        assert_eq!(read_with(ROOT, "fq"), root);
+        assert!(read_with(1, "fq").is_empty());
+        // TC_H_CLSACT, which is TC_H_INGRESS too.
+        let filters = BTreeMap::from([((7, Place::Filters), qdisc("clsact"))]);
+        assert_eq!(read_with(0xffff_fff1, "clsact"), filters);
     }
 }

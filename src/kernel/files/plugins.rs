@@ -9,7 +9,7 @@ use netkeel_host::cni::configuration::Configuration;
 use netkeel_host::cni::program::{Program, built_version};
 use netkeel_host::cni::state::Cni;
 
-/// The programs of all plugins that the configurations name, by the plugins' types.
+/// The programs of all plugins that the configurations name, those of IPAM too, by the plugins' types.
 pub fn programs(cni: &Cni) -> BTreeMap<Arc<str>, Program> {
     let directories = cni
         .runtime
@@ -17,8 +17,10 @@ pub fn programs(cni: &Cni) -> BTreeMap<Arc<str>, Program> {
         .map(|runtime| runtime.plugin_directories())
         .unwrap_or_default();
     let files = cni.files.values().flatten();
-    let kinds = files.flat_map(Configuration::plugins).map(|plugin| &plugin.kind);
+    let plugins = files.flat_map(Configuration::plugins);
+    let kinds = plugins.flat_map(|plugin| [Some(&plugin.kind), plugin.ipam.as_ref()]);
     kinds
+        .flatten()
         .map(|kind| (kind.clone(), program(kind, &directories)))
         .collect()
 }

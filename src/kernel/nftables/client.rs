@@ -50,20 +50,7 @@ impl Nftables {
         {
             return Ok(observed);
         }
-        match self.socket().and_then(ruleset::read) {
-            Ok(ruleset) => {
-                tell(&ruleset, &mut observed);
-                observed.sort();
-                Ok(observed)
-            }
-            Err(refusal) if is_unknown(&refusal) => {
-                observed.support = Support::Missing {
-                    module: MODULES[0].into(),
-                };
-                Ok(observed)
-            }
-            Err(refusal) => Err(Error::from(refusal).context("reading the rules of nftables")),
-        }
+        told(self.socket().and_then(ruleset::read), observed)
     }
 
     /// Gives an entry these rules, or none.
@@ -94,7 +81,13 @@ impl Nftables {
         let socket = self.socket().map_err(refused)?;
         let mut attempt = 1;
         loop {
-            let ruleset = ruleset::read(socket).map_err(refused)?;
+            let Some(ruleset) = ruleset::read(socket).map_err(refused)? else {
+                if attempt == ATTEMPTS {
+                    return Err(torn());
+                }
+                attempt += 1;
+                continue;
+            };
             let requests = requests(&ruleset)?;
             if requests.is_empty() {
                 return Ok(());
@@ -137,6 +130,31 @@ fn refused(refusal: Refusal) -> Error {
         ),
         _ => error(refusal),
     }
+}
+
+/// Adds what was read to what is known without it.
+fn told(read: Result<Option<Ruleset>, Refusal>, mut observed: NflogState) -> Result<NflogState, Error> {
+    match read {
+        Ok(Some(ruleset)) => {
+            tell(&ruleset, &mut observed);
+            observed.sort();
+            Ok(observed)
+        }
+        Ok(None) => Err(torn()),
+        Err(refusal) if is_unknown(&refusal) => {
+            observed.support = Support::Missing {
+                module: MODULES[0].into(),
+            };
+            Ok(observed)
+        }
+        Err(refusal) => Err(Error::from(refusal).context("reading the rules of nftables")),
+    }
+}
+
+/// Each attempt to read the rules met a change.
+fn torn() -> Error {
+    let message = "the rules of nftables changed while they were read";
+    Error::new(ErrorKind::Unreadable, message).hint("another program rewrites them; try again")
 }
 
 /// Tells a ruleset in netkeel's words.
@@ -210,4 +228,22 @@ fn listeners() -> BTreeMap<u16, Listener> {
         }
     }
     listeners
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_of_several_moments_are_unread_and_not_absent() {
+        let known = || NflogState::empty(Support::Yes);
+        let error = told(Ok(None), known()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unreadable);
+        assert!(error.message.contains("changed while they were read"));
+        let empty = told(Ok(Some(Ruleset::default())), known()).unwrap();
+        assert_eq!(empty, known());
+        let unknown = told(Err(Errno::EOPNOTSUPP.into()), known()).unwrap();
+        assert!(matches!(unknown.support, Support::Missing { .. }));
+        assert!(told(Err(Errno::EPERM.into()), known()).is_err());
+    }
 }

@@ -81,13 +81,11 @@ pub(crate) fn comment(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Reads everything of one moment; a ruleset that keeps changing is read as it was last.
-pub(crate) fn read(socket: &mut Socket) -> Result<Ruleset, Refusal> {
+/// Reads everything of one moment. None if the rules changed in each attempt: parts of several moments are no ruleset.
+pub(crate) fn read(socket: &mut Socket) -> Result<Option<Ruleset>, Refusal> {
     let moment = moment::read(socket, attempt_to_read)?;
-    Ok(Ruleset {
-        generation: moment.generation,
-        ..moment.read
-    })
+    let generation = moment.generation;
+    Ok(moment.one().map(|read| Ruleset { generation, ..read }))
 }
 
 fn attempt_to_read(dumps: &mut Dumps<'_>) -> Result<Ruleset, Refusal> {

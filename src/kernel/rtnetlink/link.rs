@@ -62,6 +62,9 @@ const IFLA_GRE_OFLAGS: u16 = 3;
 /// GRE_CSUM, GRE_KEY and GRE_SEQ: each adds four bytes.
 const GRE_OPTIONS: u16 = 0x8000 | 0x2000 | 0x1000;
 
+/// The version of an ERSPAN device, in IFLA_INFO_DATA.
+pub(crate) const IFLA_GRE_ERSPAN_VER: u16 = 22;
+
 /// In IFLA_INFO_DATA of vlan (include/uapi/linux/if_link.h).
 const IFLA_VLAN_ID: u16 = 1;
 
@@ -346,6 +349,14 @@ fn read_kind(info: Attribute<'_>, words: &mut Words, link: &mut Link) -> Result<
                 }
             }
         }
+        "erspan" | "ip6erspan" => {
+            for attribute in data.nested() {
+                let attribute = attribute?;
+                if attribute.kind == IFLA_GRE_ERSPAN_VER {
+                    link.gre_options = erspan_options(&attribute);
+                }
+            }
+        }
         "geneve" => {
             for attribute in data.nested() {
                 link.outer = family_of(&GENEVE_ENDS, attribute?.kind).or(link.outer);
@@ -359,6 +370,18 @@ fn read_kind(info: Attribute<'_>, words: &mut Words, link: &mut Link) -> Result<
 /// The bytes of the options that the flags of a GRE device add to each header.
 pub(crate) fn gre_options(flags: u16) -> u32 {
     4 * (flags & GRE_OPTIONS).count_ones()
+}
+
+/// The bytes that an ERSPAN device adds to the four of GRE: a sequence number and the header of its version
+/// (`erspan_hdr_len`, include/net/erspan.h; `erspan_tunnel_init`, net/ipv4/ip_gre.c). None for a version that is not
+/// known.
+pub(crate) fn erspan_options(version: &Attribute<'_>) -> Option<u32> {
+    match version.value.first()? {
+        0 => Some(0),
+        1 => Some(12),
+        2 => Some(16),
+        _ => None,
+    }
 }
 
 fn family_of(ends: &[(u16, Family)], kind: u16) -> Option<Family> {

@@ -143,6 +143,12 @@ fn the_flags_of_gre_tell_its_options() {
     assert_eq!(options(b"ip6gre\0", 3, 0), Some(0));
     assert_eq!(options(b"gre\0", 2, 0x2000), None);
     assert_eq!(options(b"ipip\0", 3, 0x2000), None);
+    // IFLA_GRE_ERSPAN_VER is one byte. Its flags tell the session, which is in the header of ERSPAN.
+    assert_eq!(options(b"erspan\0", 22, 0x0000), Some(0));
+    assert_eq!(options(b"erspan\0", 22, 0x0100), Some(12));
+    assert_eq!(options(b"ip6erspan\0", 22, 0x0200), Some(16));
+    assert_eq!(options(b"erspan\0", 22, 0x0300), None);
+    assert_eq!(options(b"erspan\0", 3, 0x2000), None);
 }
 
 #[test]

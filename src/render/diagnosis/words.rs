@@ -69,6 +69,7 @@ pub(super) fn sign(kind: SignKind) -> &'static str {
         SignKind::TcpMtuProbing => "TCP probed the path MTU",
         SignKind::NetlinkDrops => "programs missed netlink messages",
         SignKind::QueueDrops => "an NFQUEUE lost packets",
+        SignKind::FilterDrops => "filters of tc dropped packets",
         SignKind::Squeezed => "a CPU did not finish its received packets in one turn",
         SignKind::IcmpUnreachable => "ICMP says that packets cannot be delivered",
         SignKind::IcmpTooBig => "ICMP says that packets are too big",
@@ -290,8 +291,8 @@ pub(super) fn attached(attached: &Attached) -> String {
     }
     if !tc.is_empty() {
         text.push_str(&format!(
-            " Filters of tc, if there are any (clsact or ingress on {tc}), may drop packets too: `--drop-reasons` and \
-             `tc -s qdisc show` count those."
+            " Filters of tc, if there are any (clsact or ingress on {tc}), may drop packets too. Their drops are \
+             counted, but for those of programs that a link attaches (tcx)."
         ));
     }
     let unread = match (&attached.xdp, &attached.tc) {

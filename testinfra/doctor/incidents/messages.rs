@@ -1,4 +1,4 @@
-//! Signs of messages, of IPsec, of queues of programs and of missing routes: each is provoked, and `netkeel doctor` names
+//! Signs of messages, of IPsec, of filters of tc, of queues of programs, of IPv6 and of missing routes: each is provoked, and `netkeel doctor` names
 //! it and no other.
 
 use super::net::{MESSAGES, Net, PEER, SEGMENTS, causes, python};
@@ -31,6 +31,97 @@ fn messages_by_their_type() {
         assert_eq!(found["counters"][0]["by"], 40);
         assert_eq!(found["severity"], "note");
     }
+}
+
+/// An address of the host, and one of the peer.
+const HOST6: &str = "2001:db8::1";
+const PEER6: &str = "2001:db8::2";
+
+/// Addresses of IPv6 that can be used at once.
+fn with_ipv6(net: &Net) {
+    net.host.sh(&format!("ip addr add {HOST6}/64 dev up0 nodad"));
+    net.peer.sh(&format!("ip addr add {PEER6}/64 dev x0 nodad"));
+}
+
+/// Sends the host 40 ICMPv6 messages of a type, about a packet of a protocol that nobody has.
+fn icmp6(kind: u8) -> String {
+    format!(
+        "
+address = lambda text: socket.inet_pton(socket.AF_INET6, text)
+inner = struct.pack('!IHBB', 6 << 28, 8, 253, 64) + address('{HOST6}') + address('{PEER6}') + bytes(8)
+s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+s.bind(('{PEER6}', 0))
+time.sleep(0.4)
+for number in range(40):
+    s.sendto(struct.pack('!BBHI', {kind}, 0, 0, 1400) + inner, ('{HOST6}', 0))
+    time.sleep(0.01)
+"
+    )
+}
+
+#[test]
+fn messages_of_ipv6_by_their_type() {
+    let net = Net::routed();
+    with_ipv6(&net);
+    for (kind, sign, counter) in [
+        (1, "icmp-unreachable", "Icmp6: InDestUnreachs"),
+        (2, "icmp-too-big", "Icmp6: InPktTooBigs"),
+        (3, "icmp-time-exceeded", "Icmp6: InTimeExcds"),
+        (4, "icmp-parameter-problem", "Icmp6: InParmProblems"),
+        (137, "icmp-redirect", "Icmp6: InRedirects"),
+    ] {
+        let found = only(&net, sign, &net.peer, &icmp6(kind));
+        assert_eq!(found["counters"][0]["counter"], counter);
+        assert_eq!(found["counters"][0]["by"], 40);
+        assert_eq!(found["severity"], "note");
+    }
+}
+
+#[test]
+fn packets_of_ipv6_where_it_is_switched_off() {
+    let net = Net::routed();
+    with_ipv6(&net);
+    net.host.sh("sysctl -qw net.ipv6.conf.up0.disable_ipv6=1");
+    // Nobody would answer for the address.
+    net.peer.sh(&format!(
+        "ip neigh replace {HOST6} lladdr $(ip netns exec {} cat /sys/class/net/up0/address) dev x0",
+        net.host.name
+    ));
+    let send = datagrams(PEER6, HOST6).replace("AF_INET,", "AF_INET6,");
+    let sign = only(&net, "in-discards", &net.peer, &send);
+    assert_eq!(sign["counters"][0]["counter"], "Ip6: InDiscards");
+    assert!(sign["means"].as_str().unwrap().contains("disable_ipv6"));
+    // The kernel removed the address with IPv6.
+    net.host.sh("sysctl -qw net.ipv6.conf.up0.disable_ipv6=0");
+    net.host.sh(&format!("ip addr add {HOST6}/64 dev up0 nodad"));
+    let report = net.report(Some((&net.peer, &send)));
+    assert!(!signs(&report).contains(&"in-discards"), "{report}");
+}
+
+#[test]
+fn packets_that_a_filter_of_tc_drops() {
+    let net = Net::routed();
+    net.host.sh("tc qdisc add dev up0 clsact
+        tc filter add dev up0 ingress protocol ip matchall action drop");
+    let send = datagrams(PEER, "192.0.2.1");
+    let sign = only(&net, "filter-drops", &net.peer, &send);
+    assert_eq!(sign["counters"][0]["counter"], "tc filter drops of up0");
+    assert_eq!(sign["counters"][0]["by"], 40);
+    // A filter drops what it was made to drop.
+    assert_eq!(sign["severity"], "warning");
+    assert_eq!(sign["next"][0]["command"], "tc -s filter show dev up0 ingress");
+    // The other direction counts too, and a qdisc without filters drops nothing.
+    net.host
+        .sh("tc qdisc replace dev up0 clsact; tc filter del dev up0 ingress
+        tc filter add dev up0 egress protocol ip matchall action drop");
+    let sent = datagrams("192.0.2.1", PEER);
+    assert_eq!(
+        only(&net, "filter-drops", &net.host, &sent)["counters"][0]["by"],
+        40
+    );
+    net.host.sh("tc filter del dev up0 egress");
+    let report = net.report(Some((&net.peer, &send)));
+    assert!(!signs(&report).contains(&"filter-drops"), "{report}");
 }
 
 #[test]

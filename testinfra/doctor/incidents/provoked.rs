@@ -103,7 +103,7 @@ fn programs_on_interfaces_are_named_with_what_counts_their_drops() {
     let shown = String::from_utf8_lossy(&shown.stdout).replace("\n", " ");
     for named in [
         "XDP (up0) may drop packets too",
-        "(clsact or ingress on cali1), may drop packets too",
+        "(clsact or ingress on cali1), may drop packets too. Their drops are counted",
     ] {
         assert!(shown.contains(named), "{shown}");
     }

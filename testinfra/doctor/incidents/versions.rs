@@ -57,7 +57,7 @@ mount -t tmpfs tmpfs /mnt
 cp -a /etc /mnt/etc
 mkdir -p /mnt/etc/cni/net.d /mnt/opt/cni/bin /mnt/etc/containerd
 rm -f /mnt/etc/cni/net.d/* /mnt/etc/containerd/config.toml
-echo '{{"cniVersion": "1.0.0", "name": "pods", "plugins": [{{"type": "bridge", "mtu": 1400}}, {{"type": "gone"}}]}}' \
+echo '{{"cniVersion": "1.0.0", "name": "pods", "plugins": [{{"type": "bridge", "mtu": 1400, "ipam": {{"type": "host-local"}}}}, {{"type": "gone"}}]}}' \
   >/mnt/etc/cni/net.d/10-pods.conflist
 printf '#!/bin/sh\ntouch {trace}\n' >/mnt/opt/cni/bin/bridge
 chmod 755 /mnt/opt/cni/bin/bridge
@@ -78,14 +78,17 @@ nsenter --net=/run/netns/{netns} {netkeel} doctor --record 1s --out {bundle}"#,
     let bundle: Value = serde_json::from_str(&fs::read_to_string(bundle).unwrap()).unwrap();
     let bridge = json!({ "path": "/opt/cni/bin/bridge", "version": null });
     let gone = json!({ "path": null, "version": null });
-    assert_eq!(bundle["programs"], json!({ "bridge": bridge, "gone": gone }));
+    assert_eq!(
+        bundle["programs"],
+        json!({ "bridge": bridge, "gone": gone.clone(), "host-local": gone })
+    );
     assert_eq!(
         bundle["cni_versions"],
         json!({ "/etc/cni/net.d/10-pods.conflist": "1.0.0" })
     );
     let shown = String::from_utf8_lossy(&done.stdout).replace("\n  ", " ");
     assert!(
-        shown.contains("bridge (version not known), gone (version not known); cniVersion 1.0.0"),
+        shown.contains("bridge (version not known), gone (version not known), host-local (version not known); cniVersion 1.0.0"),
         "{shown}"
     );
     assert!(!directory.path().join("trace").exists());

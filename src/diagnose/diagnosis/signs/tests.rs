@@ -1,7 +1,7 @@
 //! Signs of counters that grew.
 
 use super::*;
-use netkeel_host::counters::counter::NetlinkSocket;
+use netkeel_host::counters::counter::{FilterStat, NetlinkSocket};
 use netkeel_host::counters::reading::{LinkIdentity, Reading};
 
 fn host(kind: Option<&str>) -> Snapshot {
@@ -65,6 +65,10 @@ fn each_counter_has_its_sign_and_no_other() {
         (Counter::RouteLookup("in_martian_src".into()), SignKind::Martians),
         (Counter::NetlinkDrops(netlink), SignKind::NetlinkDrops),
         (Counter::QueueDrops(3), SignKind::QueueDrops),
+        (
+            Counter::Filters("br0".parse().unwrap(), FilterStat::Drops),
+            SignKind::FilterDrops,
+        ),
         (of("Ip6", "OutDiscards"), SignKind::OutDiscards),
         (of("Ip", "ReasmFails"), SignKind::ReasmFails),
         (of("Udp", "SndbufErrors"), SignKind::SndbufErrors),

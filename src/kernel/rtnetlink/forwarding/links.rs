@@ -8,7 +8,7 @@ use crate::netlink::message::{Attribute, Attributes, Malformed, Message, u32_at}
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
 use crate::rtnetlink::forwarding::named::Named;
-use crate::rtnetlink::link::{IFLA_INET_CONF, gre_options};
+use crate::rtnetlink::link::{IFLA_GRE_ERSPAN_VER, IFLA_INET_CONF, erspan_options, gre_options};
 use netkeel_host::snapshot::forwarding::{BridgeFilter, Forwarding, Ipv4Conf, OuterDf, TunnelEnds};
 
 /// `struct ifinfomsg`, bytes.
@@ -127,6 +127,8 @@ fn tunnel(kind: &[u8], data: Option<Attribute<'_>>) -> Result<Option<TunnelEnds>
         b"ipip" | b"sit" => ip_tunnel,
         b"ip6tnl" => ip6_tunnel,
         b"gre" | b"gretap" | b"ip6gre" | b"ip6gretap" => gre,
+        b"erspan" | b"ip6erspan" => erspan,
+        b"vti" | b"vti6" => vti,
         _ => return Ok(None),
     };
     for attribute in data.nested() {
@@ -198,6 +200,24 @@ fn gre(ends: &mut TunnelEnds, attribute: &Attribute<'_>) {
     }
 }
 
+/// IFLA_GRE_* of ERSPAN, whose options follow from its version alone.
+fn erspan(ends: &mut TunnelEnds, attribute: &Attribute<'_>) {
+    match attribute.kind {
+        3 => {}
+        IFLA_GRE_ERSPAN_VER => ends.gre_options = erspan_options(attribute).unwrap_or_default(),
+        _ => gre(ends, attribute),
+    }
+}
+
+/// IFLA_VTI_*.
+fn vti(ends: &mut TunnelEnds, attribute: &Attribute<'_>) {
+    match attribute.kind {
+        4 => ends.local = address(attribute.value),
+        5 => ends.remote = address(attribute.value),
+        _ => {}
+    }
+}
+
 fn flag(attribute: &Attribute<'_>) -> bool {
     attribute.value.first().is_some_and(|byte| *byte != 0)
 }
@@ -254,6 +274,18 @@ mod tests {
         });
         let gre = gre.unwrap();
         assert_eq!((gre.gre_options, gre.pmtudisc), (8, Some(true)));
+        let erspan = of(b"erspan\0", |data| {
+            data.attribute(3, &0x2000_u16.to_be_bytes())
+                .attribute(7, &[192, 0, 2, 2])
+                .attribute(22, &[1])
+        });
+        let erspan = erspan.unwrap();
+        assert_eq!(
+            (erspan.gre_options, erspan.remote),
+            (12, Some([192, 0, 2, 2].into()))
+        );
+        let vti = of(b"vti\0", |data| data.attribute(5, &[192, 0, 2, 3]));
+        assert_eq!(vti.unwrap().remote, Some([192, 0, 2, 3].into()));
         let six = of(b"ip6tnl\0", |data| data.attribute(8, &0_u32.to_ne_bytes()));
         assert_eq!(six.unwrap().encapsulation_limit, Some(true));
         assert_eq!(of(b"veth\0", |data| data), None);

@@ -48,7 +48,7 @@ pub(super) fn read(
 ) -> Result<(), Error> {
     let mut by_namespace: BTreeMap<i32, Vec<(LinkName, u32)>> = BTreeMap::new();
     for (name, link) in rows {
-        if let ("veth", Some(id), Some(end)) = (link.kind_name(), link.peer_netns, link.lower) {
+        if let (true, Some(id), Some(end)) = (link.leads_into_a_pod(), link.peer_netns, link.lower) {
             by_namespace.entry(id).or_default().push((*name, end));
         }
     }

@@ -77,7 +77,7 @@ fn has_xdp(message: &Message<'_>) -> Result<bool, Malformed> {
 }
 
 /// Whether a message is of a qdisc that only filters are attached to.
-fn takes_filters(message: &Message<'_>) -> Result<bool, Malformed> {
+pub(crate) fn takes_filters(message: &Message<'_>) -> Result<bool, Malformed> {
     if message.kind != libc::RTM_NEWQDISC {
         return Ok(false);
     }
