@@ -1,18 +1,22 @@
-//! Tunnels whose packets do not fit the device that they are bound to.
+//! Tunnels whose packets do not fit the device that carries them.
 
-use crate::path::tunnel::{ENCAPSULATION_LIMIT, may_limit, own_headers};
+use std::collections::BTreeSet;
+
+use crate::path::tunnel::{ENCAPSULATION_LIMIT, carries_nothing, may_limit, own_headers};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
+use netkeel_host::device_owner;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::forwarding::Family;
-use netkeel_host::snapshot::link::Link;
-use netkeel_host::snapshot::routes::mtu_for;
+use netkeel_host::snapshot::forwarding::{Family, NextHop};
+use netkeel_host::snapshot::link::{Link, PeerRoute};
+use netkeel_host::snapshot::routes::{mtu_for, mtu_to_peer};
 
-/// The tunnels that are bound to a device (`vxlan_headroom`, drivers/net/vxlan/vxlan_core.c; `ip_tunnel_bind_dev`,
+/// The tunnels whose MTU the kernel takes from the device that carries them (`vxlan_headroom`, drivers/net/vxlan/vxlan_core.c; `ip_tunnel_bind_dev`,
 /// net/ipv4/ip_tunnel.c; `vti6_link_config`, net/ipv6/ip6_vti.c). For those of IPsec the kernel takes off the header of IP
 /// alone: what the cipher adds it tells each sender (`vti_xmit`, net/ipv4/ip_vti.c).
 const KINDS: &[&str] = &[
     "vxlan",
+    "geneve",
     "ipip",
     "sit",
     "gre",
@@ -32,21 +36,110 @@ const IPV4: u32 = 20;
 /// The header of IPv6 has 20 bytes more.
 const IPV6_MORE: u32 = 20;
 
-/// Checks tunnels over a lower device.
+/// The devices that the modules of tunnels make in each namespace. They have no other end, and decapsulate.
+const FALLBACK: &[&str] = &[
+    "tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip6tnl0", "ip6gre0", "ip_vti0", "ip6_vti0",
+];
+
+/// Kinds of devices by which no outer packet leaves the host unless a route says so.
+const OF_THE_HOST: &[&str] = &["veth", "netkit", "bridge", "openvswitch", "ifb", "tun"];
+
+/// Checks tunnels over the device that carries them.
 pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
     for (name, link) in host.links.iter().filter(|(name, _)| wanted(**name)) {
-        if let Some((below, lower)) = below_tunnel(host, link)
-            && let Some(headers) = headers(host, *name, link)
+        if let Some(headers) = headers(host, *name, link)
+            && let Some(under) = under(host, *name, link)
         {
-            let mtu = mtu_for(host, below, lower, host.outer_family(*name));
-            too_large(host, *name, link, headers, (below, mtu), findings);
+            too_large(host, *name, link, headers, under, findings);
         }
     }
 }
 
-/// The device that a tunnel is bound to.
+/// What carries a tunnel.
+struct Under {
+    link: LinkName,
+    /// Bytes of the largest outer packet.
+    mtu: u32,
+    how: How,
+}
+
+/// How it is known.
+enum How {
+    /// The tunnel is bound to it.
+    Bound,
+    /// A route to the other end leaves by it.
+    Route,
+    /// The same, and the route has the MTU.
+    RouteWithMtu,
+    /// The routes to the other ends are not known, and no interface has a larger MTU.
+    Largest,
+}
+
+/// What carries a tunnel, as far as it is known.
+fn under(host: &Snapshot, name: LinkName, link: &Link) -> Option<Under> {
+    if let Some((below, lower)) = below_tunnel(host, link) {
+        return Some(Under {
+            link: below,
+            mtu: mtu_for(host, below, lower, host.outer_family(name)),
+            how: How::Bound,
+        });
+    }
+    if link.lower.is_some()
+        || !link.up
+        || link.external
+        || device_owner::is_ovs_tunnel(name.as_bytes())
+    {
+        return None;
+    }
+    let routes = link.peer_routes.clone().or_else(|| to_the_other_end(host, name))?;
+    let ways = routes.iter().filter_map(|route| {
+        let (mtu, of_route) = mtu_to_peer(host, route)?;
+        let how = if of_route { How::RouteWithMtu } else { How::Route };
+        let link = route.link;
+        Some(Under { link, mtu, how })
+    });
+    let least = ways.min_by_key(|way| way.mtu);
+    let is_fallback = FALLBACK.iter().any(|own| own.as_bytes() == name.as_bytes());
+    least.or_else(|| largest(host).filter(|_| !is_fallback))
+}
+
+/// The routes to the other end of a tunnel, by the routes of the main table; none where those or the end were not read.
+fn to_the_other_end(host: &Snapshot, name: LinkName) -> Option<BTreeSet<PeerRoute>> {
+    let ways = host.forwarding.as_ref()?;
+    let ends = ways.tunnels.get(&name).filter(|ends| !ends.external)?;
+    let Some(remote) = ends.remote.filter(|remote| !remote.is_multicast()) else {
+        return Some(BTreeSet::new());
+    };
+    let has_other_rules = |family| ways.other_rules.as_ref().is_none_or(|rules| rules.contains(&family));
+    let family = Family::of(remote);
+    let route = ways.routes.as_ref()?.to(remote).ok()??;
+    let by = |hop: &NextHop| PeerRoute {
+        link: hop.link,
+        mtu: route.mtu,
+        ipv6: family == Family::Ipv6,
+    };
+    Some(route.hops().iter().map(by).collect()).filter(|_| !has_other_rules(family))
+}
+
+/// The interface with the largest MTU by which packets can leave the host.
+fn largest(host: &Snapshot) -> Option<Under> {
+    let leaves = |name: LinkName, link: &Link| {
+        let is_of_host = OF_THE_HOST.contains(&link.kind_name()) || carries_nothing(name, link);
+        link.up && !link.is_tunnel() && !is_of_host
+    };
+    let links = host.links.iter().filter(|(name, link)| leaves(**name, link));
+    let (name, link) = links.max_by_key(|(_, link)| link.mtu)?;
+    Some(Under {
+        link: *name,
+        mtu: link.mtu,
+        how: How::Largest,
+    })
+}
+
+/// The device that a tunnel is bound to. One in a VRF goes by the routes of its table, which are not read.
 fn below_tunnel<'a>(host: &'a Snapshot, link: &Link) -> Option<(LinkName, &'a Link)> {
-    host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?)
+    let found = host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?);
+    found.filter(|(name, below)| !carries_nothing(*name, below))
 }
 
 /// The bytes of a tunnel's outer headers, at least: a vxlan of unknown ends may be of IPv4, and what was not read of
@@ -102,24 +195,36 @@ fn too_large(
     name: LinkName,
     link: &Link,
     headers: u32,
-    (below, mtu): (LinkName, u32),
+    under: Under,
     findings: &mut Findings,
 ) {
+    let Under { link: below, mtu, how } = under;
     if link.mtu + headers <= mtu {
         return;
     }
     let fate = match link.kind_name() {
-        "vxlan" => "fragmented or dropped",
+        "vxlan" | "geneve" => "fragmented or dropped",
         // Where the tunnel discovers path MTUs, it answers the sender.
         _ => "fragmented or refused",
     };
+    let below_it = match how {
+        How::Bound => format!("do not fit {below}, which has {mtu}"),
+        How::Route => format!("do not fit {below}, by which its other end is reached and which has {mtu}"),
+        How::RouteWithMtu => format!("do not fit the route to its other end by {below}, which has {mtu}"),
+        How::Largest => format!("fit no interface: {below} has the most, {mtu}"),
+    };
     let message = format!(
-        "its MTU of {} and its {headers} bytes of headers do not fit {below}, which has {mtu}: full packets are {fate}",
+        "its MTU of {} and its {headers} bytes of headers {below_it}: full packets are {fate}",
         link.mtu
     );
     let fits = mtu.saturating_sub(headers);
     let or_less = or_less(host, name, link);
-    let remedy = format!("set {fits}{or_less}, or raise {below}");
+    let raised = match how {
+        How::Bound | How::Route => below.to_string(),
+        How::RouteWithMtu => "the MTU of that route".to_owned(),
+        How::Largest => "the interface that carries it".to_owned(),
+    };
+    let remedy = format!("set {fits}{or_less}, or raise {raised}");
     findings.add(Code::NK016, name, message, remedy);
 }
 
