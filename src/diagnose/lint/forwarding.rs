@@ -32,7 +32,7 @@ pub(crate) fn lost(step: &Step, findings: &mut Findings) {
     }
 }
 
-/// Reports interfaces that do not forward IPv4 and by which packets of pods or containers come in, or the answers to
+/// Reports interfaces that do not forward IPv4 and on which packets of pods or containers arrive, or the answers to
 /// them. The kernel asks the interface that a packet arrives on (`ip_route_input_slow`, net/ipv4/route.c). Whether pods
 /// use IPv6 is not known.
 pub(crate) fn off(host: &Snapshot, findings: &mut Findings) {
@@ -55,7 +55,7 @@ pub(crate) fn off(host: &Snapshot, findings: &mut Findings) {
         findings.add(
             Code::NK064,
             name,
-            "forwarding is off, and packets of pods or containers, or answers to them, come in by it: they are dropped",
+            "forwarding is off, and packets of pods or containers, or answers to them, arrive on it: the kernel drops them",
             "set net.ipv4.ip_forward to 1: a baseline that wants 0 is meant for hosts without pods and containers",
         );
     }

@@ -108,7 +108,7 @@ pub(crate) fn of_cilium(host: &Snapshot, findings: &mut Findings) {
             continue;
         }
         let message = format!(
-            "its effective rp_filter is {}: packets that come in by it are dropped unless a route leads back by it, and Cilium usually has one route for all pods, by cilium_host",
+            "its effective rp_filter is {}: packets that arrive on it are dropped unless a route leads back by it, and Cilium usually has one route for all pods, by cilium_host",
             effective.value
         );
         let remedy = match all {
