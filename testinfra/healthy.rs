@@ -203,8 +203,17 @@ fn what_was_not_read_is_said() {
             links.any(|(_, link)| link.get("pod").is_some())
         };
         let had_pods = has_pods(&host);
+        // The lower device of a tunnel is the underlay, whatever the default route is.
+        let mut links = host["links"].as_object().into_iter().flatten();
+        let is_told = links.any(|(_, link)| link["kind"] == "vxlan" && !link["lower"].is_null());
         harmless::without_default_routes(&mut host);
-        let (Ok(linted) | Err(linted)) = lint(archive, &host);
+        let linted = lint(archive, &host);
+        match &linted {
+            Err(error) if error.contains("the snapshot does not hold the default routes") => {}
+            Ok(_) if !had_pods || is_told => {}
+            other => return Err(format!("lint without default routes: {other:?}")),
+        }
+        let (Ok(linted) | Err(linted)) = linted;
         harmless::without_the_ends_of_pods(&mut host);
         let pods = netkeel(&["pods"], None, &host);
         match &pods {

@@ -14,7 +14,7 @@ use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::copy_mtu::CopyMtu;
 use netkeel_core::op::{Op, Phase};
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::link::{Link, comes_in_pairs};
 use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::sysctl_form::bound::{Bound, approaches};
 
@@ -182,7 +182,7 @@ impl Order {
         let mut at = link;
         while height < DEEPEST {
             let Some(link) = at else { break };
-            let pair = matches!(link.kind_name(), "veth" | "netkit");
+            let pair = comes_in_pairs(link.kind_name());
             let below = match link.lower {
                 Some(lower) if !pair && link.peer_netns.is_none() => self.by_index.get(&lower),
                 _ => self.port.get(&link.index),

@@ -11,7 +11,7 @@ use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::device_owner;
-use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::link::{Link, comes_in_pairs};
 use netkeel_plan::ledger::Ledger;
 
 /// The explanation of an interface.
@@ -127,8 +127,7 @@ pub(crate) fn device(host: &Inputs<'_>, link: &Link) -> Device {
     };
     let by_index = |index: u32| snapshot.by_index(index).map(|(name, link)| other(name, link));
     let above = |upper: &Link| upper.peer_netns.is_none() && upper.lower == Some(link.index);
-    // Each end of a veth names the other as its lower device.
-    let is_veth = link.kind_name() == "veth";
+    let is_paired = comes_in_pairs(link.kind_name());
     let read = snapshot.families.ipv4 && snapshot.families.ipv6;
     Device {
         index: link.index,
@@ -150,7 +149,7 @@ pub(crate) fn device(host: &Inputs<'_>, link: &Link) -> Device {
         upper: snapshot
             .links
             .iter()
-            .filter(|(_, upper)| !is_veth && above(upper))
+            .filter(|(_, upper)| !is_paired && above(upper))
             .map(|(name, link)| other(*name, link))
             .collect(),
         addresses: read.then(|| link.addresses.iter().copied().collect()),
@@ -170,7 +169,7 @@ pub(crate) fn notes(name: LinkName, device: &Device) -> Vec<String> {
     }
     if let Some(lower) = &device.lower
         && lower.mtu < device.mtu
-        && device.kind != "veth"
+        && !comes_in_pairs(&device.kind)
     {
         let below = lower.link;
         notes.push(format!(

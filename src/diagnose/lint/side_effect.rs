@@ -8,7 +8,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::op::Op;
 use netkeel_document::want::Want;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::link::{Link, comes_in_pairs};
 use netkeel_plan::plan::Plan;
 
 /// Reports what the MTU of a plan changes and no document declares.
@@ -96,7 +96,7 @@ fn above(mut below: BTreeSet<u32>, host: &Snapshot) -> BTreeSet<LinkName> {
     let mut above = BTreeSet::new();
     loop {
         let stands = host.links.iter().filter(|(name, link)| {
-            let pair = matches!(link.kind_name(), "veth" | "netkit");
+            let pair = comes_in_pairs(link.kind_name());
             let lower = link.lower.filter(|_| !pair && link.peer_netns.is_none());
             lower.is_some_and(|lower| below.contains(&lower)) && !above.contains(*name)
         });

@@ -171,7 +171,7 @@ impl Link {
 
     /// Whether it is a veth or netkit device whose other end is in another namespace, as that of a pod is.
     pub fn leads_into_a_pod(&self) -> bool {
-        matches!(self.kind_name(), "veth" | "netkit") && self.peer_netns.is_some()
+        comes_in_pairs(self.kind_name()) && self.peer_netns.is_some()
     }
 
     /// Whether it carries packets inside its own, which a route or a device below it sends on.
@@ -215,6 +215,11 @@ impl Link {
             .iter()
             .filter(|address| matches!(address, IpNet::V6(net) if !net.addr().is_unicast_link_local()))
     }
+}
+
+/// Whether devices of a kind are made two at once. Each names the other as its lower device.
+pub fn comes_in_pairs(kind: &str) -> bool {
+    matches!(kind, "veth" | "netkit")
 }
 
 /// The interface that a name means, as [`crate::snapshot::Snapshot::resolve`] says.

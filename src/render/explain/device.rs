@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::explain::row::row;
 use netkeel_diagnose::explain::link::Device;
+use netkeel_host::snapshot::link::comes_in_pairs;
 
 /// Adds the rows.
 pub(crate) fn device(out: &mut String, device: &Device) {
@@ -29,7 +30,7 @@ pub(crate) fn device(out: &mut String, device: &Device) {
     let others = [("below it", &device.lower), ("port of", &device.master)];
     for (label, other) in others {
         if let Some(other) = other {
-            let label = if device.kind == "veth" && label == "below it" {
+            let label = if comes_in_pairs(&device.kind) && label == "below it" {
                 "other end"
             } else {
                 label
