@@ -46,7 +46,8 @@ pub(crate) fn contradicted(after: &Snapshot, wants: &BTreeMap<Fact, Want>, findi
         let Some(name) = fact.link_name() else { continue };
         if *declared != mtu && after.link(name).is_some_and(is_pod) {
             let message = format!("its MTU is declared {declared}, and {from} gives new pods {mtu}");
-            let remedy = "declare one MTU for the pods and their plugin: each new pod starts with that of the plugin";
+            let remedy =
+                "declare one MTU for the pods and their plugin: each new pod starts with that of the plugin";
             findings.add(Code::NK065, name, message, remedy);
         }
     }

@@ -209,7 +209,9 @@ fn a_tunnel_without_a_device_is_held_against_the_route_to_its_other_end() {
     let found = judged(&["lint", "-f", "routes.yaml"]);
     assert_eq!(found.len(), 1, "{found:#?}");
     assert!(
-        found[0].contains("over-wire: its MTU of 1450 and its 50 bytes of headers do not fit wire, by which its other end"),
+        found[0].contains(
+            "over-wire: its MTU of 1450 and its 50 bytes of headers do not fit wire, by which its other end"
+        ),
         "{found:#?}"
     );
     let found = judged(&["plan", "-f", "routes.yaml"]);

@@ -84,11 +84,13 @@ fn is_routed(host: &Snapshot, name: LinkName, bridge: &Link) -> bool {
         true => bridge.has_ipv4(),
         false => keeper(&name.to_string()).is_some(),
     };
-    let ports = || host.links.values().filter(|link| link.master == Some(bridge.index));
+    let ports = || {
+        host.links
+            .values()
+            .filter(|link| link.master == Some(bridge.index))
+    };
     let is_of_machine = |port: &Link| port.leads_into_a_pod() || port.kind_name() == "tun";
-    has_address
-        && ports().any(|port| port.leads_into_a_pod())
-        && ports().all(|port| is_of_machine(port))
+    has_address && ports().any(|port| port.leads_into_a_pod()) && ports().all(|port| is_of_machine(port))
 }
 
 #[cfg(test)]

@@ -200,15 +200,20 @@ mod tests {
     #[test]
     fn the_devices_of_cilium_need_it_off() {
         let check = |all: u32, own: u32, more: &str| {
-            let device = |kind: &str| format!(r#"{{"mtu":1500,"up":true,"kind":"{kind}","rp_filter":{own}}}"#);
+            let device =
+                |kind: &str| format!(r#"{{"mtu":1500,"up":true,"kind":"{kind}","rp_filter":{own}}}"#);
             let text = format!(
                 r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},
                 "sysctls":{{"net/ipv4/conf/all/rp_filter":{{"value":"{all}","writable":true}}}},
                 "links":{{"lxc1":{},"{more}":{},"veth1":{}}}}}"#,
-                device("veth"), device("veth"), device("veth"),
+                device("veth"),
+                device("veth"),
+                device("veth"),
             );
             let findings = crate::lint::host::host(&Snapshot::from_json(&text).unwrap());
-            let lines = findings.iter().map(|found| format!("{} {}", found.code, found.subjects.join(",")));
+            let lines = findings
+                .iter()
+                .map(|found| format!("{} {}", found.code, found.subjects.join(",")));
             lines.collect::<String>()
         };
         assert_eq!(check(0, 0, "cilium_host"), "");

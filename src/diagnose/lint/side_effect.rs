@@ -80,7 +80,9 @@ pub(crate) fn concerned(plan: &Plan, host: &Snapshot) -> BTreeSet<LinkName> {
     let indexes: BTreeSet<u32> = changed.iter().map(|link| link.index).collect();
     let masters: BTreeSet<u32> = changed.iter().filter_map(|link| link.master).collect();
     let is_concerned = |link: &Link| {
-        let other_end = link.lower.filter(|_| link.kind_name() == "veth" && link.peer_netns.is_none());
+        let other_end = link
+            .lower
+            .filter(|_| link.kind_name() == "veth" && link.peer_netns.is_none());
         masters.contains(&link.index)
             || other_end.is_some_and(|other| indexes.contains(&other))
             || (link.is_tunnel() && link.lower.is_none())

@@ -84,14 +84,13 @@ fn under(host: &Snapshot, name: LinkName, link: &Link) -> Option<Under> {
             how: How::Bound,
         });
     }
-    if link.lower.is_some()
-        || !link.up
-        || link.external
-        || device_owner::is_ovs_tunnel(name.as_bytes())
-    {
+    if link.lower.is_some() || !link.up || link.external || device_owner::is_ovs_tunnel(name.as_bytes()) {
         return None;
     }
-    let routes = link.peer_routes.clone().or_else(|| to_the_other_end(host, name))?;
+    let routes = link
+        .peer_routes
+        .clone()
+        .or_else(|| to_the_other_end(host, name))?;
     let ways = routes.iter().filter_map(|route| {
         let (mtu, of_route) = mtu_to_peer(host, route)?;
         let how = if of_route { How::RouteWithMtu } else { How::Route };
@@ -110,7 +109,11 @@ fn to_the_other_end(host: &Snapshot, name: LinkName) -> Option<BTreeSet<PeerRout
     let Some(remote) = ends.remote.filter(|remote| !remote.is_multicast()) else {
         return Some(BTreeSet::new());
     };
-    let has_other_rules = |family| ways.other_rules.as_ref().is_none_or(|rules| rules.contains(&family));
+    let has_other_rules = |family| {
+        ways.other_rules
+            .as_ref()
+            .is_none_or(|rules| rules.contains(&family))
+    };
     let family = Family::of(remote);
     let route = ways.routes.as_ref()?.to(remote).ok()??;
     let by = |hop: &NextHop| PeerRoute {
@@ -198,7 +201,11 @@ fn too_large(
     under: Under,
     findings: &mut Findings,
 ) {
-    let Under { link: below, mtu, how } = under;
+    let Under {
+        link: below,
+        mtu,
+        how,
+    } = under;
     if link.mtu + headers <= mtu {
         return;
     }
@@ -257,6 +264,56 @@ mod tests {
         NK016 gretap1: its MTU of 1476 and its 38 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or refused
         NK016 ipip2: its MTU of 1500 and its 20 bytes of headers do not fit eth0, which has 1500: full packets are fragmented or refused
         ");
+    }
+
+    #[test]
+    fn a_tunnel_without_a_device_goes_by_a_route() {
+        let judged = |tunnel: &str, more: &str| {
+            let text = format!(
+                r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},
+                "links":{{"lo":{{"index":1,"mtu":65536,"up":true}},"eth0":{{"index":2,"mtu":1400,"up":true}},"eth1":{{"index":3,"mtu":9000,"up":true}},
+                "veth1":{{"index":4,"kind":"veth","mtu":65000,"lower":7,"peer_netns":0,"up":true}},
+                "vrf1":{{"index":5,"kind":"vrf","mtu":65575,"up":true}},
+                "t0":{{"index":6,"kind":"vxlan","outer":"ipv4","up":true,{tunnel}}}}}{more}}}"#
+            );
+            let host = Snapshot::from_json(&text).unwrap();
+            let mut findings = netkeel_core::finding::Findings::default();
+            super::check(&host, &|_| true, &mut findings);
+            let found = findings.into_sorted().into_iter();
+            found
+                .map(|one| {
+                    let (_, below) = one.message.split_once("headers ").unwrap();
+                    below.split_once(':').unwrap().0.to_owned()
+                })
+                .collect::<String>()
+        };
+        let ends = |remote: &str| {
+            format!(
+                r#","forwarding":{{"routes":{{"routes":[{{"destination":"0.0.0.0/0","to":{{"hops":[{{"link":"eth0"}}]}}}}]}},
+                "other_rules":[],"tunnels":{{"t0":{{"local":"10.0.0.1"{remote}}}}}}}"#
+            )
+        };
+        let by_eth0 = "do not fit eth0, by which its other end is reached and which has 1400";
+        let mtu = r#""mtu":1450"#;
+        assert_eq!(
+            judged(&format!(r#"{mtu},"peer_routes":[{{"link":"eth0"}}]"#), ""),
+            by_eth0
+        );
+        assert_eq!(judged(mtu, &ends(r#","remote":"10.0.0.2""#)), by_eth0);
+        // No other end is known, and a larger interface may lead there.
+        assert_eq!(judged(mtu, &ends("")), "");
+        assert_eq!(
+            judged(r#""mtu":9000"#, &ends("")),
+            "fit no interface: eth1 has the most, 9000"
+        );
+        // Nothing is known, and in a VRF other routes decide.
+        assert_eq!(judged(r#""mtu":9000"#, ""), "");
+        assert_eq!(
+            judged(r#""mtu":9000,"lower":5"#, &ends(r#","remote":"10.0.0.2""#)),
+            ""
+        );
+        let external = r#""mtu":9000,"external":true,"peer_routes":[]"#;
+        assert_eq!(judged(external, ""), "");
     }
 
     #[test]

@@ -358,7 +358,10 @@ mod tests {
 
     #[test]
     fn a_tunnel_may_answer_in_the_name_of_the_target() {
-        assert_eq!(limit_by("192.0.2.1"), "192.0.2.1 reports that it takes at most 1450");
+        assert_eq!(
+            limit_by("192.0.2.1"),
+            "192.0.2.1 reports that it takes at most 1450"
+        );
         assert_eq!(
             limit_by("10.10.0.2"),
             "10.10.0.2, or a tunnel on the way in its name, reports that it takes at most 1450"
