@@ -110,7 +110,10 @@ impl<'a> Walk<'a> {
             let hop = self.host.next_hop(self.host.route(remote)??.hops())?;
             return named(hop.link);
         }
-        self.unknown.insert(Unknown::TunnelRoutes(name));
+        // Of one that takes its headers from each packet, the senders are of interest.
+        if !ends.is_some_and(|ends| ends.external) {
+            self.unknown.insert(Unknown::TunnelRoutes(name));
+        }
         let local = ends.and_then(|ends| ends.local);
         // A router has the address on lo or a dummy device, and its packets leave by others.
         let holder = local.and_then(|local| self.host.holder(local)).and_then(named);
