@@ -6,7 +6,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::device_owner::keeper;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::forwarding::Family;
+use netkeel_host::snapshot::forwarding::{Family, PathRoute};
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::routes::preferred_default_routes;
 use netkeel_plan::loss::Loss;
@@ -62,7 +62,7 @@ pub(crate) fn off(host: &Snapshot, findings: &mut Findings) {
 /// serve this host alone.
 fn routes_for_others(host: &Snapshot, name: LinkName, link: &Link) -> bool {
     match link.kind_name() {
-        "veth" | "netkit" if link.leads_into_a_pod() && link.master.is_none() => {
+        "veth" | "netkit" if link.leads_into_a_pod() && link.master.is_none() && !stays(host, name) => {
             let mut of_pods = OF_PODS.iter().map(|prefix| prefix.as_bytes());
             let sandbox = link.pod.as_ref().and_then(|end| end.sandbox.as_ref());
             of_pods.any(|prefix| name.as_bytes().starts_with(prefix))
@@ -82,12 +82,26 @@ fn is_routed(host: &Snapshot, name: LinkName, bridge: &Link) -> bool {
         false => keeper(&name.to_string()).is_some(),
     };
     let ports = || {
-        host.links
-            .values()
-            .filter(|link| link.master == Some(bridge.index))
+        let links = host.links.iter();
+        links.filter(|(_, link)| link.master == Some(bridge.index))
     };
     let is_of_machine = |port: &Link| port.leads_into_a_pod() || port.kind_name() == "tun";
-    has_address && ports().any(|port| port.leads_into_a_pod()) && ports().all(|port| is_of_machine(port))
+    has_address
+        && ports().any(|(name, port)| port.leads_into_a_pod() && !stays(host, *name))
+        && ports().all(|(_, port)| is_of_machine(port))
+}
+
+/// Whether a pod is known to have no route by a router: it reaches its own network and no other.
+fn stays(host: &Snapshot, name: LinkName) -> bool {
+    let pods = host.forwarding.as_ref().map(|ways| &ways.pods);
+    let Some(pod) = pods.and_then(|pods| pods.get(&name)) else {
+        return false;
+    };
+    let is_known = !pod.routes.more && !pod.other_rules.contains(&Family::Ipv4);
+    let is_on_link = |route: &PathRoute| {
+        route.destination.prefix_len() > 0 && route.hops().iter().all(|hop| hop.via.is_none())
+    };
+    is_known && pod.routes.routes.iter().all(is_on_link)
 }
 
 #[cfg(test)]
