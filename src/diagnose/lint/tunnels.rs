@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::path::tunnel::{ENCAPSULATION_LIMIT, carries_nothing, may_limit, own_headers};
+use crate::path::tunnel::{ENCAPSULATION_LIMIT, carries_nothing, may_limit, own_headers, stands_for_routes};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::device_owner;
@@ -142,7 +142,7 @@ fn largest(host: &Snapshot) -> Option<Under> {
 /// The device that a tunnel is bound to. One in a VRF goes by the routes of its table, which are not read.
 fn below_tunnel<'a>(host: &'a Snapshot, link: &Link) -> Option<(LinkName, &'a Link)> {
     let found = host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?);
-    found.filter(|(name, below)| !carries_nothing(*name, below))
+    found.filter(|(name, below)| !stands_for_routes(*name, below))
 }
 
 /// The bytes of a tunnel's outer headers, at least: a vxlan of unknown ends may be of IPv4, and what was not read of

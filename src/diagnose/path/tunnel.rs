@@ -99,7 +99,7 @@ impl<'a> Walk<'a> {
         let bound = link.lower.filter(|_| link.peer_netns.is_none());
         if let Some((below, device)) = bound.and_then(|index| self.host.by_index(index)) {
             // In a VRF the routes of its table decide, which are not read.
-            return Some((below, device)).filter(|_| !carries_nothing(below, device));
+            return Some((below, device)).filter(|_| !stands_for_routes(below, device));
         }
         let snapshot = self.host.snapshot;
         let named = |name: LinkName| Some((name, snapshot.link(name)?));
@@ -179,9 +179,14 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether no packet leaves the host by a device: lo, a dummy device, or a VRF, which stands for a table of routes.
+/// Whether no packet leaves the host by a device: lo, a VRF or a dummy device.
 pub(crate) fn carries_nothing(name: LinkName, link: &Link) -> bool {
-    name.as_bytes() == b"lo" || matches!(link.kind_name(), "dummy" | "vrf")
+    stands_for_routes(name, link) || link.kind_name() == "dummy"
+}
+
+/// Whether a tunnel that is bound to a device goes by routes all the same: a VRF stands for those of its table.
+pub(crate) fn stands_for_routes(name: LinkName, link: &Link) -> bool {
+    name.as_bytes() == b"lo" || link.kind_name() == "vrf"
 }
 
 fn is_multicast(address: IpAddr) -> bool {
