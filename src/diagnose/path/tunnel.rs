@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
             return named(hop.link);
         }
         // Of one that takes its headers from each packet, the senders are of interest.
-        if !ends.is_some_and(|ends| ends.external) {
+        if !link.external && !ends.is_some_and(|ends| ends.external) {
             self.unknown.insert(Unknown::TunnelRoutes(name));
         }
         let local = ends.and_then(|ends| ends.local);
