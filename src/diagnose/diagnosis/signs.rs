@@ -173,7 +173,6 @@ fn is_worth_a_line(kind: SignKind, counters: &[Growth]) -> bool {
         | SignKind::ConntrackEarlyDrop
         | SignKind::Ipsec
         | SignKind::OutDiscards
-        | SignKind::InDiscards
         | SignKind::ReasmFails
         | SignKind::SndbufErrors
         | SignKind::NetlinkDrops
@@ -183,6 +182,7 @@ fn is_worth_a_line(kind: SignKind, counters: &[Growth]) -> bool {
         | SignKind::Martians
         | SignKind::BridgeFilter
         | SignKind::FilterDrops
+        | SignKind::InDiscards
         | SignKind::OutNoRoutes
         | SignKind::InAddrErrors
         | SignKind::TcpMtuProbing

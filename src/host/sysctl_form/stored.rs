@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use crate::sysctl_form::handler::Handler;
-use crate::sysctl_form::{pair, ports};
+use crate::sysctl_form::{mask, pair, ports};
 use netkeel_core::name::sysctl::SysctlKey;
 
 /// Ticks per second with which kernels are built (kernel/Kconfig.hz). A snapshot may not show it.
@@ -152,7 +152,7 @@ fn forms(handler: Handler, written: &str, live: &str, ticks: Option<u32>) -> Res
         }
         Handler::Ranges(limit) => one(ports::print(&ports::read(written, limit)?)),
         Handler::CpuList => one(ports::print(&ports::read(written, u32::from(u16::MAX))?)),
-        Handler::CpuMask => one(mask(written, live)?),
+        Handler::CpuMask => one(mask::print(written, live)?),
         Handler::FastOpenKey => one(fast_open(written)?),
         Handler::Address => match written.parse::<Ipv6Addr>() {
             Ok(address) => {
@@ -240,41 +240,6 @@ fn number(word: &str) -> Result<i128, String> {
         });
     }
     Ok(sign * number)
-}
-
-/// A mask of CPUs, as wide as the current one.
-fn mask(written: &str, live: &str) -> Result<String, String> {
-    let digits = |text: &str| -> Option<String> {
-        let mut all = String::new();
-        for group in text.split(',') {
-            let group = group.trim();
-            let hexadecimal = !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if !hexadecimal || group.len() > 8 {
-                return None;
-            }
-            all.push_str(&format!("{:0>8}", group.to_ascii_lowercase()));
-        }
-        Some(all.trim_start_matches('0').to_owned())
-    };
-    let wanted = digits(written).ok_or_else(|| {
-        format!(
-            "takes a mask in hexadecimal, in groups of up to 8 digits joined by commas, and not `{written}`"
-        )
-    })?;
-    let width = live.bytes().filter(|byte| *byte != b',').count();
-    let padded = format!("{wanted:0>width$}");
-    let padded = if padded.is_empty() { "0".to_owned() } else { padded };
-    let first = match padded.len() % 8 {
-        0 => 8,
-        rest => rest,
-    };
-    let mut groups = vec![padded.get(..first.min(padded.len())).unwrap_or_default()];
-    let mut at = first;
-    while at < padded.len() {
-        groups.push(padded.get(at..at + 8).unwrap_or_default());
-        at += 8;
-    }
-    Ok(groups.join(","))
 }
 
 /// One or two keys, each of four groups of 32 bits.
@@ -372,7 +337,13 @@ mod tests {
                 "00000000,00000000",
                 "00000000,0000000f",
             ),
-            ("net.core.rps_default_mask", "1,00000001", "00", "1,00000001"),
+            (
+                "net.core.rps_default_mask",
+                "1,00000001",
+                "0,00000000",
+                "1,00000001",
+            ),
+            ("net.core.rps_default_mask", "0,00000001", "0", "1"),
             (
                 "net.ipv4.tcp_fastopen_key",
                 "1-2-3-aBc",
@@ -420,6 +391,7 @@ mod tests {
             ("net.ipv4.ip_local_reserved_ports", "70000", ""),
             ("net.ipv4.ip_local_reserved_ports", "20-10", ""),
             ("net.core.rps_default_mask", "0x3", "0"),
+            ("net.core.rps_default_mask", "1,2", "0"),
             ("net.ipv4.tcp_fastopen_key", "1-2-3", ""),
             ("net.ipv6.conf.all.stable_secret", "secret", ""),
             ("net.sctp.rto_min", "abc", "1000"),
@@ -440,6 +412,7 @@ mod tests {
         error: takes numbers from 0 to 65535 and ranges of them, and not `70000`
         error: takes ranges that ascend, and not `20-10`
         error: takes a mask in hexadecimal, in groups of up to 8 digits joined by commas, and not `0x3`
+        error: takes a mask that is no wider than that of this machine, `0`, and not `1,2`
         error: takes one or two keys joined by a comma, each as 00000000-00000000-00000000-00000000, and not `1-2-3`
         error: takes an IPv6 address, and not `secret`
         error: takes a number, and not `abc`

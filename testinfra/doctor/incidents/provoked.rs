@@ -251,6 +251,9 @@ while True:
 "
         ),
     );
+    // Python may need longer than the window to begin.
+    net.host
+        .sh("until [ $(cat /sys/class/net/cali1/statistics/rx_packets) -gt 50 ]; do sleep 0.1; done");
     let found = doctor("--drop-reasons");
     traffic.kill().unwrap();
     traffic.wait().unwrap();

@@ -1,7 +1,7 @@
 //! Signs of counters that grew.
 
 use super::*;
-use netkeel_host::counters::counter::{FilterStat, NetlinkSocket};
+use netkeel_host::counters::counter::NetlinkSocket;
 use netkeel_host::counters::reading::{LinkIdentity, Reading};
 
 fn host(kind: Option<&str>) -> Snapshot {
@@ -110,6 +110,16 @@ fn the_share_of_the_packets_is_the_severity_and_errors_come_before_drops() {
         assert_eq!(found(&[(counter.clone(), 40)]), [(kind, Severity::Warning)]);
         assert_eq!(found(&[(counter, 3)]), [(kind, Severity::Note)]);
     }
+    // A few of these are on every network. Filters drop what they were made to drop.
+    let dropped = |stat| Counter::Filters("br0".parse().unwrap(), stat);
+    for counter in [of("Ip6", "InDiscards"), dropped(FilterStat::Drops)] {
+        assert_eq!(found(&[(counter, 3)]), []);
+    }
+    let of_100 = (dropped(FilterStat::Packets), 100);
+    assert_eq!(
+        found(&[(dropped(FilterStat::Drops), 40), of_100]),
+        [(SignKind::FilterDrops, Severity::Warning)]
+    );
     let both = [
         (link(LinkStat::TxErrors), 40),
         (link(LinkStat::TxDropped), 4000),
