@@ -162,6 +162,12 @@ pub enum Code {
     NK061,
     /// NFLOG rules name a port, and IP packets arrive on its master.
     NK062,
+    /// Reverse path filtering drops the packets of Cilium's pods.
+    NK063,
+    /// Forwarding is off where pods or containers need it.
+    NK064,
+    /// The declared MTUs of pods and of the plugin that makes them differ.
+    NK065,
     /// A change of a device's MTU resets an IPv6 MTU of its own.
     NK070,
     /// A change of a device's MTU changes the MTU of a device above it, or of its port.
@@ -257,6 +263,9 @@ impl Code {
         Code::NK060,
         Code::NK061,
         Code::NK062,
+        Code::NK063,
+        Code::NK064,
+        Code::NK065,
         Code::NK070,
         Code::NK071,
         Code::NK072,

@@ -3,13 +3,13 @@
 pub mod cni;
 mod combined;
 mod encapsulation;
+mod forwarding;
 pub mod host;
 mod mtu;
 pub mod plan;
 mod pmtud;
 mod rearmed;
 mod replication;
-mod routers;
 mod rp_effect;
 mod rp_filter;
 mod side_effect;

@@ -1,11 +1,18 @@
 //! The MTU that the next pod on a host would get, from the configuration that the container runtime loads.
 
-use netkeel_core::fact::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+use netkeel_core::fact::{Fact, Field, Object, Value};
+use netkeel_core::finding::{Code, Findings};
+use netkeel_document::want::Want;
 use netkeel_host::cni::configuration::{Contents, Plugin};
 use netkeel_host::cni::plugin_type::{ReadsMtu, reads_mtu};
 use netkeel_host::cni::runtime::Loaded;
 use netkeel_host::cni::state::{Cni, StateFiles};
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
+use netkeel_mtu::detect::detect;
+use netkeel_mtu::pods::of_cni;
 
 /// Why a new pod would not get this MTU, or why nobody knows; `None` if it would.
 pub fn fault(host: &Snapshot, wanted: i64) -> Option<String> {
@@ -13,6 +20,36 @@ pub fn fault(host: &Snapshot, wanted: i64) -> Option<String> {
         Ok((mtu, _)) if mtu == wanted => None,
         Ok((mtu, from)) => Some(format!("{from} gives it {mtu}, and {wanted} is declared")),
         Err(why) => Some(why),
+    }
+}
+
+/// Reports declared MTUs of pods that a new pod would not get by the declared MTU of its plugin: it would start with the
+/// one, and netkeel would give it the other.
+pub(crate) fn contradicted(after: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
+    let declares_plugin = wants.keys().any(|fact| matches!(fact.object, Object::Plugin(_)));
+    let Some((mtu, from)) = declares_plugin.then(|| new_pod_mtu(after).ok()).flatten() else {
+        return;
+    };
+    let detected = detect(after);
+    let of_cni = detected.map(|detected| {
+        let pods = of_cni(after, detected.cni).into_iter();
+        pods.map(|link| link.index).collect::<BTreeSet<u32>>()
+    });
+    let is_pod = |link: &Link| match &of_cni {
+        Some(pods) => pods.contains(&link.index),
+        None => link.leads_into_a_pod() && link.master.is_none(),
+    };
+    for (fact, want) in wants {
+        let (Field::Mtu | Field::PodMtu, Value::Number(declared)) = (fact.field, &want.value) else {
+            continue;
+        };
+        let Some(name) = fact.link_name() else { continue };
+        if *declared != mtu && after.link(name).is_some_and(is_pod) {
+            let message = format!("its MTU is declared {declared}, and {from} gives new pods {mtu}");
+            let remedy =
+                "declare one MTU for the pods and their plugin: each new pod starts with that of the plugin";
+            findings.add(Code::NK065, name, message, remedy);
+        }
     }
 }
 

@@ -181,3 +181,39 @@ fn next_hops_and_next_hop_objects_keep_their_form() {
     host.succeeds(&["release"]);
     assert_eq!(show(), before);
 }
+
+/// Of tunnels that are bound to no device, the kernel says by which route their packets leave.
+#[test]
+fn a_tunnel_without_a_device_is_held_against_the_route_to_its_other_end() {
+    let host = Host::new();
+    host.namespace.sh("
+        ip link add storage type veth peer name other
+        ip link set storage mtu 9000 up
+        ip link set other mtu 9000 up
+        ip address add 10.9.0.1/24 dev storage
+        ip link add over-wire type vxlan id 1 remote 192.0.2.2 dstport 4789
+        ip link set over-wire mtu 1450 up
+        ip link add over-storage type vxlan id 2 remote 10.9.0.2 dstport 4790
+        ip link set over-storage mtu 8950 up
+        ip link add external type vxlan external dstport 4791
+        ip link set external mtu 9000 up
+        ip link add nowhere type vxlan id 3 local 192.0.2.1 dstport 4792
+        ip link set nowhere mtu 1400 up");
+    let judged = |verb: &[&str]| {
+        let text = host.succeeds(verb);
+        let found = text.lines().filter(|line| line.contains("NK016"));
+        found.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(judged(&["lint"]), [""; 0]);
+    host.document("version: 1\npersist: no\nlink: { wire: { mtu: 1400 } }\n");
+    let found = judged(&["lint", "-f", "routes.yaml"]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(
+        found[0].contains(
+            "over-wire: its MTU of 1450 and its 50 bytes of headers do not fit wire, by which its other end"
+        ),
+        "{found:#?}"
+    );
+    let found = judged(&["plan", "-f", "routes.yaml"]);
+    assert!(found.len() == 1 && found[0].contains("over-wire"), "{found:#?}");
+}

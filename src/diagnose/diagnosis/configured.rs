@@ -135,6 +135,8 @@ fn limited(path: &Path, out: &Capacity, found: &mut BTreeMap<Kind, Fault>) {
 fn of_finding(host: &Snapshot, finding: &Finding, found: &mut BTreeMap<Kind, Fault>) {
     let (kind, effect) = match finding.code {
         Code::NK002 | Code::NK009 => (Kind::RpFilter, Effect::Everything),
+        Code::NK063 => (Kind::RpFilter, Effect::May),
+        Code::NK064 => (Kind::ForwardingOff, Effect::May),
         Code::NK013 => (Kind::VethEnds, Effect::Large),
         Code::NK080 => (Kind::BridgePort, Effect::Large),
         Code::NK014 | Code::NK016 | Code::NK017 | Code::NK047 => (Kind::TooLarge, Effect::May),

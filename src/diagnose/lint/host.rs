@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::lint::{cni, encapsulation, mtu, pmtud, rp_filter, sysctl_d, tunnels, wireguard};
+use crate::lint::{cni, encapsulation, forwarding, mtu, pmtud, rp_filter, sysctl_d, tunnels, wireguard};
 use netkeel_core::finding::{Finding, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
@@ -35,6 +35,8 @@ pub fn judge(host: &Snapshot, underlay: Option<Underlay>) -> Judged {
     let too_large = encapsulation::check(host, detected.as_ref(), underlay, &mut findings);
     links(host, &|_| true, &too_large, &mut findings);
     rp_filter::tunnels(host, &mut findings);
+    rp_filter::of_cilium(host, &mut findings);
+    forwarding::off(host, &mut findings);
     pmtud::check(host, &mut findings);
     sysctl_d::host(host, &mut findings);
     cni::check(host, too_large.is_reported, &mut findings);

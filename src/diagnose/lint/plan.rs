@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::lint::host::links;
-use crate::lint::{combined, encapsulation, replication, routers, rp_effect, side_effect, sysctl_d};
-use netkeel_core::fact::{Fact, Field};
+use crate::lint::{
+    combined, encapsulation, forwarding, replication, rp_effect, rp_filter, side_effect, sysctl_d,
+};
+use crate::new_pod;
+use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::finding::Findings;
 use netkeel_core::name::link::LinkName;
 use netkeel_document::document::Document;
@@ -50,7 +53,7 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
     }
     for step in &planned.plan.steps {
         rp_effect::side_effects(step, wants, &mut findings);
-        routers::lost(step, &mut findings);
+        forwarding::lost(step, &mut findings);
     }
     if let Some(after) = &planned.after {
         rp_effect::judge_now(host, after, wants, &mut findings);
@@ -63,17 +66,18 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
         replication::copies::check(document.replicate.as_ref(), after, wants, &mut findings);
     }
     rp_effect::judge(after, wants, &mut findings);
+    if wants.keys().any(decides_rp_filter) {
+        rp_filter::of_cilium(after, &mut findings);
+    }
+    if wants.keys().any(decides_forwarding) {
+        forwarding::off(after, &mut findings);
+    }
+    new_pod::contradicted(after, wants, &mut findings);
     combined::check(after, wants, &mut findings);
     let wanted = wants.keys().filter_map(Fact::link_name);
     let skipped = planned.wants.left_alone.keys().copied();
-    let above = side_effect::above(&planned.plan, host);
-    let uses_wireguard = !above.is_empty() || planned.plan.steps.iter().any(changes_mtu);
-    let tunnels = after
-        .links
-        .iter()
-        .filter(|(_, link)| link.kind_name() == "wireguard");
-    let tunnels = tunnels.map(|(name, _)| *name).filter(|_| uses_wireguard);
-    let concerned: BTreeSet<LinkName> = wanted.chain(skipped).chain(above).chain(tunnels).collect();
+    let beside = side_effect::concerned(&planned.plan, host);
+    let concerned: BTreeSet<LinkName> = wanted.chain(skipped).chain(beside).collect();
     side_effect::check(&planned.plan, wants, host, &mut findings);
     newly_too_large(host, planned, &mut findings);
     // A plan names each device that it makes too large.
@@ -84,6 +88,25 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
     if let Some(document) = document {
         let findings = &mut planned.plan.findings;
         findings.retain(|finding| !document.allowed.contains_key(&finding.code));
+    }
+}
+
+/// Whether a fact may decide about rp_filter on an interface.
+fn decides_rp_filter(fact: &Fact) -> bool {
+    match &fact.object {
+        Object::Sysctl(key) => key.path().ends_with("/rp_filter"),
+        _ => fact.field == Field::RpFilter,
+    }
+}
+
+/// Whether a fact may decide about the forwarding of IPv4 on an interface.
+fn decides_forwarding(fact: &Fact) -> bool {
+    match &fact.object {
+        Object::Sysctl(key) => {
+            let path = key.as_setting();
+            path.path().starts_with("net/ipv4/conf/") && path.path().ends_with("/forwarding")
+        }
+        _ => fact.field == Field::Forwarding,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::lint::rp_filter::is_of_cilium;
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::mtu::IPV6_MIN_MTU;
@@ -31,7 +32,12 @@ pub(crate) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
         };
         let effective = effective(all, own, link.has_ipv4() || !host.families.ipv4);
         match field {
-            Field::RpFilter => judge_wanted(name, all, own, effective, findings),
+            Field::RpFilter => {
+                judge_wanted(name, all, own, effective, findings);
+                if effective.verdict == Verdict::DropNoAddress && !is_of_cilium(host, name) {
+                    loose_without_address(name, effective.decided_by == Decider::All, findings);
+                }
+            }
             Field::Kind if effective.verdict != Verdict::Accept => {
                 let decider = match effective.decided_by {
                     Decider::All => "net.ipv4.conf.all.rp_filter".to_owned(),
@@ -144,7 +150,9 @@ fn become_loose(
         let wanted = wants.contains_key(&Fact::link(&after.netns, *name, Field::RpFilter));
         let before = host.links.get(name).and_then(|link| verdict(all, link, host));
         let then = verdict(all_after, link, after);
+        // Those of Cilium have a finding of their own.
         if !wanted
+            && !is_of_cilium(after, *name)
             && then == Some(Verdict::DropNoAddress)
             && before.is_some_and(|before| Some(before) != then)
         {
@@ -208,9 +216,6 @@ fn judge_wanted(name: LinkName, all: i64, own: i64, effective: Effective, findin
             own.max(0)
         );
         findings.add(Code::NK001, name, message, remedy);
-    }
-    if effective.verdict == Verdict::DropNoAddress {
-        loose_without_address(name, effective.decided_by == Decider::All, findings);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reverse path filtering whose effect differs from its setting.
 
 use std::cell::LazyCell;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -9,6 +10,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::rp_filter::{Verdict, effective};
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::detect::detect;
 
@@ -91,6 +93,55 @@ pub(crate) fn tunnels_but(host: &Snapshot, judged: &dyn Fn(LinkName) -> bool, fi
     }
 }
 
+/// Devices of Cilium on which the effective rp_filter drops packets. Its agent and its plugin switch it off on each
+/// (pkg/datapath/linux/sysctl), and `all` counts all the same.
+pub(crate) fn of_cilium(host: &Snapshot, findings: &mut Findings) {
+    let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
+        return;
+    };
+    for (name, link) in host.links.iter().filter(|(name, _)| is_of_cilium(host, **name)) {
+        let Some(own) = link.rp_filter.map(i64::from) else {
+            continue;
+        };
+        let effective = effective(all, own, link.has_ipv4() || !host.families.ipv4);
+        if !link.up || effective.verdict == Verdict::Accept || leads_back(host, *name) {
+            continue;
+        }
+        let message = format!(
+            "its effective rp_filter is {}: packets that arrive on it are dropped unless a route leads back by it, and Cilium usually has one route for all pods, by cilium_host",
+            effective.value
+        );
+        let remedy = match all {
+            0 => "set its rp_filter to 0",
+            _ => "set net.ipv4.conf.all.rp_filter and its own to 0, and each other interface as it should be",
+        };
+        findings.add(Code::NK063, name, message, remedy);
+    }
+}
+
+/// Whether a device is one of Cilium's, on a host where it runs.
+pub(crate) fn is_of_cilium(host: &Snapshot, name: LinkName) -> bool {
+    let name = name.as_bytes();
+    let is_named = name.starts_with(b"lxc") || name.starts_with(b"cilium_");
+    is_named && host.links.keys().any(|link| link.as_bytes() == b"cilium_host")
+}
+
+/// Whether the routes to all addresses of a pod are known to leave by its device.
+fn leads_back(host: &Snapshot, name: LinkName) -> bool {
+    let known = || {
+        let ways = host.forwarding.as_ref()?;
+        let routes = ways.routes.as_ref()?;
+        let has_rules = ways.other_rules.as_ref()?.contains(&Family::Ipv4);
+        let mut addresses = ways.pods.get(&name)?.addresses.iter().map(IpNet::addr);
+        let by_it = |address: IpAddr| {
+            let route = routes.to(address).ok().flatten();
+            route.is_some_and(|route| route.hops().iter().any(|hop| hop.link == name))
+        };
+        Some(!has_rules && addresses.clone().next().is_some() && addresses.all(by_it))
+    };
+    known() == Some(true)
+}
+
 /// A tunnel of IP in IP for packets of any sender. Other devices that take their headers from each packet, as
 /// `vxlan external`, hand frames to a bridge, a datapath or a BPF program, and rp_filter does not see those.
 fn takes_any_sender(link: &Link) -> bool {
@@ -144,6 +195,33 @@ mod tests {
             .map(|f| format!("{} {}", f.code, f.subjects.join(",")))
             .collect();
         assert_eq!(lines, ["NK009 ipip0", "NK018 cali0", "NK020 ipip0"]);
+    }
+
+    #[test]
+    fn the_devices_of_cilium_need_it_off() {
+        let check = |all: u32, own: u32, more: &str| {
+            let device =
+                |kind: &str| format!(r#"{{"mtu":1500,"up":true,"kind":"{kind}","rp_filter":{own}}}"#);
+            let text = format!(
+                r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},
+                "sysctls":{{"net/ipv4/conf/all/rp_filter":{{"value":"{all}","writable":true}}}},
+                "links":{{"lxc1":{},"{more}":{},"veth1":{}}}}}"#,
+                device("veth"),
+                device("veth"),
+                device("veth"),
+            );
+            let findings = crate::lint::host::host(&Snapshot::from_json(&text).unwrap());
+            let lines = findings
+                .iter()
+                .map(|found| format!("{} {}", found.code, found.subjects.join(",")));
+            lines.collect::<String>()
+        };
+        assert_eq!(check(0, 0, "cilium_host"), "");
+        for (all, own) in [(1, 0), (2, 0), (0, 1), (0, 2)] {
+            assert_eq!(check(all, own, "cilium_host"), "NK063 cilium_host,lxc1");
+            // Without Cilium nobody says that another interface has the way back.
+            assert_eq!(check(all, own, "eth0"), "");
+        }
     }
 
     /// The findings on one tunnel, with `all` at 0.

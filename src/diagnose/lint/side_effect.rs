@@ -8,7 +8,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::op::Op;
 use netkeel_document::want::Want;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::link::comes_in_pairs;
+use netkeel_host::snapshot::link::{Link, comes_in_pairs};
 use netkeel_plan::plan::Plan;
 
 /// Reports what the MTU of a plan changes and no document declares.
@@ -65,13 +65,36 @@ fn is_port_of(port: LinkName, master: LinkName, host: &Snapshot) -> bool {
     index.is_some() && index == host.link(master).map(|link| link.index)
 }
 
-/// The devices above the interfaces whose MTU a plan changes, directly or through another device.
-pub(crate) fn above(plan: &Plan, host: &Snapshot) -> BTreeSet<LinkName> {
+/// The interfaces that a plan may leave with an MTU that does not go with another one, although it names only the
+/// other one: devices above those whose MTU it changes, their masters, other ends of veths, and tunnels that are bound to
+/// no device.
+pub(crate) fn concerned(plan: &Plan, host: &Snapshot) -> BTreeSet<LinkName> {
     let changes = plan.steps.iter().flat_map(|step| &step.changes);
-    let changed = changes.filter(|change| change.fact.field == Field::Mtu);
-    let mut below: BTreeSet<u32> = changed
-        .filter_map(|change| Some(host.links.get(&change.fact.link_name()?)?.index))
+    let changed: Vec<&Link> = changes
+        .filter(|change| change.fact.field == Field::Mtu)
+        .filter_map(|change| host.link(change.fact.link_name()?))
         .collect();
+    if changed.is_empty() {
+        return BTreeSet::new();
+    }
+    let indexes: BTreeSet<u32> = changed.iter().map(|link| link.index).collect();
+    let masters: BTreeSet<u32> = changed.iter().filter_map(|link| link.master).collect();
+    let is_concerned = |link: &Link| {
+        let other_end = link
+            .lower
+            .filter(|_| link.kind_name() == "veth" && link.peer_netns.is_none());
+        masters.contains(&link.index)
+            || other_end.is_some_and(|other| indexes.contains(&other))
+            || (link.is_tunnel() && link.lower.is_none())
+    };
+    let beside = host.links.iter().filter(|(_, link)| is_concerned(link));
+    let mut found: BTreeSet<LinkName> = beside.map(|(name, _)| *name).collect();
+    found.extend(above(indexes, host));
+    found
+}
+
+/// The devices above those with these indexes, directly or through another device.
+fn above(mut below: BTreeSet<u32>, host: &Snapshot) -> BTreeSet<LinkName> {
     let mut above = BTreeSet::new();
     loop {
         let stands = host.links.iter().filter(|(name, link)| {

@@ -74,7 +74,8 @@ impl<'a> Walk<'a> {
                     .links
                     .keys()
                     .any(|name| name.as_bytes() == b"cilium_host");
-                if cilium && (name.as_bytes().starts_with(b"lxc") || link.kind_name() == "netkit") {
+                // Where another CNI makes the pods (chaining), their devices have its names.
+                if cilium {
                     self.unknown.insert(Unknown::Cilium(name));
                 }
                 Some((at, name, link))
@@ -231,9 +232,15 @@ impl<'a> Walk<'a> {
                 Some(Some(route)) if route.hops().iter().any(|hop| hop.link == arrives) => {
                     mtu = self.host.route_mtu(route, arrives).unwrap_or(mtu);
                 }
+                Some(Some(route)) if route.to == RouteTarget::Elsewhere => {
+                    self.unknown.insert(Unknown::Routes);
+                }
                 Some(_) if self.host.has_other_rules(self.family) => {
                     self.unknown.insert(Unknown::Rules);
                 }
+                // Its programs hand packets to the pod by their own table (`ipv4_local_delivery`, bpf/lib/l3.h): most hosts
+                // have one route for all pods, by cilium_host.
+                Some(_) if self.unknown.contains(&Unknown::Cilium(arrives)) => {}
                 Some(_) => {
                     self.is_mute = true;
                     return match self.is_local() {

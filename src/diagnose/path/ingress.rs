@@ -7,7 +7,7 @@ use crate::path::unknown::Unknown;
 use crate::path::walk::{Walk, Way};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::rp_filter::{Decider, Verdict};
-use netkeel_host::snapshot::forwarding::Family;
+use netkeel_host::snapshot::forwarding::{Family, RouteTarget};
 
 /// The sources of the packets that arrive.
 #[derive(Clone, Copy, Debug)]
@@ -89,10 +89,12 @@ impl Walk<'_> {
 
     /// Whether the check of one source succeeds: its route must leave by the interface, or exist at all.
     fn route_back_passes(&self, source: IpAddr, link: LinkName, asymmetric: bool) -> Option<bool> {
-        Some(match self.host.route(source)? {
-            None => false,
-            Some(route) => asymmetric || route.hops().iter().any(|hop| hop.link == link),
-        })
+        let route = self.host.route(source)?;
+        match route.map(|route| &route.to) {
+            None | Some(RouteTarget::Nowhere) => Some(false),
+            Some(RouteTarget::Elsewhere) => None,
+            Some(RouteTarget::Hops(hops)) => Some(asymmetric || hops.iter().any(|hop| hop.link == link)),
+        }
     }
 
     /// Nothing passes a hop.

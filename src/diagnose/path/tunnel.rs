@@ -20,7 +20,7 @@ impl<'a> Walk<'a> {
         let peers = self.peers(name, link);
         let carrier = match peers {
             Some(way) => self.host.snapshot.link(way.link).map(|device| (way.link, device)),
-            None => self.carrier(link, ends),
+            None => self.carrier(name, link, ends),
         };
         let family = match peers {
             Some(way) if way.ipv6 => Some(Family::Ipv6),
@@ -87,12 +87,19 @@ impl<'a> Walk<'a> {
         least
     }
 
-    /// The device that carries a tunnel: the one that it is bound to, the one of the route to its other end,
-    /// the one with its own outer address, or the one of the default route.
-    fn carrier(&self, link: &Link, ends: Option<&TunnelEnds>) -> Option<(LinkName, &'a Link)> {
+    /// The device that carries a tunnel: the one that it is bound to, or the one of the route to its other end. Without
+    /// either, the routes to its other ends are unknown, and it is the one with its own outer address or that of a
+    /// default route.
+    fn carrier(
+        &mut self,
+        name: LinkName,
+        link: &Link,
+        ends: Option<&TunnelEnds>,
+    ) -> Option<(LinkName, &'a Link)> {
         let bound = link.lower.filter(|_| link.peer_netns.is_none());
-        if let Some(found) = bound.and_then(|index| self.host.by_index(index)) {
-            return Some(found);
+        if let Some((below, device)) = bound.and_then(|index| self.host.by_index(index)) {
+            // In a VRF the routes of its table decide, which are not read.
+            return Some((below, device)).filter(|_| !stands_for_routes(below, device));
         }
         let snapshot = self.host.snapshot;
         let named = |name: LinkName| Some((name, snapshot.link(name)?));
@@ -103,13 +110,24 @@ impl<'a> Walk<'a> {
             let hop = self.host.next_hop(self.host.route(remote)??.hops())?;
             return named(hop.link);
         }
-        if let Some(local) = ends.and_then(|ends| ends.local) {
-            return self.host.holder(local).and_then(named);
+        // Of one that takes its headers from each packet, the senders are of interest.
+        if !link.external && !ends.is_some_and(|ends| ends.external) {
+            self.unknown.insert(Unknown::TunnelRoutes(name));
+        }
+        let local = ends.and_then(|ends| ends.local);
+        // A router has the address on lo or a dummy device, and its packets leave by others.
+        let holder = local.and_then(|local| self.host.holder(local)).and_then(named);
+        if let Some(found) = holder.filter(|(name, device)| !carries_nothing(*name, device)) {
+            return Some(found);
         }
         let routes = self.host.forwarding?.routes.as_ref()?;
-        let default = [Family::Ipv4, Family::Ipv6]
-            .into_iter()
-            .find_map(|family| routes.defaults(family).first().copied())?;
+        let families = [Family::Ipv4, Family::Ipv6].into_iter();
+        let mut families = families.filter(|family| local.is_none_or(|local| Family::of(local) == *family));
+        let default = families.find_map(|family| {
+            let defaults = routes.defaults(family).into_iter();
+            let mut others = defaults.filter(|route| route.hops().iter().all(|hop| hop.link != name));
+            others.next()
+        })?;
         named(self.host.next_hop(default.hops())?.link)
     }
 
@@ -159,6 +177,16 @@ impl<'a> Walk<'a> {
         }
         mtu
     }
+}
+
+/// Whether no packet leaves the host by a device: lo, a VRF or a dummy device.
+pub(crate) fn carries_nothing(name: LinkName, link: &Link) -> bool {
+    stands_for_routes(name, link) || link.kind_name() == "dummy"
+}
+
+/// Whether a tunnel that is bound to a device goes by routes all the same: a VRF stands for those of its table.
+pub(crate) fn stands_for_routes(name: LinkName, link: &Link) -> bool {
+    name.as_bytes() == b"lo" || link.kind_name() == "vrf"
 }
 
 fn is_multicast(address: IpAddr) -> bool {

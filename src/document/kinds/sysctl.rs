@@ -250,7 +250,8 @@ impl Section for Sysctls {
             names::scope(&entry.key, &entry.value, scope);
             bounds::scope(&entry.key, scope);
             scope_of_effect(&entry.key, scope);
-            match entry.key.per_interface() {
+            let setting = entry.key.as_setting();
+            match setting.per_interface() {
                 Some(PerInterface {
                     family,
                     table: "conf",
@@ -279,11 +280,19 @@ impl Section for Sysctls {
                     scope.sysctls.extend(entry.key.in_slot("all"));
                     scope.families.ipv4 = true;
                 }
-                Some(PerInterface {
-                    family: "ipv4",
-                    slot: Slot::Default,
-                    ..
-                }) => scope.families.ipv4 = true,
+                Some(
+                    PerInterface {
+                        family: "ipv4",
+                        slot: Slot::Default,
+                        ..
+                    }
+                    // A bridge with an address routes for its containers.
+                    | PerInterface {
+                        family: "ipv4",
+                        leaf: "forwarding",
+                        ..
+                    },
+                ) => scope.families.ipv4 = true,
                 Some(PerInterface {
                     family: "ipv6",
                     table: "neigh",

@@ -121,7 +121,8 @@ pub struct Link {
     /// Index of the bridge or bond it is a port of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master: Option<u32>,
-    /// The routes to the endpoints of a WireGuard device's peers; none where they were not read.
+    /// The routes to the endpoints of a WireGuard device's peers, or to the other end of a tunnel that is bound to no
+    /// device; none where they were not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_routes: Option<BTreeSet<PeerRoute>>,
     /// Addresses with prefix length, of the families that were read.

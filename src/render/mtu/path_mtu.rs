@@ -125,7 +125,7 @@ fn limit(found: &Measurement, report: &Report) -> String {
             report.route.interface, report.route.interface_mtu
         ),
         Limit::Router { from, reported } => {
-            let router = router(from, report);
+            let router = reporter(from, report);
             match reported {
                 Some(mtu) => format!("{router} reports that it takes at most {mtu}"),
                 None => format!("{router} reports that larger packets are too big, without its MTU"),
@@ -140,11 +140,20 @@ fn limit(found: &Measurement, report: &Report) -> String {
                 || "; no \"packet too big\" came back".to_owned(),
                 |(from, mtu)| {
                     let mtu = mtu.map_or(String::new(), |mtu| format!(" above {mtu}"));
-                    format!("; {} reports packets{mtu} only", router(*from, report))
+                    format!("; {} reports packets{mtu} only", reporter(*from, report))
                 },
             );
             format!("{larger} bytes: no answer to 3 packets{also}")
         }
+    }
+}
+
+/// Who reports that packets are too big. A tunnel answers in the name of the target (`iptunnel_pmtud_build_icmp`,
+/// net/ipv4/ip_tunnel_core.c).
+fn reporter(address: IpAddr, report: &Report) -> String {
+    match address == report.target {
+        true => format!("{address}, or a tunnel on the way in its name,"),
+        false => router(address, report),
     }
 }
 
@@ -305,4 +314,57 @@ fn unanswered(report: &Report) -> Vec<String> {
         lines.push("Name a TCP port of the target: --proto tcp --port N.".to_owned());
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_mtu::probe::reply::Reporter;
+    use netkeel_mtu::probe::report::RouteTo;
+    use netkeel_mtu::probe::search::Attempt;
+
+    /// The limit of a path of 1450 bytes on which this address reports packets as too big.
+    fn limit_by(from: &str) -> String {
+        let answered = Reply::Answered {
+            back: None,
+            after: None,
+        };
+        let too_big = Reply::TooBig {
+            mtu: Some(1450),
+            from: Reporter::Router(from.parse().unwrap()),
+        };
+        let attempts = [(1450, answered), (1451, too_big)];
+        let attempts = attempts.map(|(size, reply)| Attempt { size, reply });
+        let found = Measurement {
+            mtu: 1450,
+            attempts: attempts.to_vec(),
+        };
+        let report = Report {
+            target: "10.10.0.2".parse().unwrap(),
+            route: RouteTo {
+                interface: "vx0".parse().unwrap(),
+                interface_mtu: 1500,
+                gateway: None,
+                route_mtu: None,
+                cached_before: None,
+                cached_now: None,
+            },
+            trials: Vec::new(),
+            small: None,
+            large: None,
+        };
+        limit(&found, &report)
+    }
+
+    #[test]
+    fn a_tunnel_may_answer_in_the_name_of_the_target() {
+        assert_eq!(
+            limit_by("192.0.2.1"),
+            "192.0.2.1 reports that it takes at most 1450"
+        );
+        assert_eq!(
+            limit_by("10.10.0.2"),
+            "10.10.0.2, or a tunnel on the way in its name, reports that it takes at most 1450"
+        );
+    }
 }

@@ -27,7 +27,7 @@ const SRC_VALID_MARK: usize = 23;
 const IGNORES_ENCAPSULATION_LIMIT: u32 = 1;
 
 /// Reads those of all interfaces.
-pub(super) fn read(socket: &mut Socket, named: Named<'_>, found: &mut Forwarding) -> Result<(), Refusal> {
+pub(crate) fn read(socket: &mut Socket, named: Named<'_>, found: &mut Forwarding) -> Result<(), Refusal> {
     let mut message = LinkMessage::default();
     message.attributes = vec![LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])];
     socket.dump(libc::RTM_GETLINK, &message, |message| one(message, named, found))
