@@ -137,6 +137,7 @@ fn event(number: usize, version: usize, address: &str) -> Vec<u8> {
 }
 
 /// The CPU time of this thread, ns.
+#[allow(clippy::disallowed_methods, reason = "a benchmark reads its own time")]
 fn cpu() -> u64 {
     let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     text.split(' ').next().unwrap().parse().unwrap()
@@ -163,8 +164,8 @@ fn each(from: u64, to: u64) -> f64 {
 
 #[allow(clippy::print_stdout, reason = "the results")]
 fn main() {
-    let numbers = std::env::args().filter_map(|word| word.parse().ok());
-    let nodes = numbers.last().unwrap_or(NODES);
+    let mut numbers = std::env::args().filter_map(|word| word.parse().ok());
+    let nodes = numbers.next_back().unwrap_or(NODES);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sender, events) = channel();

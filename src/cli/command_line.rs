@@ -16,7 +16,7 @@ use crate::print::{complete, completions, man, render, schema};
 use crate::serve::{pause, replicate_worker, run, status};
 use crate::{exit, output, short_help};
 use netkeel_core::text::escape::printable;
-use netkeel_kernel::inherited;
+use netkeel_kernel::process::inherited;
 
 /// Keep a Linux host's network path in sync with a declarative config
 #[derive(Debug, Parser)]

@@ -2,7 +2,6 @@
 
 pub mod counters;
 pub mod files;
-pub mod inherited;
 mod ioctl;
 pub mod live;
 pub mod management;

@@ -1,6 +1,8 @@
 //! Another process, held by a pidfd: its number may be another process's later, and the descriptor cannot
 //! (pidfd_open(2), Linux 5.3).
 
+pub mod inherited;
+
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;

@@ -22,11 +22,11 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_kernel::inherited;
 use netkeel_kernel::management;
 use netkeel_kernel::management::Sessions;
 use netkeel_kernel::namespace::identity;
 use netkeel_kernel::probe::reach::Target;
+use netkeel_kernel::process::inherited;
 use netkeel_plan::plan::Plan;
 
 /// Progress is shown from this number of ops: a shorter apply ends before anyone could read it.

@@ -33,7 +33,7 @@ pub(super) fn sizes(corefile: &str) -> Vec<(String, Size)> {
     let snippets: Vec<&Block<'_>> = blocks.iter().filter(is_snippet).collect();
     let serves_udp = |block: &&Block<'_>| {
         let is_other = |name: &&str| WITHOUT_UDP.iter().any(|scheme| name.starts_with(scheme));
-        !is_snippet(block) && !block.names.iter().all(|name| is_other(name))
+        !is_snippet(block) && !block.names.iter().all(is_other)
     };
     let servers = blocks.iter().filter(serves_udp);
     let mut sizes: Vec<(String, Size)> = servers

@@ -31,6 +31,9 @@ pub(crate) struct Hop {
     pub metric: u32,
 }
 
+/// The id of a next hop object, and a way whose interface it tells.
+type ByObject = (u32, Hop);
+
 /// Reads the default routes of the main table, of both families, a multipath route once for each
 /// interface.
 pub(crate) fn defaults(socket: &mut Socket) -> Result<Vec<Hop>, Refusal> {
@@ -114,11 +117,7 @@ pub(crate) fn header(message: &Message<'_>) -> Result<Option<RouteHeader>, Malfo
 }
 
 /// `by_object` gets the routes that name a next hop object and no interface.
-fn read(
-    message: &Message<'_>,
-    found: &mut Vec<Hop>,
-    by_object: &mut Vec<(u32, Hop)>,
-) -> Result<(), Malformed> {
+fn read(message: &Message<'_>, found: &mut Vec<Hop>, by_object: &mut Vec<ByObject>) -> Result<(), Malformed> {
     let wanted = |header: &RouteHeader| {
         // A route for one type of service is not the route of other packets.
         header.destination_prefix_length == 0 && header.table == RouteHeader::RT_TABLE_MAIN && header.tos == 0
@@ -238,7 +237,7 @@ fn query(destination: IpAddr) -> RouteMessage {
 }
 
 /// The ways of one route; or the id of its next hop object and a way without an interface, where the route names none.
-pub(crate) fn hops(message: &Message<'_>) -> Result<(Vec<Hop>, Option<(u32, Hop)>), Malformed> {
+pub(crate) fn hops(message: &Message<'_>) -> Result<(Vec<Hop>, Option<ByObject>), Malformed> {
     let (mut indices, mut mtu, mut metric, mut object) = (Vec::new(), None, 0, None);
     let route = message.parse::<RouteMessage>()?;
     let ipv6 = route.header.address_family == AddressFamily::Inet6;
