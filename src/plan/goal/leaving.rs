@@ -136,6 +136,7 @@ mod tests {
         .unwrap();
         let link = Link {
             index: 1,
+            kind: Some("veth".into()),
             mtu: 1440,
             peer_netns: Some(1),
             pod: Some(Box::new(pod)),

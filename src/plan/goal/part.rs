@@ -239,6 +239,7 @@ mod tests {
         let mut host = Snapshot::empty(Netns::CURRENT);
         for (number, name) in names.iter().enumerate() {
             let link = Link {
+                kind: Some("veth".into()),
                 index: number as u32 + 1,
                 mtu: 1500,
                 ..Link::default()
