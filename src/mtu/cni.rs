@@ -230,7 +230,8 @@ pub(crate) fn leaves_otherwise(host: &Snapshot, link: &Link) -> bool {
 }
 
 /// Whether a port of Open vSwitch may be of another network than the overlay of the CNI, such as a VLAN of the underlay: the
-/// switch has a port by which packets leave as they are, and the port is larger than the CNI's gateway device.
+/// switch has a port by which packets leave as they are, and the port is larger than the CNI's gateway device. In
+/// OVN-Kubernetes only further interfaces of a pod are of such a network (`localnet`), and br-ex has a NIC on every node.
 fn may_be_of_underlay(host: &Snapshot, cni: &str, port: &Link) -> bool {
     let is_physical = |name: LinkName, other: &Link| {
         let kinds = ["bond", "team", "vlan", "macvlan"];
@@ -241,7 +242,10 @@ fn may_be_of_underlay(host: &Snapshot, cni: &str, port: &Link) -> bool {
         .iter()
         .filter(|(_, of, parameter)| *of == cni && parameter.is_empty());
     let gateway = gateways.find_map(|(name, ..)| device_up(host, name));
-    ports.any(|(name, other)| is_physical(*name, other))
+    let first = port.pod.as_ref().map(|end| end.name.as_bytes() == b"eth0");
+    let may_be_further = cni != "openshift" || first != Some(true);
+    may_be_further
+        && ports.any(|(name, other)| is_physical(*name, other))
         && gateway.is_none_or(|gateway| port.mtu > gateway.mtu)
 }
 

@@ -430,4 +430,14 @@ fn a_port_of_open_vswitch_may_be_of_the_underlay() {
     assert_eq!(mtus(physical), (vec![1400], 0, 0));
     // Without a way out as it is, a larger port is an overlay pod with too large an MTU.
     assert_eq!(mtus(""), (vec![1400, 1500], 0, 0));
+    let localnet = |end: &str| {
+        let links = format!(
+            r#""ovs-system":{{"index":25,"kind":"openvswitch"}},"ovn-k8s-mp0":{{"index":26,"kind":"openvswitch","mtu":1400,"up":true}},
+            "eth0":{{"index":2,"mtu":9000,"master":25,"up":true}},
+            "a_1":{{"index":30,"kind":"veth","mtu":9000,"lower":3,"peer_netns":1,"master":25,"pod":{{"index":3,"name":"{end}","mtu":9000}}}}"#
+        );
+        of_cni(&snapshot(&links, ""), "openshift").len()
+    };
+    // The first interface of a pod is of the overlay.
+    assert_eq!((localnet("net1"), localnet("eth0")), (0, 1));
 }
