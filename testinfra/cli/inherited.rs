@@ -84,7 +84,7 @@ fn an_ignored_hangup_stays_ignored() {
     let look = format!(r#"grep SigIgn "/proc/$(pgrep -f -x "{line}")/status" >ignored"#);
     let types =
         format!(r#"seen "y/N"; echo y; seen "Enter keeps"; {look}; printf "\003"; seen COMMAND_EXIT_CODE"#);
-    for (wrapper, ignored) in [("env", false), (INHERITED, true)] {
+    for (wrapper, ignored) in [("env --default-signal=HUP", false), (INHERITED, true)] {
         let program = format!("{wrapper} {PROGRAM}");
         let done = on_a_terminal(&scratch, &types, &program, arguments, &namespace);
         assert_eq!(done.code, 3, "{done:?}");

@@ -261,9 +261,10 @@ fn each_kind_of_op_refused_by_the_kernel_rolls_back_with_exit_3() {
     ));
 }
 
-/// Which of its calls does the op: the one at whose failure netkeel names it.
+/// Which of its calls does the op: the one at whose failure netkeel names it. Some calls before it only read what an
+/// apply can do without.
 fn number_of(_: &World, kind: &Kind) -> usize {
-    for number in 1.. {
+    for number in 1..500 {
         let ran = in_a_world(kind.document, |world| {
             trace::inject(
                 world,
@@ -275,7 +276,6 @@ fn number_of(_: &World, kind: &Kind) -> usize {
         if ran.stderr.contains(&format!("error: {}", kind.told)) {
             return number;
         }
-        assert_ne!(ran.code, 0, "no {} does {}", kind.call, kind.told);
     }
-    unreachable!()
+    panic!("no {} does {}", kind.call, kind.told);
 }

@@ -1,11 +1,15 @@
 //! `netkeel apply`: plan, execute, verify; all or nothing.
 
+pub(crate) mod new_drift;
+mod result;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
 use crate::arguments::{Documents, FullOption, LockOptions, Output, OwnershipArguments, parse_duration};
+use crate::change::apply::result::{Form, files, report};
 use crate::change::failed::{errors, failed, reasons};
 use crate::change::prompt::{Prompt, ask};
 use crate::change::said::Said;
@@ -18,16 +22,13 @@ use crate::load::documents::{Host, Invalid, Loaded, read, read_saved};
 use crate::load::file::read_printed;
 use crate::output::Detail;
 use crate::{exit, output};
-use netkeel_apply::clock::now;
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::recorder::Recorder;
 use netkeel_apply::engine::session::Session;
-use netkeel_apply::recover::confirm_command;
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::finding::Finding;
-use netkeel_core::name::netns::Netns;
 use netkeel_diagnose::lint::plan;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
@@ -35,15 +36,9 @@ use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::probe::reach::Target;
 use netkeel_plan::goal::saved::{Exactly, SavedPlan};
 use netkeel_plan::goal::{Declared, Goal};
-use netkeel_plan::outcome::{Applied, Failure, NewDrift};
-use netkeel_render::plan::markdown;
-use netkeel_render::wording::utc::utc;
-use netkeel_render::wording::{applied_line, count};
-use netkeel_render::{json, wording};
+use netkeel_plan::outcome::{Applied, Failure};
+use netkeel_render::json;
 use netkeel_source::sources::Sources;
-
-/// How many changes of other programs are listed.
-const SHOWN: usize = 10;
 
 /// Make the changes, or none
 ///
@@ -148,7 +143,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     match execute(arguments) {
         Ok(Ok((Ok((applied, transaction)), sources))) => {
-            let code = report(&applied, &sources, arguments);
+            let form = Form {
+                output: arguments.output,
+                full: arguments.full,
+                confirm_within: arguments.confirm_within,
+                was_shown: arguments.prompt.asks() && arguments.plan.is_none(),
+                detailed_exitcode: arguments.detailed_exitcode,
+            };
+            let code = report(&applied, &sources, &form);
             match arguments.confirm_within {
                 Some(_) if writes(&applied) > 0 => unconfirmed(arguments, &applied, &transaction, code),
                 _ => Ok(code),
@@ -181,12 +183,6 @@ type Outcome = (Result<(Applied, String), Failure>, Sources);
 /// What was written, and what follows when the apply is confirmed.
 fn writes(applied: &Applied) -> usize {
     applied.done + files(applied)
-}
-
-/// The writes of files, which wait for the confirmation.
-fn files(applied: &Applied) -> usize {
-    let steps = applied.planned.plan.steps.iter();
-    steps.filter(|step| step.op.is_durable()).count()
 }
 
 /// Waits for the confirmation on a terminal. Elsewhere it returns the code of the apply, unless the time to confirm
@@ -420,88 +416,4 @@ fn refuse_rejected(store: &Store, document: &Document, retry_rejected: bool) -> 
         }
         _ => Ok(()),
     }
-}
-
-fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
-    let Applied {
-        planned,
-        done,
-        vanished,
-        new_drift,
-        ..
-    } = applied;
-    let plan = &planned.plan;
-    let of = output::here();
-    match arguments.output {
-        Output::Json => output::print_done(&output::pretty(&json::applied(applied, sources))),
-        Output::Markdown => output::print_done(&markdown::applied(applied, sources, of)),
-        // The plan was shown before the question.
-        Output::Text if arguments.prompt.asks() && arguments.plan.is_none() && *done > 0 => {}
-        Output::Text | Output::Diff => {
-            let detail = Detail {
-                commands: false,
-                full: arguments.full,
-            };
-            output::print_done(&output::shown(plan, sources, arguments.output, detail, of));
-        }
-    }
-    let files = files(applied);
-    if let (Some(within), true) = (arguments.confirm_within, *done + files > 0) {
-        if files > 0 {
-            output::say(&format!(
-                "{} follow when you confirm\n",
-                count(files, "file write")
-            ));
-        }
-        output::say(&format!(
-            "keep the changes with `{}`; otherwise they are rolled back {}\n",
-            confirm_command(&plan.netns),
-            until(&plan.netns, within)
-        ));
-    }
-    if arguments.output == Output::Text && *done > 0 {
-        output::print_done(&format!("{}\n", applied_line(*done, new_drift.len())));
-    }
-    for name in vanished {
-        output::say(&format!("{name} was deleted during the apply\n"));
-    }
-    match new_drift_exit(new_drift) {
-        exit::OK if arguments.detailed_exitcode && *done > 0 => exit::CHANGES,
-        code => code,
-    }
-}
-
-/// When the changes are rolled back, as its promise says; without one that can be read, how long after the start.
-fn until(netns: &Netns, within: Duration) -> String {
-    let pending = Store::open_to_read(netns).and_then(|store| store.pending());
-    match pending.ok().flatten().and_then(|pending| pending.time_left()) {
-        Some(left) => {
-            let seconds = left.as_secs();
-            format!("at {}, in {seconds} s", utc(now() + seconds))
-        }
-        None => format!("{within:?} after the start of the apply"),
-    }
-}
-
-/// Reports the drift that began during an apply, and returns the exit code.
-pub(crate) fn new_drift_exit(new_drift: &[NewDrift]) -> u8 {
-    match new_drift_error(new_drift) {
-        Some(error) => {
-            output::error(&error);
-            exit::NEW_DRIFT
-        }
-        None => exit::OK,
-    }
-}
-
-/// The error of an apply whose writes hold while other declared facts do not.
-fn new_drift_error(new_drift: &[NewDrift]) -> Option<Error> {
-    if new_drift.is_empty() {
-        return None;
-    }
-    let message = format!("the writes hold, {}", wording::new_drift(new_drift.len()));
-    let error = Error::new(ErrorKind::Refused, message);
-    let told = new_drift.iter().take(SHOWN);
-    let error = told.fold(error, |error, drift| error.hint(&drift.message));
-    Some(error.hint("`netkeel apply` writes them; `netkeel explain` names the programs that may have"))
 }

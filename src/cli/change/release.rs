@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::arguments::{FullOption, LockOptions, Output, Place};
-use crate::change::apply::new_drift_exit;
+use crate::change::apply::new_drift::new_drift_exit;
 use crate::change::failed::failed;
 use crate::change::holds_nothing::holds_nothing;
 use crate::change::recover;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use crate::arguments::{FullOption, LockOptions, Output, Place};
-use crate::change::apply::new_drift_exit;
+use crate::change::apply::new_drift::new_drift_exit;
 use crate::change::failed::failed;
 use crate::change::prompt::{Prompt, ask};
 use crate::change::recover;
