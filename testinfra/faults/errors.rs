@@ -234,8 +234,8 @@ fn each_kind_of_op_refused_by_the_kernel_rolls_back_with_exit_3() {
     let mut done = BTreeSet::new();
     for kind in KINDS {
         let (before, _) = states(Place::Host, kind.document);
+        let number = number_of(kind);
         for error in ERRORS {
-            let number = in_a_world(kind.document, |world| number_of(world, kind));
             let ran = in_a_world(kind.document, |world| {
                 let what = format!("{}:error={error}:when={number}", kind.call);
                 let ran = trace::inject(world, &what, kind.paths, APPLY);
@@ -263,7 +263,7 @@ fn each_kind_of_op_refused_by_the_kernel_rolls_back_with_exit_3() {
 
 /// Which of its calls does the op: the one at whose failure netkeel names it. Some calls before it only read what an
 /// apply can do without.
-fn number_of(_: &World, kind: &Kind) -> usize {
+fn number_of(kind: &Kind) -> usize {
     for number in 1..500 {
         let ran = in_a_world(kind.document, |world| {
             trace::inject(
