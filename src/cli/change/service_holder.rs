@@ -82,6 +82,7 @@ pub(crate) struct Way<'a> {
 /// A pause that was begun for a change.
 struct Begun {
     pause: Pause,
+    at: Instant,
     /// The pause before, and the time that it still lasted.
     before: Option<(Pause, Duration)>,
 }
@@ -162,9 +163,11 @@ impl<'a> Way<'a> {
 
     /// Ends the pause that was begun for a change which failed. Another pause since then stays.
     pub fn close(self) {
-        let Some(Begun { pause, before }) = self.begun else {
+        let Some(Begun { pause, at, before }) = self.begun else {
             return;
         };
+        let before = before.map(|(before, left)| (before, left.saturating_sub(at.elapsed())));
+        let before = before.filter(|(_, left)| !left.is_zero());
         let ended = self.store.paused().and_then(|now| match (now, before) {
             (Some((now, _)), _) if now != pause => Ok(()),
             (_, Some((before, left))) => self
@@ -185,7 +188,11 @@ impl<'a> Way<'a> {
         let longest = before.as_ref().map_or(lasts, |(_, left)| lasts.max(*left));
         let pause = self.store.pause(longest, &actor(), None)?;
         let until = pause.until;
-        self.begun = Some(Begun { pause, before });
+        self.begun = Some(Begun {
+            pause,
+            at: Instant::now(),
+            before,
+        });
         client::ask(self.store, Request::Look)?;
         let paused = |running: &Running| running.paused_until == Some(until);
         match wait(self.store, paused)? {
