@@ -250,3 +250,22 @@ fn a_pause_that_a_change_prolonged_ends_when_it_was_to_end() {
     drop(held);
     assert_eq!(service.stop().0, 0);
 }
+
+#[test]
+fn a_document_that_the_service_has_no_more_is_not_written_against_it() {
+    let (namespace, service) = kept();
+    let held = Held::of(&namespace);
+    let document = service.document.with_file_name("same.yaml");
+    fs::copy(&service.document, &document).unwrap();
+    let apply = ["apply", "-f", document.to_str().unwrap(), "--lock-timeout", "600s"];
+    let apply = command_waiting(&namespace, &apply);
+    let loads = || status(&namespace)["counters"]["loads"].as_u64();
+    let before = loads();
+    service.write(OTHER);
+    until("the service has read it", || loads() > before);
+    drop(held);
+    let (code, said) = ended(apply);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("would revert this"), "{said}");
+    assert_eq!(service.stop().0, 0);
+}

@@ -73,8 +73,6 @@ pub(crate) struct Way<'a> {
     store: &'a Store,
     /// The pause that was begun.
     begun: Option<Begun>,
-    /// Whether a service ran.
-    found: bool,
     /// A note for the user.
     note: Option<String>,
 }
@@ -99,7 +97,6 @@ pub(crate) fn clear_way<'a>(
     let Some(running) = settled(store)? else {
         return Ok(way);
     };
-    way.found = true;
     if !running.reverts(owner, None) {
         return Ok(way);
     }
@@ -135,7 +132,6 @@ impl<'a> Way<'a> {
         Way {
             store,
             begun: None,
-            found: false,
             note: None,
         }
     }
@@ -147,12 +143,9 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// Refuses the change where a service has started since, which would revert it. To be called under the lock: a
-    /// service that starts later begins with the lock.
+    /// Refuses the change where a service would revert it that has started since, or has another document now. To be
+    /// called under the lock, which may have been waited for: a service that starts later begins with the lock.
     pub(crate) fn is_still_clear(&self, owner: &str, hash: Option<&str>) -> Result<(), Error> {
-        if self.found {
-            return Ok(());
-        }
         match settled(self.store)? {
             Some(running) if running.reverts(owner, hash) && running.paused_until.is_none() => {
                 Err(refused(&running))
