@@ -120,7 +120,10 @@ fn a_release_of_an_owner_that_holds_nothing_forgets_its_document() {
             "{ran:?}"
         );
         let ran = world.netkeel(&["release"]);
-        assert!(ran.code == 1 && !ran.stderr.contains("accepted document"), "{ran:?}");
+        assert!(
+            ran.code == 1 && !ran.stderr.contains("accepted document"),
+            "{ran:?}"
+        );
         does_not_begin(world);
     });
 }

@@ -217,8 +217,8 @@ fn later(arguments: &[&str]) -> Command {
 #[test]
 fn a_late_confirmation_that_cannot_undo_everything_says_so() {
     world(|world| {
-        world.ip("link add vx0 type vxlan id 7 dev eth0 dstport 4789");
-        world.document("version: 1\npersist: no\nlink:\n  vx0: { mtu: 1400 }\n");
+        world.ip("link add vx9 type vxlan id 9 dev eth0 dstport 4799");
+        world.document("version: 1\npersist: no\nlink:\n  vx9: { mtu: 1400 }\n");
         let ran = world.netkeel(&["apply", "-f", DOCUMENT, "--confirm-within", "600s"]);
         assert_eq!(ran.code, 0, "{ran:?}");
         kill("KILL", watchdog().unwrap());

@@ -131,7 +131,8 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
     );
     assert_eq!(late.code, 3, "{late:?}");
     assert!(
-        late.stdout.contains("the changes were rolled back: nobody confirmed it in time"),
+        late.stdout
+            .contains("the changes were rolled back: nobody confirmed it in time"),
         "{late:?}"
     );
     assert_eq!(mtu(&namespace), "1500\n");

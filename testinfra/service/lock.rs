@@ -171,7 +171,13 @@ fn no_command_that_waits_for_the_lock_is_stopped_or_ended_by_a_signal() {
     fs::write(&document, OTHER).unwrap();
     let apply = ["apply", "-f", document.to_str().unwrap()];
     let held = Held::of(&namespace);
-    for verb in [&apply[..], &["release"], &["confirm"], &["recover"], &["recover", "--resume"]] {
+    for verb in [
+        &apply[..],
+        &["release"],
+        &["confirm"],
+        &["recover"],
+        &["recover", "--resume"],
+    ] {
         let waits = command_waiting(&namespace, &[verb, &["--lock-timeout", "600s"]].concat());
         let status = fs::read_to_string(format!("/proc/{}/status", waits.id())).unwrap();
         let mask = |name: &str| {
@@ -189,10 +195,19 @@ fn no_command_that_waits_for_the_lock_is_stopped_or_ended_by_a_signal() {
             assert!(is_in(caught, signal), "{verb:?}: {signal}");
         }
         let id = waits.id().to_string();
-        assert!(Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-s", "INT", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         let (code, said) = ended(waits);
         assert_eq!(code, Some(1), "{verb:?}: {said}");
-        assert!(said.contains("interrupted; nothing was written"), "{verb:?}: {said}");
+        assert!(
+            said.contains("interrupted; nothing was written"),
+            "{verb:?}: {said}"
+        );
     }
     drop(held);
 }
@@ -257,7 +272,13 @@ fn a_document_that_the_service_has_no_more_is_not_written_against_it() {
     let held = Held::of(&namespace);
     let document = service.document.with_file_name("same.yaml");
     fs::copy(&service.document, &document).unwrap();
-    let apply = ["apply", "-f", document.to_str().unwrap(), "--lock-timeout", "600s"];
+    let apply = [
+        "apply",
+        "-f",
+        document.to_str().unwrap(),
+        "--lock-timeout",
+        "600s",
+    ];
     let apply = command_waiting(&namespace, &apply);
     let loads = || status(&namespace)["counters"]["loads"].as_u64();
     let before = loads();

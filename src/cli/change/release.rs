@@ -181,7 +181,9 @@ fn forget_accepted(store: &Store, owner: &str, error: Error) -> Error {
     match store.accepted(owner) {
         Ok(None) => error,
         Ok(Some(_)) | Err(_) => match store.forget_accepted(owner) {
-            Ok(()) => error.hint("its last accepted document is forgotten: no boot and no service applies it"),
+            Ok(()) => {
+                error.hint("its last accepted document is forgotten: no boot and no service applies it")
+            }
             Err(why) => error.hint(format!("its last accepted document stays: {}", why.message)),
         },
     }

@@ -43,7 +43,12 @@ fn directory(file: &Path) -> PathBuf {
 }
 
 fn lock(directory: &Path) -> Result<Option<Flock<File>>, Error> {
-    let failed = |why: String| Error::new(error::ErrorKind::Refused, format!("{}: {why}", directory.display()));
+    let failed = |why: String| {
+        Error::new(
+            error::ErrorKind::Refused,
+            format!("{}: {why}", directory.display()),
+        )
+    };
     let start = Instant::now();
     loop {
         let opened = match File::open(directory) {
