@@ -25,8 +25,8 @@ use netkeel_render::wording::count;
 
 /// Keep the changes of a pending `apply --confirm-within`
 ///
-/// Exit status: 0 kept; 1 error, or nothing waits for confirmation; 3 the changes were rolled back, as their time
-/// was over; 4 so, and some writes could not be undone.
+/// Exit status: 0 kept; 1 error, or nothing waits for confirmation; 3 too late, the changes are rolled back; 4 too
+/// late, and some writes could not be undone.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]

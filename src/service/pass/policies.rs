@@ -224,7 +224,7 @@ mod tests {
             let store = Store::open(&netns).unwrap();
             let mut runner = PassRunner::new(store.clone(), &options, Interrupt::default());
             let document = none(&netns);
-            for deletion in ["restore", "keep"] {
+            for deletion in ["release", "keep"] {
                 let policy = serde_json::json!({
                     "apiVersion": "netkeel.io/v1alpha1",
                     "kind": "NetkeelPolicy",
