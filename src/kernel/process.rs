@@ -2,6 +2,7 @@
 //! (pidfd_open(2), Linux 5.3).
 
 pub mod inherited;
+pub mod signals;
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 

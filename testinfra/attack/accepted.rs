@@ -3,10 +3,10 @@
 //! remove when it stopped.
 
 use std::fs;
-use std::process::Child;
+use std::process::{Child, Command};
 
 use crate::confirmed::{Ended, kill, start, until, until_unwatched, watchdog};
-use crate::world::{DOCUMENT, DropIn, Place, Ran, World, inside};
+use crate::world::{DOCUMENT, DropIn, Place, Ran, World, inside, program};
 
 fn world<T: Send>(work: impl FnOnce(&World) -> T + Send) -> T {
     inside(Place::Host, DropIn::Theirs, |world| {
@@ -62,7 +62,8 @@ fn stop(mut service: Child) {
 fn does_not_begin(world: &World) {
     let before = mtu(world);
     world.document("version: 1\nlink: [\n");
-    let ran = world.netkeel(&["run", "-f", DOCUMENT]);
+    // One that begins does not end by itself.
+    let ran = world.run(Command::new("timeout").args(["120", program(), "run", "-f", DOCUMENT]));
     assert_eq!(ran.code, 1, "{ran:?}");
     assert_eq!(mtu(world), before);
 }
@@ -104,6 +105,27 @@ fn a_service_does_not_bring_back_what_was_released_or_undone() {
             does_not_begin(world);
         });
     }
+}
+
+/// The host was as it says before.
+#[test]
+fn a_release_of_an_owner_that_holds_nothing_forgets_its_document() {
+    world(|world| {
+        declare(world, 1500);
+        apply(world, &[]);
+        stop(serve(world, "enforce", "in sync"));
+        let ran = world.netkeel(&["release"]);
+        assert!(
+            ran.code == 1 && ran.stderr.contains("its last accepted document is forgotten"),
+            "{ran:?}"
+        );
+        let ran = world.netkeel(&["release"]);
+        assert!(
+            ran.code == 1 && !ran.stderr.contains("accepted document"),
+            "{ran:?}"
+        );
+        does_not_begin(world);
+    });
 }
 
 #[test]
@@ -153,6 +175,13 @@ fn rules_that_a_stop_could_not_remove_go_at_the_next_start() {
                 let service = start(&["run", "-f", "/run/service.yaml"]);
                 until("the rule is gone", || !listed());
                 stop(service);
+            }
+            if !by_a_service {
+                // Whether a service runs is not known.
+                world.sh("ln -s status.sock /run/netkeel/status.sock");
+                let ran = world.netkeel(&["recover"]);
+                assert!(ran.code == 1 && listed(), "{ran:?}");
+                world.sh("rm /run/netkeel/status.sock");
             }
             let ran = world.netkeel(&["recover"]);
             assert_eq!(ran.code, 0, "{ran:?}");

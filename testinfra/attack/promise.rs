@@ -112,7 +112,8 @@ fn an_apply_in_a_namespace_that_lost_its_name_is_undone() {
 
 #[test]
 fn a_signal_to_the_watchdog_undoes_at_once() {
-    for signal in ["TERM", "INT", "HUP"] {
+    // One of a user, of a terminal, of its loss, and of a limit (`ulimit -t`).
+    for signal in ["TERM", "INT", "HUP", "XCPU"] {
         world(|world| {
             let before = world.look();
             apply(world, "600s");
@@ -210,6 +211,29 @@ fn later(arguments: &[&str]) -> Command {
     let clock = ["--time", "--boottime", "700", "--fork", program()];
     command.args(clock).args(arguments);
     command
+}
+
+/// It is no rollback.
+#[test]
+fn a_late_confirmation_that_cannot_undo_everything_says_so() {
+    world(|world| {
+        world.ip("link add vx9 type vxlan id 9 dev eth0 dstport 4799");
+        world.document("version: 1\npersist: no\nlink:\n  vx9: { mtu: 1400 }\n");
+        let ran = world.netkeel(&["apply", "-f", DOCUMENT, "--confirm-within", "600s"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        kill("KILL", watchdog().unwrap());
+        until_unwatched();
+        // The kernel refuses the MTU from before, since it does not fit this one (`vxlan_change_mtu`).
+        world.ip("link set eth0 mtu 1420");
+        let late = world.run(&mut later(&["confirm"]));
+        assert!(
+            late.code == 4 && late.stderr.contains("not undone: ip link set"),
+            "{late:?}"
+        );
+        world.ip("link set eth0 mtu 1500");
+        let ran = world.netkeel(&["recover"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    });
 }
 
 #[test]

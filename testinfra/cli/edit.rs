@@ -164,3 +164,13 @@ fn edits_at_once_lose_no_change() {
     let after = fs::read_to_string(scratch.path().join("a.yaml")).unwrap();
     assert_eq!(after.matches("mtu: 1400").count(), 8, "{after}");
 }
+
+#[test]
+fn a_file_in_a_directory_that_is_not_there_is_named() {
+    let scratch = Scratch::new(&[]);
+    let refused = scratch.run(&["edit", "-f", "none/a.yaml", "link.eth0.mtu=1400"]);
+    assert!(
+        refused.code == 1 && refused.stderr.contains("none/a.yaml"),
+        "{refused:?}"
+    );
+}

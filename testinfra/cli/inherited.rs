@@ -152,3 +152,22 @@ fn ctrl_z_does_not_stop_an_apply() {
         "{kept:?}"
     );
 }
+
+/// A write of a program in the background stops it, where the terminal is set so. It must end with its work done.
+#[test]
+fn an_apply_in_the_background_of_a_terminal_ends() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    // timeout(1) runs it in a process group of its own, which is not that of the terminal.
+    let program = format!("stty tostop; timeout -k 1 150 {PROGRAM}");
+    let arguments = "apply -f pods.yaml --yes";
+    let done = on_a_terminal(
+        &scratch,
+        "seen COMMAND_EXIT_CODE",
+        &program,
+        arguments,
+        &namespace,
+    );
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(mtu(&namespace), "1460\n");
+}

@@ -130,7 +130,11 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
         "20s --retry-rejected",
     );
     assert_eq!(late.code, 3, "{late:?}");
-    assert!(late.stdout.contains("the time to confirm is over"), "{late:?}");
+    assert!(
+        late.stdout
+            .contains("the changes were rolled back: nobody confirmed it in time"),
+        "{late:?}"
+    );
     assert_eq!(mtu(&namespace), "1500\n");
     let enter = r#"seen "y/N"; echo y; seen "Enter keeps"; echo; seen COMMAND_EXIT_CODE"#;
     let kept = apply(enter, "300s --retry-rejected");
@@ -139,13 +143,31 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
     assert_eq!(mtu(&namespace), "1460\n");
 }
 
+/// The exit status is that of the apply, as without a terminal.
+#[test]
+fn a_confirmed_apply_says_by_its_exit_status_that_something_changed() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let arguments = "apply -f pods.yaml --confirm-within 300s --detailed-exitcode";
+    let enter = r#"seen "y/N"; echo y; seen "Enter keeps"; echo; seen COMMAND_EXIT_CODE"#;
+    let kept = on_a_terminal(&scratch, enter, PROGRAM, arguments, &namespace);
+    assert!(
+        kept.code == 2 && kept.stdout.contains("Confirmed: the changes stay"),
+        "{kept:?}"
+    );
+}
+
 /// Nobody has seen the plan then.
 #[test]
 fn what_was_typed_before_the_plan_does_not_agree_to_it() {
     let namespace = pods();
     let scratch = Scratch::new(&[("pods.yaml", PODS)]);
     let types = r#"printf "y\ny\n"; seen "y/N"; sleep 1; echo n; seen COMMAND_EXIT_CODE"#;
-    let refused = on_a_terminal(&scratch, types, PROGRAM, "apply -f pods.yaml", &namespace);
+    // The terminal shows what is typed: netkeel starts after that.
+    let typed = r#"while [ "$(grep -c "^y" terminal.log)" -lt 2 ]; do sleep 0.1; done; exec "$@""#;
+    fs::write(scratch.path().join("after-typing"), typed).unwrap();
+    let program = format!("sh after-typing {PROGRAM}");
+    let refused = on_a_terminal(&scratch, types, &program, "apply -f pods.yaml", &namespace);
     assert_eq!(refused.code, 1, "{refused:?}");
     assert_eq!(mtu(&namespace), "1500\n");
 }
@@ -216,7 +238,7 @@ fn an_apply_that_is_rolled_back_before_it_can_print_does_not_succeed() {
     let said = String::from_utf8(done.stderr).unwrap();
     assert_eq!(done.status.code(), Some(3), "{printed}{said}");
     assert!(
-        said.contains("the time to confirm is over: the changes were rolled back"),
+        said.contains("the changes were rolled back: nobody confirmed it in time"),
         "{said}"
     );
     assert_eq!(mtu(&namespace), "1500\n");

@@ -188,4 +188,17 @@ fn a_skipped_veth_that_the_document_names_is_not_in_sync() {
         let (is, check) = node.netkeel(&["check", "-f", "pods.yaml"]);
         assert!(is == code && check.starts_with(said), "{is} {check}");
     }
+    // No task of Ansible changes it, so that none says so, run after run.
+    let task = serde_json::json!({
+        "document": { "link": { "lxc0": { "mtu": 1460 } } },
+        "netns": node.host.name,
+    });
+    let file = node.scratch.path().join("task.json");
+    std::fs::write(&file, task.to_string()).unwrap();
+    let mut module = std::process::Command::new(env!("CARGO_BIN_EXE_netkeel"));
+    let done = module.arg("ansible-module").arg(&file).output().unwrap();
+    let result: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(result["changed"], false, "{result:#}");
+    let warning = result["warnings"][0].as_str().unwrap();
+    assert!(warning.starts_with("netkeel NK045 lxc0"), "{warning}");
 }

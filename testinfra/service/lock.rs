@@ -4,7 +4,10 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use netkeel_kernel::process::signals::ENDING;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::daemon::{Daemon, PODS, netkeel, program, status};
@@ -47,10 +50,15 @@ impl Drop for Held {
 /// An apply of another document that waits for the lock.
 fn waiting(namespace: &Namespace, document: &Path, more: &[&str]) -> Child {
     fs::write(document, OTHER).unwrap();
+    let apply = ["apply", "-f", document.to_str().unwrap()];
+    command_waiting(namespace, &[&apply, more].concat())
+}
+
+/// A netkeel that waits for the lock.
+fn command_waiting(namespace: &Namespace, arguments: &[&str]) -> Child {
     let child = Command::new(program())
-        .args(["apply", "--netns", &namespace.name, "-f"])
-        .arg(document)
-        .args(more)
+        .args(arguments)
+        .args(["--netns", &namespace.name])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -149,5 +157,136 @@ fn a_service_that_starts_during_the_wait_is_not_written_against() {
         "{said}"
     );
     assert_eq!(facts(&namespace, "cali1"), "1460\n1\n");
+    assert_eq!(service.stop().0, 0);
+}
+
+/// A stopped process would keep the lock, also from the watchdog. A handler is no way out: the kernel would begin a write to
+/// a terminal that stops those in the background again and again.
+#[test]
+fn no_command_that_waits_for_the_lock_is_stopped_or_ended_by_a_signal() {
+    let (namespace, service) = kept();
+    assert_eq!(service.stop().0, 0);
+    let directory = tempfile::tempdir().unwrap();
+    let document = directory.path().join("other.yaml");
+    fs::write(&document, OTHER).unwrap();
+    let apply = ["apply", "-f", document.to_str().unwrap()];
+    let held = Held::of(&namespace);
+    for verb in [
+        &apply[..],
+        &["release"],
+        &["confirm"],
+        &["recover"],
+        &["recover", "--resume"],
+    ] {
+        let waits = command_waiting(&namespace, &[verb, &["--lock-timeout", "600s"]].concat());
+        let status = fs::read_to_string(format!("/proc/{}/status", waits.id())).unwrap();
+        let mask = |name: &str| {
+            let mask = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            u64::from_str_radix(mask.trim(), 16).unwrap()
+        };
+        let (ignored, caught) = (mask("SigIgn:"), mask("SigCgt:"));
+        // Bit n - 1 is signal n (proc(5)).
+        let is_in = |mask: u64, signal: Signal| mask & 1 << (signal as u32 - 1) != 0;
+        for signal in [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU] {
+            assert!(is_in(ignored, signal), "{verb:?}: {signal}");
+        }
+        // nohup(1) has that one ignored.
+        for signal in ENDING.into_iter().filter(|signal| *signal != Signal::SIGHUP) {
+            assert!(is_in(caught, signal), "{verb:?}: {signal}");
+        }
+        let id = waits.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", "INT", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let (code, said) = ended(waits);
+        assert_eq!(code, Some(1), "{verb:?}: {said}");
+        assert!(
+            said.contains("interrupted; nothing was written"),
+            "{verb:?}: {said}"
+        );
+    }
+    drop(held);
+}
+
+#[test]
+fn a_service_that_starts_before_a_confirmation_or_resumption_is_not_written_against() {
+    let (namespace, service) = kept();
+    assert_eq!(service.stop().0, 0);
+    let directory = tempfile::tempdir().unwrap();
+    let document = directory.path().join("other.yaml");
+    fs::write(&document, OTHER).unwrap();
+    let document = document.to_str().unwrap();
+    let netns = ["--netns", namespace.name.as_str()];
+    let apply = ["apply", "-f", document, "--confirm-within", "600s"];
+    let (code, said) = netkeel(&[&apply[..], &netns].concat());
+    assert_eq!(code, 0, "{said}");
+    let held = Held::of(&namespace);
+    let confirm = command_waiting(&namespace, &["confirm", "--lock-timeout", "600s"]);
+    let service = Daemon::start(&namespace, PODS, &[]);
+    until("the service answers", || {
+        netkeel(&["status", "--netns", &namespace.name]).1.contains("pid")
+    });
+    drop(held);
+    let (code, said) = ended(confirm);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("would revert this") && said.contains("the changes are not kept"),
+        "{said}"
+    );
+    assert_eq!(service.stop().0, 0);
+    let (code, said) = netkeel(&[&["recover"], &netns[..]].concat());
+    assert_eq!(code, 0, "{said}");
+}
+
+/// Another program's pause is as long as before, and not longer by the time of a change that failed.
+#[test]
+fn a_pause_that_a_change_prolonged_ends_when_it_was_to_end() {
+    let (namespace, service) = kept();
+    let (code, said) = netkeel(&["pause", "8h", "--netns", &namespace.name]);
+    assert_eq!(code, 0, "{said}");
+    let until_before = || paused(&namespace)["until"].as_u64().unwrap();
+    let before = until_before();
+    let directory = tempfile::tempdir().unwrap();
+    let held = Held::of(&namespace);
+    let wait = ["--pause", "10h", "--lock-timeout", "600s"];
+    let apply = waiting(&namespace, &directory.path().join("other.yaml"), &wait);
+    until("the pause is longer", || until_before() > before + 3600);
+    std::thread::sleep(Duration::from_secs(4));
+    let id = apply.id().to_string();
+    assert!(Command::new("kill").arg(&id).status().unwrap().success());
+    assert_eq!(ended(apply).0, Some(1));
+    // Each of the two times is rounded up.
+    let after = until_before();
+    assert!(after <= before + 2, "{before} {after}");
+    drop(held);
+    assert_eq!(service.stop().0, 0);
+}
+
+#[test]
+fn a_document_that_the_service_has_no_more_is_not_written_against_it() {
+    let (namespace, service) = kept();
+    let held = Held::of(&namespace);
+    let document = service.document.with_file_name("same.yaml");
+    fs::copy(&service.document, &document).unwrap();
+    let apply = [
+        "apply",
+        "-f",
+        document.to_str().unwrap(),
+        "--lock-timeout",
+        "600s",
+    ];
+    let apply = command_waiting(&namespace, &apply);
+    let loads = || status(&namespace)["counters"]["loads"].as_u64();
+    let before = loads();
+    service.write(OTHER);
+    until("the service has read it", || loads() > before);
+    drop(held);
+    let (code, said) = ended(apply);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("would revert this"), "{said}");
     assert_eq!(service.stop().0, 0);
 }

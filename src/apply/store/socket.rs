@@ -41,16 +41,16 @@ impl Store {
     pub fn listen(&self) -> Result<Listening, Error> {
         self.make()?;
         let path = self.socket_path();
-        let another = || {
-            let message = format!("another service runs here: it answers at {}", path.display());
+        let another = |why: String| {
+            let message = format!("another service runs here: {why}");
             Error::new(ErrorKind::Refused, message).hint("netkeel status shows it")
         };
-        // Of two that start together only one gets this.
+        // Of two that start together only one gets this. One that starts or stops has it and does not answer.
         let Some(lock) = self.lock_service()? else {
-            return Err(another());
+            return Err(another(format!("it holds {}", self.lock_path().display())));
         };
         match UnixStream::connect(&path) {
-            Ok(_) => return Err(another()),
+            Ok(_) => return Err(another(format!("it answers at {}", path.display()))),
             Err(error) if is_dead(&error) => {}
             // Whether one runs is not known, and its socket must not be taken from it.
             Err(error) => return Err(failed(&error, &path)),
@@ -68,10 +68,14 @@ impl Store {
         Ok(Listening { listener, lock })
     }
 
+    fn lock_path(&self) -> PathBuf {
+        self.run.join("service.lock")
+    }
+
     /// Takes the lock of the service; none when somebody else keeps it. The file stays: one that is deleted while
     /// somebody waits for it is another file.
     fn lock_service(&self) -> Result<Option<ServiceLock>, Error> {
-        let path = self.run.join("service.lock");
+        let path = self.lock_path();
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -155,6 +159,21 @@ mod tests {
             assert!(refused.len() == 3 && refused.iter().all(|begun| begun.as_ref().is_err_and(told)));
             assert!(store.connect().is_ok());
         }
+    }
+
+    #[test]
+    fn a_service_that_does_not_answer_yet_is_not_said_to_answer() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = Store::at(scratch.path());
+        store.make().unwrap();
+        let lock = store.lock_service().unwrap();
+        let error = store.listen().unwrap_err();
+        assert!(error.message.contains("it holds") && error.message.ends_with("service.lock"));
+        drop(lock);
+        let listening = store.listen().unwrap();
+        drop(listening.lock);
+        let error = store.listen().unwrap_err();
+        assert!(error.message.contains("it answers at"), "{error:?}");
     }
 
     #[test]

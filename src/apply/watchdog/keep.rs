@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::clock::since_boot;
@@ -23,6 +23,7 @@ use crate::watchdog::watched::{Attempt, Watched};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_kernel::namespace::enter;
+use netkeel_kernel::process::signals::ENDING;
 
 /// How often it looks at the clock and at the journal where nothing wakes it: poll(2) waits in a clock that
 /// stands still while the host is suspended.
@@ -154,17 +155,6 @@ pub fn keep(order: &Order, reports: &mut dyn Reports) -> Result<(), Error> {
     }
 }
 
-/// Signals that end a process by default (signal(7)).
-const SIGNALS: [Signal; 7] = [
-    Signal::SIGTERM,
-    Signal::SIGINT,
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGALRM,
-];
-
 /// The signals that ask a process to end: the apply is undone at once then, while there is time.
 fn signals() -> Result<SignalFd, Error> {
     let failed = |errno| {
@@ -174,7 +164,7 @@ fn signals() -> Result<SignalFd, Error> {
         )
     };
     let mut set = SigSet::empty();
-    for signal in SIGNALS {
+    for signal in ENDING {
         set.add(signal);
     }
     set.thread_block().map_err(failed)?;

@@ -105,13 +105,15 @@ fn converge(arguments: &Map<String, Value>) -> Result<Value, Failure> {
     let (_, plan) = run("plan", &["--output".to_owned(), "json".to_owned()], &[0])?;
     let plan: Value =
         serde_json::from_str(&plan).map_err(|error| failure(format!("netkeel plan: {error}")))?;
-    if status == drift && !switch(arguments, "_ansible_check_mode")? {
-        run("apply", &of_apply(arguments)?, &[0])?;
-    }
     let commands = plan["steps"].as_array().into_iter().flatten();
     let commands: Vec<Value> = commands.map(|step| step["command"].clone()).collect();
+    // No apply changes an interface that the document names and netkeel skips (NK045): it stays a warning.
+    let changed = status == drift && !commands.is_empty();
+    if changed && !switch(arguments, "_ansible_check_mode")? {
+        run("apply", &of_apply(arguments)?, &[0])?;
+    }
     Ok(json!({
-        "changed": status == drift,
+        "changed": changed,
         "diff": if status == drift { vec![json!({ "prepared": shown })] } else { Vec::new() },
         "summary": shown.trim_end().lines().last().unwrap_or_default(),
         "commands": commands,

@@ -185,21 +185,22 @@ fn writes(applied: &Applied) -> usize {
     applied.done + files(applied)
 }
 
-/// Waits for the confirmation on a terminal. Elsewhere it returns the code of the apply, unless the time to confirm
-/// was over before the result was printed.
+/// Waits for the confirmation on a terminal. Returns the code of the apply, unless the changes were rolled back: when
+/// nobody confirmed them in time, or before the result was printed.
 fn unconfirmed(arguments: &Arguments, applied: &Applied, transaction: &str, code: u8) -> Result<u8, Error> {
     let netns = &applied.planned.plan.netns;
-    if arguments.prompt.asks() {
-        return countdown::wait(netns, transaction, arguments.lock);
-    }
-    match countdown::left(netns, transaction)? {
-        Some(_) => Ok(code),
-        None => match confirm::ended(&Store::open(netns)?, transaction)? {
-            // Somebody has already confirmed it.
-            exit::OK => Ok(code),
-            over => Ok(over),
-        },
-    }
+    let end = if arguments.prompt.asks() {
+        countdown::wait(netns, transaction, arguments.lock)?
+    } else if countdown::left(netns, transaction)?.is_some() {
+        exit::OK
+    } else {
+        // Somebody may have confirmed it already.
+        confirm::ended(&Store::open(netns)?, transaction)?
+    };
+    Ok(match end {
+        exit::OK => code,
+        over => over,
+    })
 }
 
 /// Applies without printing the result.

@@ -25,7 +25,8 @@ use netkeel_render::wording::count;
 
 /// Keep the changes of a pending `apply --confirm-within`
 ///
-/// Exit status: 0 kept; 1 error, or nothing waits for confirmation; 3 the changes were already rolled back.
+/// Exit status: 0 kept; 1 error, or nothing waits for confirmation; 3 too late, the changes are rolled back; 4 too
+/// late, and some writes could not be undone.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -66,7 +67,8 @@ pub(crate) fn keep_changes(
     // Before the lock, which nobody may hold while a service is waited for.
     let (way, cleared) = way(&store, only, pause).map_err(|error| error.hint(NOT_KEPT))?;
     let patience = Patience::unless(&interrupted, lock.timeout);
-    match keep_pending(&store, netns, only, patience, cleared.as_deref()) {
+    let cleared = cleared.as_deref().map(|name| (name, &way));
+    match keep_pending(&store, netns, only, patience, cleared) {
         Ok(End::Kept(files)) => {
             way.tell();
             let files = match files {
@@ -114,13 +116,13 @@ enum End {
     Other(u8),
 }
 
-/// Keeps the apply that waits. `cleared` is the one that no service reverts.
+/// Keeps the apply that waits. `cleared` is the one that no service reverts, and its way.
 fn keep_pending(
     store: &Store,
     netns: &Netns,
     only: Option<&str>,
     patience: Patience<'_>,
-    cleared: Option<&str>,
+    cleared: Option<(&str, &Way<'_>)>,
 ) -> Result<End, Error> {
     let gate = store.lock(&actor(), patience)?.look()?;
     let held = match (gate, only) {
@@ -153,13 +155,17 @@ fn keep_pending(
         let undone = undo_held(&held, netns, Cause::of(pending))?;
         drop(held);
         output::say("too late: the time to confirm is over\n");
-        recover::report(&undone)?;
-        return Ok(End::Other(exit::ROLLED_BACK));
+        return recover::report_rolled_back(&undone).map(End::Other);
     }
-    let transaction = journal.header.transaction.clone();
-    if cleared != Some(transaction.as_str()) {
+    let header = &journal.header;
+    let transaction = header.transaction.clone();
+    let Some((_, way)) = cleared.filter(|(name, _)| *name == transaction) else {
         let message = "another apply began to wait for its confirmation just now";
         return Err(Error::new(ErrorKind::Refused, message).hint("run `netkeel confirm` again to keep it"));
+    };
+    if let Err(error) = way.is_still_clear(&header.owner, Some(&header.document)) {
+        watched(&held);
+        return Err(error.hint(NOT_KEPT));
     }
     let (files, unnoted) = match keep(&held, netns) {
         Ok(kept) => kept,
@@ -191,18 +197,23 @@ pub(crate) fn ended(store: &Store, transaction: &str) -> Result<u8, Error> {
     wait_for_end(store, transaction);
     let history = store.history()?;
     let of_it = |entry: &&HistoryEntry| entry.apply == transaction;
-    match history.iter().rev().find(of_it).map(|entry| entry.event) {
-        Some(HistoryEvent::Confirmed) => {
+    let last = history.iter().rev().find(of_it);
+    match last.map(|entry| (entry.event, &entry.why)) {
+        Some((HistoryEvent::Confirmed, _)) => {
             output::say("confirmed: the changes stay\n");
             Ok(exit::OK)
         }
-        Some(HistoryEvent::RolledBack) => {
-            output::say("the time to confirm is over: the changes were rolled back\n");
+        Some((HistoryEvent::RolledBack, why)) => {
+            let why = why.as_deref().map(|why| format!(": {why}"));
+            output::say(&format!(
+                "the changes were rolled back{}\n",
+                why.unwrap_or_default()
+            ));
             Ok(exit::ROLLED_BACK)
         }
         _ => Err(Error::new(
             ErrorKind::Refused,
-            "the time to confirm is over, and the rollback has not ended",
+            "the changes are not kept, and their rollback has not ended",
         )
         .hint("`netkeel history` shows its result; `netkeel recover` rolls back what is left")),
     }

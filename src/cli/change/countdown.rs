@@ -108,8 +108,7 @@ fn roll_back(netns: &Netns, transaction: &str, lock: LockOptions) -> Result<u8, 
     {
         let undone = undo_held(&held, netns, Cause::of(held.pending()))?;
         drop(held);
-        let code = recover::report(&undone)?;
-        return Ok(if code == exit::OK { exit::ROLLED_BACK } else { code });
+        return recover::report_rolled_back(&undone);
     }
     confirm::ended(&store, transaction)
 }

@@ -10,7 +10,7 @@ use crate::change::service_holder::{PauseOption, Way, clear_way};
 use crate::change::watcher::interruptions;
 use crate::{exit, output};
 use netkeel_apply::engine::stop::Stop;
-use netkeel_apply::journal::Work;
+use netkeel_apply::journal::{Header, Work};
 use netkeel_apply::recover;
 use netkeel_apply::recover::{Cause, Undone, Unsettled, finish, undo_held};
 use netkeel_apply::store::Store;
@@ -22,7 +22,7 @@ use netkeel_apply::store::settled::{Gate, Settled};
 use netkeel_apply::watchdog::arm::ARMED;
 use netkeel_apply::watchdog::handover::Handover;
 use netkeel_apply::watchdog::keep::{Order, Reports, keep};
-use netkeel_core::error::Error;
+use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_render::wording::count;
@@ -81,11 +81,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         return Ok(exit::OK);
     }
     let store = Store::open(&netns)?;
+    // Also for what is undone here: its watchdog could not undo it beside a process that is stopped with the lock.
+    let interrupted = interruptions()?;
+    let patience = Patience::unless(&interrupted, arguments.lock.timeout);
     if arguments.resume {
-        let interrupted = interruptions()?;
         let way = way(&store, &PauseOption::of(arguments.pause))?;
-        let patience = Patience::unless(&interrupted, arguments.lock.timeout);
-        return match resume(&store, &netns, patience) {
+        return match resume(&store, &netns, patience, &way) {
             Ok(writes) => {
                 way.tell();
                 output::print_done(&resumed(writes));
@@ -97,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             }
         };
     }
-    let held = match store.lock(&actor(), arguments.lock.timeout)?.look()? {
+    let held = match store.lock(&actor(), patience)?.look()? {
         Gate::Settled(settled) => {
             let removed = remove_left_rules(&store, &settled, &netns)?;
             drop(settled);
@@ -122,8 +123,11 @@ fn remove_left_rules(store: &Store, settled: &Settled, netns: &Netns) -> Result<
     let Some(LeftRules { owner, facts }) = store.left_rules()? else {
         return Ok(0);
     };
-    if store.connect().is_ok() {
-        return Ok(0);
+    match store.connect() {
+        Ok(_) => return Ok(0),
+        Err(error) if error.kind == ErrorKind::Missing => {}
+        // Whether one runs is not known.
+        Err(error) => return Err(error),
     }
     let ledger = store.ledger()?;
     let stop = Stop {
@@ -140,19 +144,32 @@ fn remove_left_rules(store: &Store, settled: &Settled, netns: &Netns) -> Result<
 
 /// Makes sure that a service does not revert at once what is finished.
 fn way<'a>(store: &'a Store, pause: &PauseOption) -> Result<Way<'a>, Error> {
-    let pending = store.pending()?;
-    let Some(header) = pending.as_ref().and_then(Pending::header) else {
-        return Ok(Way::is_clear(store));
-    };
-    let document = (header.work == Work::Apply).then_some(header.document.as_str());
-    clear_way(store, &header.owner, document, pause)
+    match store.pending()?.as_ref().and_then(Pending::header) {
+        Some(header) => clear_way(store, &header.owner, document(header), pause),
+        None => Ok(Way::is_clear(store)),
+    }
+}
+
+/// The document of an apply; none of another work.
+fn document(header: &Header) -> Option<&str> {
+    (header.work == Work::Apply).then_some(header.document.as_str())
 }
 
 /// Finishes an interrupted apply; the number of writes, if there was one.
-fn resume(store: &Store, netns: &Netns, patience: Patience<'_>) -> Result<Option<usize>, Error> {
+fn resume(
+    store: &Store,
+    netns: &Netns,
+    patience: Patience<'_>,
+    way: &Way<'_>,
+) -> Result<Option<usize>, Error> {
     match store.lock(&actor(), patience)?.look()? {
         Gate::Settled(_) => Ok(None),
-        Gate::Held(held) => finish(&held, netns).map(Some),
+        Gate::Held(held) => {
+            if let Some(header) = held.pending().header() {
+                way.is_still_clear(&header.owner, document(header))?;
+            }
+            finish(&held, netns).map(Some)
+        }
     }
 }
 
@@ -219,6 +236,17 @@ pub(crate) fn report(undone: &Undone) -> Result<u8, Error> {
         (true, Some(_)) => Err(undone.incomplete()),
         (true, None) => Ok(exit::OK),
     }
+}
+
+/// Prints the result of a rollback of what was to be kept, and returns its exit code: it is no success.
+///
+/// # Errors
+/// When everything was undone and that could not be written down.
+pub(crate) fn report_rolled_back(undone: &Undone) -> Result<u8, Error> {
+    Ok(match report(undone)? {
+        exit::OK => exit::ROLLED_BACK,
+        left => left,
+    })
 }
 
 /// The result of a rollback.

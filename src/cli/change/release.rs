@@ -99,7 +99,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
 fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error> {
     let ledger = store.ledger()?;
     if ledger.of(&arguments.owner).next().is_none() {
-        return Err(holds_nothing(&arguments.owner, &ledger));
+        let error = holds_nothing(&arguments.owner, &ledger);
+        return Err(forget_accepted(store, &arguments.owner, error));
     }
     let goal = Release {
         ledger: &ledger,
@@ -136,7 +137,8 @@ fn release(
     way.is_still_clear(&arguments.owner, None)?;
     let ledger = store.ledger()?;
     if ledger.of(&arguments.owner).next().is_none() {
-        return Err(holds_nothing(&arguments.owner, &ledger));
+        let error = holds_nothing(&arguments.owner, &ledger);
+        return Err(forget_accepted(store, &arguments.owner, error));
     }
     let goal = Release {
         ledger: &ledger,
@@ -171,6 +173,20 @@ fn release(
     drop(said);
     watch.clear();
     Ok(outcome)
+}
+
+/// Forgets a document that was applied when the host was as it says already: nothing is held, and nothing is to be
+/// brought back.
+fn forget_accepted(store: &Store, owner: &str, error: Error) -> Error {
+    match store.accepted(owner) {
+        Ok(None) => error,
+        Ok(Some(_)) | Err(_) => match store.forget_accepted(owner) {
+            Ok(()) => {
+                error.hint("its last accepted document is forgotten: no boot and no service applies it")
+            }
+            Err(why) => error.hint(format!("its last accepted document stays: {}", why.message)),
+        },
+    }
 }
 
 fn report(arguments: &Arguments, released: &Applied) -> u8 {

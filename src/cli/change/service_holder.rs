@@ -73,8 +73,6 @@ pub(crate) struct Way<'a> {
     store: &'a Store,
     /// The pause that was begun.
     begun: Option<Begun>,
-    /// Whether a service ran.
-    found: bool,
     /// A note for the user.
     note: Option<String>,
 }
@@ -82,6 +80,7 @@ pub(crate) struct Way<'a> {
 /// A pause that was begun for a change.
 struct Begun {
     pause: Pause,
+    at: Instant,
     /// The pause before, and the time that it still lasted.
     before: Option<(Pause, Duration)>,
 }
@@ -98,7 +97,6 @@ pub(crate) fn clear_way<'a>(
     let Some(running) = settled(store)? else {
         return Ok(way);
     };
-    way.found = true;
     if !running.reverts(owner, None) {
         return Ok(way);
     }
@@ -134,7 +132,6 @@ impl<'a> Way<'a> {
         Way {
             store,
             begun: None,
-            found: false,
             note: None,
         }
     }
@@ -146,12 +143,9 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// Refuses the change where a service has started since, which would revert it. To be called under the lock: a
-    /// service that starts later begins with the lock.
+    /// Refuses the change where a service would revert it that has started since, or has another document now. To be
+    /// called under the lock, which may have been waited for: a service that starts later begins with the lock.
     pub(crate) fn is_still_clear(&self, owner: &str, hash: Option<&str>) -> Result<(), Error> {
-        if self.found {
-            return Ok(());
-        }
         match settled(self.store)? {
             Some(running) if running.reverts(owner, hash) && running.paused_until.is_none() => {
                 Err(refused(&running))
@@ -162,9 +156,11 @@ impl<'a> Way<'a> {
 
     /// Ends the pause that was begun for a change which failed. Another pause since then stays.
     pub fn close(self) {
-        let Some(Begun { pause, before }) = self.begun else {
+        let Some(Begun { pause, at, before }) = self.begun else {
             return;
         };
+        let before = before.map(|(before, left)| (before, left.saturating_sub(at.elapsed())));
+        let before = before.filter(|(_, left)| !left.is_zero());
         let ended = self.store.paused().and_then(|now| match (now, before) {
             (Some((now, _)), _) if now != pause => Ok(()),
             (_, Some((before, left))) => self
@@ -185,7 +181,11 @@ impl<'a> Way<'a> {
         let longest = before.as_ref().map_or(lasts, |(_, left)| lasts.max(*left));
         let pause = self.store.pause(longest, &actor(), None)?;
         let until = pause.until;
-        self.begun = Some(Begun { pause, before });
+        self.begun = Some(Begun {
+            pause,
+            at: Instant::now(),
+            before,
+        });
         client::ask(self.store, Request::Look)?;
         let paused = |running: &Running| running.paused_until == Some(until);
         match wait(self.store, paused)? {

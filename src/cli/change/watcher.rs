@@ -2,6 +2,7 @@
 //! that targets still answer.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::io;
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -10,9 +11,6 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use signal_hook::consts::{
-    SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
-};
 use signal_hook::flag;
 
 use crate::output;
@@ -27,6 +25,8 @@ use netkeel_kernel::management::Sessions;
 use netkeel_kernel::namespace::identity;
 use netkeel_kernel::probe::reach::Target;
 use netkeel_kernel::process::inherited;
+use netkeel_kernel::process::signals;
+use netkeel_kernel::process::signals::ENDING;
 use netkeel_plan::plan::Plan;
 
 /// Progress is shown from this number of ops: a shorter apply ends before anyone could read it.
@@ -80,37 +80,25 @@ pub(crate) struct Watcher {
     pub(crate) cut_off: bool,
 }
 
-/// Signals that end a process by default (signal(7)).
-const ENDING: [i32; 6] = [SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM];
-
-/// Signals of a terminal that stop a process by default, as Ctrl-Z does. They are taken and do nothing: a stopped
-/// process would keep the lock.
-const STOPPING: [i32; 3] = [SIGTSTP, SIGTTIN, SIGTTOU];
-
-fn register(signal: i32, came: &Arc<AtomicBool>) -> Result<(), Error> {
-    flag::register(signal, Arc::clone(came)).map_err(|error| {
-        Error::new(
-            ErrorKind::Refused,
-            format!("cannot install signal handlers: {error}"),
-        )
-    })?;
-    Ok(())
-}
-
-/// From here on no signal ends or stops the process: those that end one set the flag.
+/// From here on no signal ends or stops the process: those that end one set the flag. A stopped process would keep the
+/// lock.
 ///
 /// # Errors
 /// When the signal handlers cannot be installed.
 pub(crate) fn interruptions() -> Result<Arc<AtomicBool>, Error> {
+    let failed = |why: &dyn Display| {
+        Error::new(
+            ErrorKind::Refused,
+            format!("cannot install signal handlers: {why}"),
+        )
+    };
     let interrupted = Arc::new(AtomicBool::new(false));
     // nohup(1) asks to go on when the terminal is gone.
-    let hangup = (!inherited::is_ignored(Signal::SIGHUP)).then_some(SIGHUP);
-    for signal in ENDING.into_iter().chain(hangup) {
-        register(signal, &interrupted)?;
+    let keeps_on = |signal| signal == Signal::SIGHUP && inherited::is_ignored(signal);
+    for signal in ENDING.into_iter().filter(|signal| !keeps_on(*signal)) {
+        flag::register(signal as i32, Arc::clone(&interrupted)).map_err(|error| failed(&error))?;
     }
-    for signal in STOPPING {
-        register(signal, &Arc::new(AtomicBool::new(false)))?;
-    }
+    signals::ignore_stops().map_err(|errno| failed(&errno))?;
     Ok(interrupted)
 }
 

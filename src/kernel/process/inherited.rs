@@ -3,7 +3,9 @@
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::{SigHandler, SigSet, Signal};
+
+use crate::process::signals::set;
 
 /// The descriptors that an apply with its watchdog needs at most, with room: 17 were enough.
 const DESCRIPTORS: u64 = 64;
@@ -21,15 +23,8 @@ const DESCRIPTORS: u64 = 64;
 /// # Errors
 /// Those of sigaction(2) and sigprocmask(2), which a correct call does not have. A limit that cannot be raised stays.
 pub fn settle() -> Result<(), Errno> {
-    for (signal, handler) in [
-        (Signal::SIGCHLD, SigHandler::SigDfl),
-        (Signal::SIGXFSZ, SigHandler::SigIgn),
-    ] {
-        let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
-        #[expect(unsafe_code)]
-        // SAFETY: neither the default action nor ignoring a signal runs code of this process.
-        unsafe { sigaction(signal, &action) }?;
-    }
+    set(Signal::SIGCHLD, SigHandler::SigDfl)?;
+    set(Signal::SIGXFSZ, SigHandler::SigIgn)?;
     SigSet::empty().thread_set_mask()?;
     raise(Resource::RLIMIT_FSIZE, 0);
     raise(Resource::RLIMIT_NOFILE, DESCRIPTORS);

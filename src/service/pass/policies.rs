@@ -9,6 +9,7 @@ use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::recorder::Recorder;
 use netkeel_apply::engine::session::Session;
 use netkeel_apply::journal::Work;
+use netkeel_apply::store::settled::Settled;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_document::document::Document;
@@ -27,9 +28,27 @@ impl PassRunner {
     /// of facts.
     ///
     /// # Errors
-    /// When it is not known what to release, and when the release fails. Nothing is released then.
+    /// When it is not known what to release, and when the release fails. Nothing is released then. When only the kept
+    /// document cannot be removed, what is released stays so, and the next attempt finds nothing more to release.
     pub(crate) fn leave(
         &mut self,
+        document: &Document,
+        policy: &Policy,
+        suspended: &BTreeSet<Fact>,
+        kernel: &mut dyn Kernel,
+    ) -> Result<usize, Error> {
+        let settled = self.begin(&document.netns, Duration::ZERO)?;
+        let count = self.give_back(&settled, document, policy, suspended, kernel)?;
+        // No start brings back what left. Other policies that are in force are kept without it.
+        if document.hash.is_empty() {
+            self.store.forget_accepted(&document.owner)?;
+        }
+        Ok(count)
+    }
+
+    fn give_back(
+        &mut self,
+        settled: &Settled,
         document: &Document,
         policy: &Policy,
         suspended: &BTreeSet<Fact>,
@@ -40,7 +59,6 @@ impl PassRunner {
             return Err(Error::new(ErrorKind::Refused, message)
                 .hint("`netkeel owners` lists what netkeel wrote, and `netkeel release` restores it"));
         };
-        let settled = self.begin(&document.netns, Duration::ZERO)?;
         self.guard.budget = self.store.writes_left(document.limits.changes_per_minute)?;
         let ledger = self.ledger.now(&self.store)?;
         let leaving = Leaving {
@@ -67,7 +85,7 @@ impl PassRunner {
             facts: &facts,
         };
         let (netns, owner) = (document.netns.clone(), &document.owner);
-        let mut log = Recorder::new(&settled, netns, owner, &policy.hash, &self.actor).work(Work::Release);
+        let mut log = Recorder::new(settled, netns, owner, &policy.hash, &self.actor).work(Work::Release);
         log.compacts = ledger.wants_compacting();
         let outcome = apply(
             &goal,
@@ -87,13 +105,7 @@ impl PassRunner {
         self.interrupt.hold(false);
         let refused = |why: String| Err(Error::new(ErrorKind::Refused, why));
         match outcome {
-            Ok(_) => {
-                // No start brings back what was released. Other policies that are in force are kept without it.
-                if document.hash.is_empty() {
-                    self.store.forget_accepted(&document.owner)?;
-                }
-                Ok(count)
-            }
+            Ok(_) => Ok(count),
             Err(Failure::NotBegun(error)) => Err(error),
             Err(Failure::Failed(rollback)) => Err(rollback.cause),
             Err(Failure::Invalid(diagnostics)) => refused(first(&diagnostics)),
@@ -178,4 +190,59 @@ fn seen_alone(
     let host = kernel.snapshot(&alone.scope());
     let host = host.map_err(|error| error.message)?;
     Ok((alone, host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::none;
+    use crate::options::Options;
+    use netkeel_apply::store::Store;
+    use netkeel_core::name::netns::Netns;
+    use netkeel_host::model::kernel::ModelKernel;
+    use netkeel_kernel::netlink::interrupt::Interrupt;
+
+    /// Needs root: the state of a network namespace of its own is in a directory of its own.
+    #[test]
+    fn a_policy_that_left_leaves_no_document_to_fall_back_to() {
+        let netns = Netns::CURRENT;
+        let options = Options {
+            netns: netns.clone(),
+            enforces: true,
+            dry_run: false,
+            interval: Duration::from_secs(60),
+            lossy: false,
+            management: false,
+            queue: 4096,
+            metrics_per_interface: false,
+            node: Some("n1".to_owned()),
+            page_for_anyone: false,
+            listen: None,
+        };
+        let test = || {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            let store = Store::open(&netns).unwrap();
+            let mut runner = PassRunner::new(store.clone(), &options, Interrupt::default());
+            let document = none(&netns);
+            for deletion in ["release", "keep"] {
+                let policy = serde_json::json!({
+                    "apiVersion": "netkeel.io/v1alpha1",
+                    "kind": "NetkeelPolicy",
+                    "metadata": { "name": "a", "uid": "u-a", "generation": 1 },
+                    "spec": {
+                        "document": { "version": 1, "sysctl": { "net.ipv4.ip_forward": 1 } },
+                        "deletionPolicy": deletion,
+                    },
+                });
+                let policy = Policy::from_json(&policy.to_string()).unwrap();
+                // The host was as it says before, so that nothing is held.
+                store.keep_accepted(&document.owner, "{}").unwrap();
+                let mut kernel = ModelKernel::new(Snapshot::empty(netns.clone()));
+                let left = runner.leave(&document, &policy, &BTreeSet::new(), &mut kernel);
+                assert_eq!(left.unwrap(), 0, "{deletion}");
+                assert_eq!(store.accepted(&document.owner).unwrap(), None, "{deletion}");
+            }
+        };
+        std::thread::scope(|scope| scope.spawn(test).join().unwrap());
+    }
 }

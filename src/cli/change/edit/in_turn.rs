@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -9,12 +10,14 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::error;
+use netkeel_core::error::Error;
 
 /// Longest wait for another edit.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Locks the directories of the files until it is dropped. A lock of a file would be one of its old text.
+/// Locks the directories of the files until it is dropped. A lock of a file would be one of its old text. A directory that
+/// is not there has no file that could change: who reads it says so.
 ///
 /// # Errors
 /// When a directory cannot be opened, or somebody else keeps its lock.
@@ -25,7 +28,8 @@ pub(super) fn in_turn(files: &[PathBuf]) -> Result<Vec<Flock<File>>, Error> {
         .map(|file| directory(file))
         .collect();
     // In one order, so that two never wait for each other.
-    directories.iter().map(|directory| lock(directory)).collect()
+    let locks = directories.iter().map(|directory| lock(directory));
+    locks.filter_map(Result::transpose).collect()
 }
 
 fn directory(file: &Path) -> PathBuf {
@@ -38,13 +42,21 @@ fn directory(file: &Path) -> PathBuf {
     }
 }
 
-fn lock(directory: &Path) -> Result<Flock<File>, Error> {
-    let failed = |why: String| Error::new(ErrorKind::Refused, format!("{}: {why}", directory.display()));
+fn lock(directory: &Path) -> Result<Option<Flock<File>>, Error> {
+    let failed = |why: String| {
+        Error::new(
+            error::ErrorKind::Refused,
+            format!("{}: {why}", directory.display()),
+        )
+    };
     let start = Instant::now();
     loop {
-        let opened = File::open(directory).map_err(|error| failed(error.to_string()))?;
+        let opened = match File::open(directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(|error| failed(error.to_string()))?,
+        };
         match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => return Ok(held),
+            Ok(held) => return Ok(Some(held)),
             Err((_, Errno::EWOULDBLOCK)) if start.elapsed() < PATIENCE => sleep(Duration::from_millis(20)),
             Err((_, Errno::EWOULDBLOCK)) => {
                 return Err(failed(
