@@ -265,7 +265,9 @@ impl Detected {
 
     fn below(&self, host: &Snapshot) -> Result<(i64, String), Error> {
         let lower = self.tunnels(host).filter_map(|(name, link)| {
-            let (lower, below) = host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?)?;
+            let found = host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?)?;
+            // One on the device of the node's address goes by routes where that is lo.
+            let (lower, below) = Some(found).filter(|(lower, below)| !nodes::stays_here(*lower, below))?;
             let mtu = mtu_for(host, lower, below, host.outer_family(name));
             Some((i64::from(mtu), format!("{lower}, the lower device of {name}")))
         });
@@ -281,7 +283,7 @@ impl Detected {
         if let Some(found) = lower.chain(to_peers).min() {
             return Ok(found);
         }
-        let to_nodes = || nodes::by_routes(host).filter(|_| self.is_native());
+        let to_nodes = || nodes::by_routes(host, self.cni).filter(|_| self.is_native());
         // The same number is told by the route that everybody knows.
         let or_default = |found: Option<(i64, String)>| match (found, preferred(host, self.outer)) {
             (Some(found), Ok(default)) if found.0 == default.0 => Ok(default),

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::link::{Link, comes_in_pairs};
+
+use crate::cni::DEVICES;
 
 /// Kinds of devices that are no network between nodes, but lead over one.
 const OVERLAYS: &[&str] = &[
@@ -36,13 +38,36 @@ pub(crate) fn is_overlay(link: &Link) -> bool {
     OVERLAYS.contains(&link.kind_name())
 }
 
+/// Whether no packet leaves the host by a device, although it may have a node's address or a route: lo, a VRF, a dummy
+/// device, one of two ends that are both here, as cilium_host, or a device of a CNI.
+pub(crate) fn stays_here(name: LinkName, link: &Link) -> bool {
+    let kind = link.kind_name();
+    let is_pair_here = comes_in_pairs(kind) && link.peer_netns.is_none();
+    let is_of_cni = || DEVICES.iter().any(|(own, ..)| own.as_bytes() == name.as_bytes());
+    name == LinkName::LOOPBACK || matches!(kind, "vrf" | "dummy") || is_pair_here || is_of_cni()
+}
+
+/// Programs that set no routes to the pods of other nodes: RTPROT_REDIRECT, RTPROT_STATIC, RTPROT_RA and RTPROT_DHCP
+/// (include/uapi/linux/rtnetlink.h).
+const OF_OTHERS: &[u8] = &[1, 4, 9, 16];
+
+/// RTPROT_BOOT: commands by hand, flannel and Antrea leave it so.
+const BOOT: u8 = 3;
+
 /// The least MTU of the interfaces by which routes other than default routes lead to routers, and which one that is. Where
-/// a CNI encapsulates nothing, those to the pods of other nodes are such routes. `None` where there are none, or the next
-/// hops were not read.
-pub(crate) fn by_routes(host: &Snapshot) -> Option<(i64, String)> {
+/// a CNI encapsulates nothing, those to the pods of other nodes are such routes. Routes of an administrator lead elsewhere.
+/// `None` where there are none, or the next hops were not read.
+pub(crate) fn by_routes(host: &Snapshot, cni: &str) -> Option<(i64, String)> {
+    // Calico's and Cilium's routes are those of a daemon of BGP, of Felix or of the agent (RTPROT_KERNEL).
+    let names_itself = matches!(cni, "calico" | "cilium");
+    let is_of_others = |protocol: u8| OF_OTHERS.contains(&protocol) || (names_itself && protocol == BOOT);
     let hops = host.next_hops.iter().flatten().filter(|hop| !hop.default);
+    let hops = hops.filter(|hop| !hop.protocol.is_some_and(is_of_others));
     let to_routers = hops.filter_map(|hop| Some((hop.link, host.link(hop.link)?, hop.router?)));
-    let ways = to_routers.filter(|(_, link, _)| link.up && !is_overlay(link) && !link.leads_into_a_pod());
+    let leads_out = |name: LinkName, link: &Link| {
+        link.up && !is_overlay(link) && !link.leads_into_a_pod() && !stays_here(name, link)
+    };
+    let ways = to_routers.filter(|(name, link, _)| leads_out(*name, link));
     let (name, link, router) = ways.min_by_key(|(name, link, router)| (link.mtu, *name, *router))?;
     let from = format!("{name}, by which a route leads to {router}");
     Some((link.mtu.into(), from))
@@ -64,10 +89,11 @@ pub(crate) fn behind_tunnel(host: &Snapshot, tunnel: &str) -> Option<(i64, Strin
     Some((link.mtu.into(), from))
 }
 
-/// The interface that has one of these addresses.
+/// The interface that has one of these addresses. With BGP on the host, lo or a dummy device may have it: that says
+/// nothing of the network.
 pub(crate) fn with_address(host: &Snapshot, addresses: &BTreeSet<IpAddr>) -> Option<(i64, String)> {
     let has = |link: &Link| link.addresses.iter().any(|own| addresses.contains(&own.addr()));
-    let links = host.links.iter().filter(|(_, link)| has(link));
+    let links = host.links.iter().filter(|(name, link)| has(link) && !stays_here(**name, link));
     let (name, link) = links.min_by_key(|(name, link)| (link.mtu, **name))?;
     Some((
         link.mtu.into(),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::budget::{LEAST, MOST};
+use crate::nodes;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::text::escape::quoted;
@@ -179,6 +180,10 @@ fn of_other_tables(host: &Snapshot, family: Family) -> Vec<(i64, String)> {
     let others = of_family.filter(|hop| hop.table != MAIN_TABLE);
     let ways = others.filter_map(|hop| {
         let link = host.link(hop.link).filter(|link| link.up)?;
+        if nodes::stays_here(hop.link, link) {
+            // Cilium's table for its proxy leads to cilium_host.
+            return None;
+        }
         let master = link.master.and_then(|index| host.by_index(index));
         let is_vrf = master.is_some_and(|(_, master)| master.kind_name() == "vrf");
         let from = format!("the default route's {} in table {}", hop.link, hop.table);

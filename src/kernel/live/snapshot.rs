@@ -3,6 +3,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::path::Path;
@@ -268,6 +269,7 @@ impl Live {
                         default: hop.default,
                         table: hop.table,
                         metric: hop.metric,
+                        protocol: hop.protocol,
                     })
                 };
                 snapshot.next_hops = Some(found.into_iter().filter_map(named).collect());
@@ -375,6 +377,13 @@ fn ticks() -> Option<u32> {
     1_000_000_000_u32.checked_div(nanoseconds)
 }
 
+/// The CPUs that the machine can have, after the last one (`nr_cpu_ids`).
+fn cpus() -> Option<u32> {
+    let possible = fs::read_to_string("/sys/devices/system/cpu/possible").ok()?;
+    let last = possible.trim().rsplit([',', '-']).next()?;
+    last.parse::<u32>().ok()?.checked_add(1)
+}
+
 impl Kernel for Live {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
         self.interrupt.check()?;
@@ -441,6 +450,7 @@ impl Kernel for Live {
             snapshot.modules.insert(module.clone(), support);
         }
         snapshot.ticks = scope.needs_ticks().then(ticks).flatten();
+        snapshot.cpus = scope.needs_cpus().then(cpus).flatten();
         if scope.nflog {
             match self.nftables.observe(&self.release, &mut snapshot.problems) {
                 Ok(observed) => snapshot.nflog = Some(observed),
