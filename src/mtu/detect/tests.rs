@@ -399,55 +399,6 @@ fn the_underlay_of_cilium_has_the_address_of_the_node() {
 }
 
 #[test]
-fn a_route_that_leads_to_no_other_node_is_no_underlay() {
-    let links = r#""lo":{"index":1,"mtu":65536,"up":true,"addresses":["10.255.0.5/32"]},"eth0":{"index":2,"mtu":1500,"up":true,"addresses":["192.0.2.5/24"]},
-        "ens10":{"index":3,"mtu":1450,"up":true,"addresses":["10.0.0.5/32"]},"antrea-gw0":{"index":7,"kind":"openvswitch","mtu":1400,"up":true},
-        "cilium_host":{"index":4,"kind":"veth","mtu":1400,"lower":5,"up":true,"addresses":["10.0.1.73/32"]},"cilium_net":{"index":5,"kind":"veth","mtu":1400,"lower":4,"up":true}"#;
-    let found = |kind: &str, hops: &str, state: &str| {
-        let routes = format!(
-            r#","default_routes":[{{"link":"eth0","metric":0,"family":"ipv4"}}],"policy_routing":["ipv4"],"next_hops":[{{"link":"eth0","router":"192.0.2.1","default":true}}{hops}]"#
-        );
-        underlay_of(links, &format!("{routes}{}", plugin(kind, state))).map_err(|error| error.message)
-    };
-    let default = || Ok((1500, "the default route's eth0".to_owned()));
-    let hop = |link: &str, router: &str, protocol: &str| {
-        format!(r#",{{"link":"{link}","router":"{router}"{protocol}}}"#)
-    };
-    // Those of netplan and of DHCP; those by hand, where the CNI's have a protocol of their own.
-    for protocol in [4, 16, 3] {
-        let by_hand = hop("ens10", "10.0.0.1", &format!(r#","protocol":{protocol}"#));
-        assert_eq!(found("calico", &by_hand, ""), default(), "{protocol}");
-        let by_bird = hop("eth0", "192.0.2.6", r#","protocol":12"#);
-        assert_eq!(found("calico", &(by_hand + &by_bird), ""), default(), "{protocol}");
-    }
-    let by_flannel = hop("ens10", "10.0.0.6", r#","protocol":3"#);
-    let to_node = (1450, "ens10, by which a route leads to 10.0.0.6".to_owned());
-    assert_eq!(found("flannel", &by_flannel, ""), Ok(to_node));
-    // Services of Antrea, pods of this node, and the table of Cilium's proxy.
-    let services = hop("antrea-gw0", "169.254.0.253", r#","protocol":3"#);
-    assert_eq!(found("antrea", &services, ""), default());
-    let to_pods = hop("cilium_host", "10.0.1.73", r#","protocol":3"#);
-    let of_proxy = hop("cilium_host", "10.0.1.73", r#","default":true,"table":2005"#);
-    let own = to_pods + &of_proxy;
-    let unknown = "Cilium's state does not name the interface between nodes: it may be the default route's eth0 with 1500, or ens10 with 1450";
-    assert_eq!(found("cilium-cni", &own, ""), Err(unknown.to_owned()));
-    // The node's address is on lo, and BGP has the way to the others.
-    let on_lo = r#","cilium_addresses":["10.255.0.5"]"#;
-    assert_eq!(found("cilium-cni", &own, on_lo), Err(unknown.to_owned()));
-    let by_bgp = own + &hop("eth0", "fe80::2", r#","protocol":186"#);
-    assert_eq!(found("cilium-cni", &by_bgp, on_lo), default());
-}
-
-#[test]
-fn a_tunnel_on_lo_goes_by_routes() {
-    let links = r#""lo":{"index":1,"mtu":65536,"up":true},"eth0":{"index":2,"mtu":1500,"up":true},
-        "vxlan.calico":{"index":4,"kind":"vxlan","mtu":1450,"lower":1,"up":true}"#;
-    let routes = r#","default_routes":[{"link":"eth0","metric":0,"family":"ipv4"}]"#;
-    let found = underlay_of(links, &format!("{routes}{}", plugin("calico", "")));
-    assert_eq!(found.unwrap(), (1500, "the default route's eth0".to_owned()));
-}
-
-#[test]
 fn a_port_of_open_vswitch_may_be_of_the_underlay() {
     let mtus = |physical: &str| {
         let port = |name: &str, index: u32, mtu: u32| {
