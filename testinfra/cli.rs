@@ -382,7 +382,9 @@ fn a_liveness_probe_asks_only_whether_the_loop_turns() {
         "kubernetes/base/netkeel.yaml",
         "kubernetes/chart/templates/daemonset.yaml",
     ] {
-        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        let text =
+            std::fs::read_to_string(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(file))
+                .unwrap();
         let (_, probe) = text.split_once("livenessProbe:").unwrap();
         let (liveness, readiness) = probe.split_once("readinessProbe:").unwrap();
         assert!(liveness.contains("path: /livez"), "{file}: {liveness}");

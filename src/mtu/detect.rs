@@ -284,7 +284,8 @@ impl Detected {
             return Ok(found);
         }
         // Talos marks packets to peers, and sends them by a table with a default route over its device.
-        let preferred = |family| preferred_beside(host, family, &|name| name.as_bytes() == KUBESPAN.as_bytes());
+        let preferred =
+            |family| preferred_beside(host, family, &|name| name.as_bytes() == KUBESPAN.as_bytes());
         let to_nodes = || nodes::by_routes(host, self.cni).filter(|_| self.is_native());
         // The same number is told by the route that everybody knows.
         let or_default = |found: Option<(i64, String)>| match (found, preferred(self.outer)) {

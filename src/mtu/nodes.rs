@@ -93,7 +93,10 @@ pub(crate) fn behind_tunnel(host: &Snapshot, tunnel: &str) -> Option<(i64, Strin
 /// nothing of the network.
 pub(crate) fn with_address(host: &Snapshot, addresses: &BTreeSet<IpAddr>) -> Option<(i64, String)> {
     let has = |link: &Link| link.addresses.iter().any(|own| addresses.contains(&own.addr()));
-    let links = host.links.iter().filter(|(name, link)| has(link) && !stays_here(**name, link));
+    let links = host
+        .links
+        .iter()
+        .filter(|(name, link)| has(link) && !stays_here(**name, link));
     let (name, link) = links.min_by_key(|(name, link)| (link.mtu, **name))?;
     Some((
         link.mtu.into(),
@@ -171,7 +174,11 @@ mod tests {
             let by_hand = hop("ens10", "10.0.0.1", &format!(r#","protocol":{protocol}"#));
             assert_eq!(found("calico", &by_hand, ""), default(), "{protocol}");
             let by_bird = hop("eth0", "192.0.2.6", r#","protocol":12"#);
-            assert_eq!(found("calico", &(by_hand + &by_bird), ""), default(), "{protocol}");
+            assert_eq!(
+                found("calico", &(by_hand + &by_bird), ""),
+                default(),
+                "{protocol}"
+            );
         }
         let by_flannel = hop("ens10", "10.0.0.6", r#","protocol":3"#);
         let to_node = (1450, "ens10, by which a route leads to 10.0.0.6".to_owned());
@@ -209,7 +216,12 @@ mod tests {
         let default = (1500, "the default route's eno1".to_owned());
         assert_eq!(underlay(links, routes, "kube-ovn", "").unwrap(), default);
         // Another tunnel that takes all packets.
-        let other = underlay(&links.replace("kubespan", "wg0"), &routes.replace("kubespan", "wg0"), "kube-ovn", "");
+        let other = underlay(
+            &links.replace("kubespan", "wg0"),
+            &routes.replace("kubespan", "wg0"),
+            "kube-ovn",
+            "",
+        );
         assert!(other.is_err(), "{other:?}");
     }
 }

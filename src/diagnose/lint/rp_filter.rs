@@ -121,7 +121,10 @@ pub(crate) fn of_cilium(host: &Snapshot, findings: &mut Findings) {
 
 /// Whether a device is one of Cilium's, on a host where it runs.
 pub(crate) fn is_of_cilium(host: &Snapshot, name: LinkName) -> bool {
-    let is_pair = |name: LinkName| host.link(name).is_some_and(|link| comes_in_pairs(link.kind_name()));
+    let is_pair = |name: LinkName| {
+        host.link(name)
+            .is_some_and(|link| comes_in_pairs(link.kind_name()))
+    };
     // LXC has a bridge lxcbr0.
     let is_of_pod = name.as_bytes().starts_with(b"lxc") && is_pair(name);
     let is_own = is_of_pod || name.as_bytes().starts_with(b"cilium_");

@@ -78,7 +78,13 @@ mod tests {
     fn a_cpu_beyond_the_machine_is_refused() {
         let why = |key: &str, value: &str, cpus: Option<u32>| refusal(&key.parse().unwrap(), value, cpus);
         let mask = |value: &str, cpus: u32| why("net.core.rps_default_mask", value, Some(cpus));
-        for (value, cpus) in [("3", 2), ("0", 2), ("f", 4), ("1,00000000", 33), ("00000000,00000003", 64)] {
+        for (value, cpus) in [
+            ("3", 2),
+            ("0", 2),
+            ("f", 4),
+            ("1,00000000", 33),
+            ("00000000,00000003", 64),
+        ] {
             assert_eq!(mask(value, cpus), None, "{value} of {cpus}");
         }
         let refused = "names CPU 3, and the CPUs of this machine are 0 to 1";
