@@ -3,7 +3,6 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::path::Path;
@@ -16,7 +15,7 @@ use nix::sys::utsname::uname;
 use nix::time::{ClockId, clock_getres};
 
 use crate::files::root::Root;
-use crate::files::{cni, file, private};
+use crate::files::{cni, file, private, read};
 use crate::namespace::enter::inside;
 use crate::namespace::identity::{Identity, identify};
 use crate::netlink::interrupt::Interrupt;
@@ -379,7 +378,7 @@ fn ticks() -> Option<u32> {
 
 /// The CPUs that the machine can have, after the last one (`nr_cpu_ids`).
 fn cpus() -> Option<u32> {
-    let possible = fs::read_to_string("/sys/devices/system/cpu/possible").ok()?;
+    let possible = read::system("/sys/devices/system/cpu/possible").ok()?;
     let last = possible.trim().rsplit([',', '-']).next()?;
     last.parse::<u32>().ok()?.checked_add(1)
 }
