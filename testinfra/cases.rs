@@ -409,6 +409,7 @@ fn text_of(host: &Snapshot) -> String {
         tunnels,
         modules,
         ticks,
+        cpus,
         sysctl_d,
         nflog,
         replication,
@@ -467,6 +468,7 @@ fn text_of(host: &Snapshot) -> String {
             + &asked("path_mtus", &Some(path_mtus).filter(|paths| !paths.is_empty()))
             + &asked("modules", &Some(modules).filter(|modules| !modules.is_empty()))
             + &asked("ticks", ticks)
+            + &asked("cpus", cpus)
             + &asked("wireguard", &Some(wireguard).filter(|copies| !copies.is_empty())),
         json(problems),
     )

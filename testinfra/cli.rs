@@ -374,6 +374,25 @@ fn at_boot_a_required_interface_may_appear_later() {
     );
 }
 
+/// The verdict of /healthz may be another program's fault: it restarts nothing.
+#[test]
+fn a_liveness_probe_asks_only_whether_the_loop_turns() {
+    for file in [
+        "templates/talos-daemonset.yaml",
+        "kubernetes/base/netkeel.yaml",
+        "kubernetes/chart/templates/daemonset.yaml",
+    ] {
+        let text =
+            std::fs::read_to_string(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(file))
+                .unwrap();
+        let (_, probe) = text.split_once("livenessProbe:").unwrap();
+        let (liveness, readiness) = probe.split_once("readinessProbe:").unwrap();
+        assert!(liveness.contains("path: /livez"), "{file}: {liveness}");
+        assert!(readiness.contains("path: /readyz"), "{file}");
+        assert!(!text.contains("path: /healthz"), "{file}");
+    }
+}
+
 #[test]
 fn a_usage_error_exits_with_1_for_2_would_read_as_drift() {
     let wrong: [&[&str]; 9] = [

@@ -209,6 +209,8 @@ fn what_was_not_read_is_said() {
         let is_told = links.any(|(_, link)| link["kind"] == "vxlan" && !link["lower"].is_null())
             || !host["cni"]["cilium_addresses"].is_null();
         harmless::without_default_routes(&mut host);
+        // Routes to other nodes tell the underlay too.
+        host.as_object_mut().map(|host| host.remove("next_hops"));
         let linted = lint(archive, &host);
         match &linted {
             Err(error) if error.contains("the snapshot does not hold the default routes") => {}

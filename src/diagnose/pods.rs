@@ -61,7 +61,8 @@ pub fn pods(host: &Snapshot, wants: Option<&Wants>, named: impl Fn(&str) -> Opti
             wanted: wants.and_then(|wants| wanted(name, link, end, host, wants)),
             stale: match wants {
                 Some(wants) => is_stale(name, end, host, wants),
-                None => !end.goes_with(link.mtu.into()),
+                // A netkit device compares no sizes (`netkit_xmit`, drivers/net/netkit.c).
+                None => link.kind_name() != "netkit" && !end.goes_with(link.mtu.into()),
             },
             left_alone: end.left_alone().map(|(why, _)| why),
         }
@@ -110,4 +111,22 @@ fn is_stale(name: LinkName, end: &PodEnd, host: &Snapshot, wants: &Wants) -> boo
         want.is_some_and(|want| host.get(&fact) != Lookup::Value(want.value.clone()))
     };
     wants.left_alone.contains_key(&name) || fields.any(drifts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_netkit_device_takes_ends_of_different_mtus() {
+        let is_stale = |kind: &str| {
+            let text = format!(
+                r#"{{"format":1,"netns":null,"kernel":"6.12","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{{
+                    "lxc1":{{"index":3,"kind":"{kind}","mtu":1500,"lower":2,"peer_netns":1,"pod":{{"index":2,"name":"eth0","mtu":1400}}}}}}}}"#
+            );
+            let host = Snapshot::from_json(&text).unwrap();
+            pods(&host, None, |_| None).iter().any(|pod| pod.stale)
+        };
+        assert!(is_stale("veth") && !is_stale("netkit"));
+    }
 }

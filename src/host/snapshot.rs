@@ -107,6 +107,10 @@ pub struct Snapshot {
     /// Ticks per second (CONFIG_HZ), to which the kernel rounds times; missing if no sysctl needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticks: Option<u32>,
+    /// The number of CPUs that the machine can have (`nr_cpu_ids`), which bounds masks and lists of CPUs; missing if no sysctl
+    /// needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
     /// The files of sysctl.d; missing if they do not apply to this namespace or were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sysctl_d: Option<SysctlD>,
@@ -145,6 +149,7 @@ impl Snapshot {
             tunnels: BTreeMap::new(),
             modules: BTreeMap::new(),
             ticks: None,
+            cpus: None,
             sysctl_d: None,
             nflog: None,
             replication: None,

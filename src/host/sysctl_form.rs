@@ -3,7 +3,7 @@
 
 pub mod bound;
 pub mod handler;
-mod mask;
+pub mod mask;
 mod pair;
 mod ports;
 pub mod range;

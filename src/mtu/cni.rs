@@ -1,5 +1,7 @@
 //! How CNIs show themselves on a host: their plugins, their devices, and the veths of their pods.
 
+use std::net::IpAddr;
+
 use netkeel_core::fact::Value;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
@@ -230,9 +232,10 @@ pub(crate) fn leaves_otherwise(host: &Snapshot, link: &Link) -> bool {
 }
 
 /// Whether a port of Open vSwitch may be of another network than the overlay of the CNI, such as a VLAN of the underlay: the
-/// switch has a port by which packets leave as they are, and the port is larger than the CNI's gateway device. In
-/// OVN-Kubernetes only further interfaces of a pod are of such a network (`localnet`), and br-ex has a NIC on every node.
-fn may_be_of_underlay(host: &Snapshot, cni: &str, port: &Link) -> bool {
+/// switch has a port by which packets leave as they are, the port is larger than the CNI's gateway device, and no route is
+/// known that leads to the pod by that device. In OVN-Kubernetes only further interfaces of a pod are of such a network
+/// (`localnet`), and br-ex has a NIC on every node.
+fn may_be_of_underlay(host: &Snapshot, cni: &str, name: LinkName, port: &Link) -> bool {
     let is_physical = |name: LinkName, other: &Link| {
         let kinds = ["bond", "team", "vlan", "macvlan"];
         other.is_hardware(name) || kinds.contains(&other.kind_name())
@@ -241,12 +244,27 @@ fn may_be_of_underlay(host: &Snapshot, cni: &str, port: &Link) -> bool {
     let mut gateways = DEVICES
         .iter()
         .filter(|(_, of, parameter)| *of == cni && parameter.is_empty());
-    let gateway = gateways.find_map(|(name, ..)| device_up(host, name));
+    let gateway = gateways.find_map(|(name, ..)| Some((name.parse().ok()?, device_up(host, name)?)));
     let first = port.pod.as_ref().map(|end| end.name.as_bytes() == b"eth0");
     let may_be_further = cni != "openshift" || first != Some(true);
     may_be_further
         && ports.any(|(name, other)| is_physical(*name, other))
-        && gateway.is_none_or(|gateway| port.mtu > gateway.mtu)
+        && gateway.is_none_or(|(by, gateway)| port.mtu > gateway.mtu && !is_reached_by(host, name, by))
+}
+
+/// Whether a route is known that leads to an address of the pod at a port by a device.
+fn is_reached_by(host: &Snapshot, port: LinkName, device: LinkName) -> bool {
+    let Some(ways) = host.forwarding.as_deref() else {
+        return false;
+    };
+    let (Some(routes), Some(pod)) = (ways.routes.as_ref(), ways.pods.get(&port)) else {
+        return false;
+    };
+    let by_it = |address: IpAddr| {
+        let route = routes.to(address).ok().flatten();
+        route.is_some_and(|route| route.hops().iter().any(|hop| hop.link == device))
+    };
+    pod.addresses.iter().any(|address| by_it(address.addr()))
 }
 
 /// Splits the veths into other namespaces: those of the pods of a CNI, and others, as those of Docker's containers. The
@@ -275,7 +293,7 @@ pub(crate) fn split<'a>(host: &'a Snapshot, cni: &str) -> (Vec<&'a Link>, Vec<&'
     });
     own.extend(further);
     if matches!(mark, Mark::OpenVSwitch) {
-        own.retain(|(_, link)| !may_be_of_underlay(host, cni, link));
+        own.retain(|(name, link)| !may_be_of_underlay(host, cni, *name, link));
     }
     others.retain(|(_, link)| !leaves_otherwise(host, link));
     let links = |veths: Vec<(LinkName, &'a Link)>| veths.into_iter().map(|(_, link)| link).collect();
@@ -418,6 +436,21 @@ mod tests {
         };
         assert_eq!(docker("10.244.1.1/24"), (vec![9], vec![]));
         assert_eq!(docker("172.17.0.1/16"), (vec![], vec![9]));
+    }
+
+    #[test]
+    fn a_large_port_of_open_vswitch_with_a_route_by_the_gateway_is_of_the_overlay() {
+        let pods = |address: &str| {
+            let text = format!(
+                r#"{{"format":1,"netns":null,"kernel":"6.12","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{{
+                    "ovs-system":{{"index":25,"kind":"openvswitch"}},"ovn0":{{"index":26,"kind":"openvswitch","mtu":1400,"up":true}},
+                    "eth1":{{"index":28,"mtu":1500,"master":25,"up":true}},"a_h":{{"index":30,"kind":"veth","mtu":1500,"lower":9,"peer_netns":1,"master":25}}}},
+                    "forwarding":{{"routes":{{"routes":[{{"destination":"10.16.0.0/16","to":{{"hops":[{{"link":"ovn0","via":"100.64.0.1"}}]}}}}]}},
+                    "pods":{{"a_h":{{"addresses":["{address}"],"routes":{{"routes":[]}},"neighbours":[]}}}}}}}}"#
+            );
+            split(&Snapshot::from_json(&text).unwrap(), "kube-ovn").0.len()
+        };
+        assert_eq!((pods("10.16.0.7/16"), pods("192.0.2.7/24")), (1, 0));
     }
 
     #[test]

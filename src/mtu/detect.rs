@@ -14,7 +14,7 @@ use crate::cni::{
 use crate::layer::{self, Layer};
 use crate::nodes;
 use crate::pods::{of_cni, veths};
-use crate::underlay::preferred;
+use crate::underlay::preferred_beside;
 use netkeel_core::error::Error;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::cni::state::StateFiles;
@@ -265,7 +265,9 @@ impl Detected {
 
     fn below(&self, host: &Snapshot) -> Result<(i64, String), Error> {
         let lower = self.tunnels(host).filter_map(|(name, link)| {
-            let (lower, below) = host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?)?;
+            let found = host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?)?;
+            // One on the device of the node's address goes by routes where that is lo.
+            let (lower, below) = Some(found).filter(|(lower, below)| !nodes::stays_here(*lower, below))?;
             let mtu = mtu_for(host, lower, below, host.outer_family(name));
             Some((i64::from(mtu), format!("{lower}, the lower device of {name}")))
         });
@@ -281,9 +283,12 @@ impl Detected {
         if let Some(found) = lower.chain(to_peers).min() {
             return Ok(found);
         }
-        let to_nodes = || nodes::by_routes(host).filter(|_| self.is_native());
+        // Talos marks packets to peers, and sends them by a table with a default route over its device.
+        let preferred =
+            |family| preferred_beside(host, family, &|name| name.as_bytes() == KUBESPAN.as_bytes());
+        let to_nodes = || nodes::by_routes(host, self.cni).filter(|_| self.is_native());
         // The same number is told by the route that everybody knows.
-        let or_default = |found: Option<(i64, String)>| match (found, preferred(host, self.outer)) {
+        let or_default = |found: Option<(i64, String)>| match (found, preferred(self.outer)) {
             (Some(found), Ok(default)) if found.0 == default.0 => Ok(default),
             (Some(found), _) => Ok(found),
             (None, default) => default,
@@ -306,7 +311,7 @@ impl Detected {
         if let Some(found) = to_nodes() {
             return or_default(Some(found));
         }
-        let (mtu, from) = nodes::unless_another(host, preferred(host, self.outer)?)?;
+        let (mtu, from) = nodes::unless_another(host, preferred(self.outer)?)?;
         Ok((mtu, format!("{from}; Cilium's state names no interface")))
     }
 

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::link::{Link, comes_in_pairs};
+
+use crate::cni::DEVICES;
 
 /// Kinds of devices that are no network between nodes, but lead over one.
 const OVERLAYS: &[&str] = &[
@@ -36,13 +38,36 @@ pub(crate) fn is_overlay(link: &Link) -> bool {
     OVERLAYS.contains(&link.kind_name())
 }
 
+/// Whether no packet leaves the host by a device, although it may have a node's address or a route: lo, a VRF, a dummy
+/// device, one of two ends that are both here, as cilium_host, or a device of a CNI.
+pub(crate) fn stays_here(name: LinkName, link: &Link) -> bool {
+    let kind = link.kind_name();
+    let is_pair_here = comes_in_pairs(kind) && link.peer_netns.is_none();
+    let is_of_cni = || DEVICES.iter().any(|(own, ..)| own.as_bytes() == name.as_bytes());
+    name == LinkName::LOOPBACK || matches!(kind, "vrf" | "dummy") || is_pair_here || is_of_cni()
+}
+
+/// Programs that set no routes to the pods of other nodes: RTPROT_REDIRECT, RTPROT_STATIC, RTPROT_RA and RTPROT_DHCP
+/// (include/uapi/linux/rtnetlink.h).
+const OF_OTHERS: &[u8] = &[1, 4, 9, 16];
+
+/// RTPROT_BOOT: commands by hand, flannel and Antrea leave it so.
+const BOOT: u8 = 3;
+
 /// The least MTU of the interfaces by which routes other than default routes lead to routers, and which one that is. Where
-/// a CNI encapsulates nothing, those to the pods of other nodes are such routes. `None` where there are none, or the next
-/// hops were not read.
-pub(crate) fn by_routes(host: &Snapshot) -> Option<(i64, String)> {
+/// a CNI encapsulates nothing, those to the pods of other nodes are such routes. Routes of an administrator lead elsewhere.
+/// `None` where there are none, or the next hops were not read.
+pub(crate) fn by_routes(host: &Snapshot, cni: &str) -> Option<(i64, String)> {
+    // Calico's and Cilium's routes are those of a daemon of BGP, of Felix or of the agent (RTPROT_KERNEL).
+    let names_itself = matches!(cni, "calico" | "cilium");
+    let is_of_others = |protocol: u8| OF_OTHERS.contains(&protocol) || (names_itself && protocol == BOOT);
     let hops = host.next_hops.iter().flatten().filter(|hop| !hop.default);
+    let hops = hops.filter(|hop| !hop.protocol.is_some_and(is_of_others));
     let to_routers = hops.filter_map(|hop| Some((hop.link, host.link(hop.link)?, hop.router?)));
-    let ways = to_routers.filter(|(_, link, _)| link.up && !is_overlay(link) && !link.leads_into_a_pod());
+    let leads_out = |name: LinkName, link: &Link| {
+        link.up && !is_overlay(link) && !link.leads_into_a_pod() && !stays_here(name, link)
+    };
+    let ways = to_routers.filter(|(name, link, _)| leads_out(*name, link));
     let (name, link, router) = ways.min_by_key(|(name, link, router)| (link.mtu, *name, *router))?;
     let from = format!("{name}, by which a route leads to {router}");
     Some((link.mtu.into(), from))
@@ -64,10 +89,14 @@ pub(crate) fn behind_tunnel(host: &Snapshot, tunnel: &str) -> Option<(i64, Strin
     Some((link.mtu.into(), from))
 }
 
-/// The interface that has one of these addresses.
+/// The interface that has one of these addresses. With BGP on the host, lo or a dummy device may have it: that says
+/// nothing of the network.
 pub(crate) fn with_address(host: &Snapshot, addresses: &BTreeSet<IpAddr>) -> Option<(i64, String)> {
     let has = |link: &Link| link.addresses.iter().any(|own| addresses.contains(&own.addr()));
-    let links = host.links.iter().filter(|(_, link)| has(link));
+    let links = host
+        .links
+        .iter()
+        .filter(|(name, link)| has(link) && !stays_here(**name, link));
     let (name, link) = links.min_by_key(|(name, link)| (link.mtu, **name))?;
     Some((
         link.mtu.into(),
@@ -106,4 +135,93 @@ fn has_uplink(host: &Snapshot, bridge: &Link) -> bool {
     let leads_out =
         |name: LinkName, port: &Link| port.is_hardware(name) || NETWORKS.contains(&port.kind_name());
     bridge.kind_name() == "bridge" && ports.any(|(name, port)| leads_out(*name, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use netkeel_core::error::Error;
+    use netkeel_host::snapshot::Snapshot;
+
+    use crate::detect::detect;
+
+    /// The underlay of a host with this plugin.
+    fn underlay(links: &str, more: &str, plugin: &str, state: &str) -> Result<(i64, String), Error> {
+        let text = format!(
+            r#"{{"format":1,"netns":null,"kernel":"6.12","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{{{links}}}{more},
+                "cni":{{"runtime":{{"directory":"/d"}}{state},"files":{{"/d/10-x.conflist":{{"sha256":"","plugins":[{{"type":"{plugin}","at":"plugins[0].mtu"}}]}}}}}}}}"#
+        );
+        let host = Snapshot::from_json(&text).unwrap();
+        detect(&host).unwrap().underlay(&host)
+    }
+
+    #[test]
+    fn a_route_that_leads_to_no_other_node_is_no_underlay() {
+        let links = r#""lo":{"index":1,"mtu":65536,"up":true,"addresses":["10.255.0.5/32"]},"eth0":{"index":2,"mtu":1500,"up":true,"addresses":["192.0.2.5/24"]},
+            "ens10":{"index":3,"mtu":1450,"up":true,"addresses":["10.0.0.5/32"]},"antrea-gw0":{"index":7,"kind":"openvswitch","mtu":1400,"up":true},
+            "cilium_host":{"index":4,"kind":"veth","mtu":1400,"lower":5,"up":true,"addresses":["10.0.1.73/32"]},"cilium_net":{"index":5,"kind":"veth","mtu":1400,"lower":4,"up":true}"#;
+        let found = |kind: &str, hops: &str, state: &str| {
+            let routes = format!(
+                r#","default_routes":[{{"link":"eth0","metric":0,"family":"ipv4"}}],"policy_routing":["ipv4"],"next_hops":[{{"link":"eth0","router":"192.0.2.1","default":true}}{hops}]"#
+            );
+            underlay(links, &routes, kind, state).map_err(|error| error.message)
+        };
+        let default = || Ok((1500, "the default route's eth0".to_owned()));
+        let hop = |link: &str, router: &str, protocol: &str| {
+            format!(r#",{{"link":"{link}","router":"{router}"{protocol}}}"#)
+        };
+        // Those of netplan and of DHCP; those by hand, where the CNI's have a protocol of their own.
+        for protocol in [4, 16, 3] {
+            let by_hand = hop("ens10", "10.0.0.1", &format!(r#","protocol":{protocol}"#));
+            assert_eq!(found("calico", &by_hand, ""), default(), "{protocol}");
+            let by_bird = hop("eth0", "192.0.2.6", r#","protocol":12"#);
+            assert_eq!(
+                found("calico", &(by_hand + &by_bird), ""),
+                default(),
+                "{protocol}"
+            );
+        }
+        let by_flannel = hop("ens10", "10.0.0.6", r#","protocol":3"#);
+        let to_node = (1450, "ens10, by which a route leads to 10.0.0.6".to_owned());
+        assert_eq!(found("flannel", &by_flannel, ""), Ok(to_node));
+        // Services of Antrea, pods of this node, and the table of Cilium's proxy.
+        let services = hop("antrea-gw0", "169.254.0.253", r#","protocol":3"#);
+        assert_eq!(found("antrea", &services, ""), default());
+        let to_pods = hop("cilium_host", "10.0.1.73", r#","protocol":3"#);
+        let of_proxy = hop("cilium_host", "10.0.1.73", r#","default":true,"table":2005"#);
+        let own = to_pods + &of_proxy;
+        let unknown = "Cilium's state does not name the interface between nodes: it may be the default route's eth0 with 1500, or ens10 with 1450";
+        assert_eq!(found("cilium-cni", &own, ""), Err(unknown.to_owned()));
+        // The node's address is on lo, and BGP has the way to the others.
+        let on_lo = r#","cilium_addresses":["10.255.0.5"]"#;
+        assert_eq!(found("cilium-cni", &own, on_lo), Err(unknown.to_owned()));
+        let by_bgp = own + &hop("eth0", "fe80::2", r#","protocol":186"#);
+        assert_eq!(found("cilium-cni", &by_bgp, on_lo), default());
+    }
+
+    #[test]
+    fn a_tunnel_on_lo_goes_by_routes() {
+        let links = r#""lo":{"index":1,"mtu":65536,"up":true},"eth0":{"index":2,"mtu":1500,"up":true},
+            "vxlan.calico":{"index":4,"kind":"vxlan","mtu":1450,"lower":1,"up":true}"#;
+        let routes = r#","default_routes":[{"link":"eth0","metric":0,"family":"ipv4"}]"#;
+        let found = underlay(links, routes, "calico", "");
+        assert_eq!(found.unwrap(), (1500, "the default route's eth0".to_owned()));
+    }
+
+    #[test]
+    fn the_table_of_kubespan_is_no_other_underlay() {
+        let links = r#""eno1":{"index":2,"mtu":1500,"up":true},"kubespan":{"index":6,"kind":"wireguard","mtu":1420,"up":true},
+            "ovn0":{"index":7,"kind":"openvswitch","mtu":1222,"up":true}"#;
+        let routes = r#","default_routes":[{"link":"eno1","metric":0,"family":"ipv4"}],"policy_routing":["ipv4"],
+            "next_hops":[{"link":"eno1","router":"192.0.2.1","default":true},{"link":"kubespan","default":true,"table":180}]"#;
+        let default = (1500, "the default route's eno1".to_owned());
+        assert_eq!(underlay(links, routes, "kube-ovn", "").unwrap(), default);
+        // Another tunnel that takes all packets.
+        let other = underlay(
+            &links.replace("kubespan", "wg0"),
+            &routes.replace("kubespan", "wg0"),
+            "kube-ovn",
+            "",
+        );
+        assert!(other.is_err(), "{other:?}");
+    }
 }

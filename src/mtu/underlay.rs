@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::budget::{LEAST, MOST};
+use crate::nodes;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::text::escape::quoted;
@@ -104,9 +105,19 @@ impl fmt::Display for Underlay {
 /// # Errors
 /// As [`Underlay::on`].
 pub fn preferred(host: &Snapshot, family: Option<Family>) -> Result<(i64, String), Error> {
+    preferred_beside(host, family, &|_| false)
+}
+
+/// The same, where default routes of other tables than main over some devices do not count: what those devices carry is
+/// judged elsewhere.
+pub(crate) fn preferred_beside(
+    host: &Snapshot,
+    family: Option<Family>,
+    left_out: &dyn Fn(LinkName) -> bool,
+) -> Result<(i64, String), Error> {
     by_families(family, &|family| {
         let main = least(preferred_default_routes(host, Some(family), &|_| true));
-        with_rules(host, family, main)
+        with_rules(host, family, main, left_out)
     })
 }
 
@@ -142,12 +153,12 @@ fn by_families(family: Option<Family>, by: &dyn Fn(Family) -> Found) -> Found {
 
 /// What the default routes of the table main are worth where rules of `ip rule` can send packets to other tables: the
 /// underlay is known only where all their default routes have one MTU.
-fn with_rules(host: &Snapshot, family: Family, main: Found) -> Found {
+fn with_rules(host: &Snapshot, family: Family, main: Found, left_out: &dyn Fn(LinkName) -> bool) -> Found {
     let has_rules = host
         .policy_routing
         .as_ref()
         .is_some_and(|families| families.contains(&family));
-    let others = of_other_tables(host, family);
+    let others = of_other_tables(host, family, left_out);
     if !has_rules || others.is_empty() || matches!(&main, Err(error) if error.kind != ErrorKind::Missing) {
         return main;
     }
@@ -173,12 +184,20 @@ fn with_rules(host: &Snapshot, family: Family, main: Found) -> Found {
 }
 
 /// The default routes of other tables than main, without those of VRFs, whose rule is for their ports.
-fn of_other_tables(host: &Snapshot, family: Family) -> Vec<(i64, String)> {
+fn of_other_tables(
+    host: &Snapshot,
+    family: Family,
+    left_out: &dyn Fn(LinkName) -> bool,
+) -> Vec<(i64, String)> {
     let hops = host.next_hops.iter().flatten();
     let of_family = hops.filter(|hop| hop.default && hop.ipv6 == (family == Family::Ipv6));
-    let others = of_family.filter(|hop| hop.table != MAIN_TABLE);
+    let others = of_family.filter(|hop| hop.table != MAIN_TABLE && !left_out(hop.link));
     let ways = others.filter_map(|hop| {
         let link = host.link(hop.link).filter(|link| link.up)?;
+        if nodes::stays_here(hop.link, link) {
+            // Cilium's table for its proxy leads to cilium_host.
+            return None;
+        }
         let master = link.master.and_then(|index| host.by_index(index));
         let is_vrf = master.is_some_and(|(_, master)| master.kind_name() == "vrf");
         let from = format!("the default route's {} in table {}", hop.link, hop.table);
@@ -192,7 +211,7 @@ pub fn least_of_all(host: &Snapshot, family: Option<Family>) -> Option<i64> {
     let families = family.map_or(vec![Family::Ipv4, Family::Ipv6], |family| vec![family]);
     let all = families.into_iter().flat_map(|family| {
         let main = least(preferred_default_routes(host, Some(family), &|_| true));
-        main.into_iter().chain(of_other_tables(host, family))
+        main.into_iter().chain(of_other_tables(host, family, &|_| false))
     });
     all.map(|(mtu, _)| mtu).min()
 }

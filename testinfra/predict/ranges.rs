@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_host::sysctl_form::mask;
 use netkeel_host::sysctl_form::range::{RANGES, SECONDS, range};
 use netkeel_kernel::live::snapshot::Live;
 
@@ -66,4 +67,28 @@ fn the_ranges_are_those_of_the_kernel() {
     });
     assert_eq!(wrong, "");
     assert!(tried > 100, "{tried}");
+}
+
+/// A mask is as wide as a digit, and the kernel refuses the CPUs of the digit that the machine cannot have.
+#[test]
+fn the_cpus_of_a_mask_are_those_of_the_kernel() {
+    crate::world::inside(|_| {
+        let key = SysctlKey::known("net/core/rps_default_mask");
+        let mut scope = Scope::default();
+        scope.sysctls.insert(key.clone());
+        let host = Live::with(&Netns::CURRENT, |kernel| kernel.snapshot(&scope).unwrap()).unwrap();
+        let cpus = host.cpus.unwrap();
+        for cpu in [0, cpus - 1, cpus] {
+            let mut text = format!("{:x}", 1_u64 << (cpu % 32));
+            text.push_str(&",00000000".repeat((cpu / 32) as usize));
+            let refused = mask::refusal(&key, &text, host.cpus).is_some();
+            // A kernel for few CPUs takes others, and does not show them.
+            let file = "/proc/sys/net/core/rps_default_mask";
+            let written = fs::write(file, &text);
+            let digits = |text: &str| text.replace([',', '\n'], "").trim_start_matches('0').to_owned();
+            let holds = written.is_ok() && digits(&fs::read_to_string(file).unwrap()) == digits(&text);
+            assert_eq!(holds, !refused, "{text} of {cpus}: {written:?}");
+            assert_eq!(refused, cpu == cpus, "{text} of {cpus}");
+        }
+    });
 }

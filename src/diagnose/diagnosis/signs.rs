@@ -204,6 +204,8 @@ fn severity(kind: SignKind, counters: &[Growth]) -> Severity {
     match kind {
         // Frames for nobody are counted as drops, and filters drop what they were made to drop.
         SignKind::InterfaceDrops | SignKind::FilterDrops => worst.max(Severity::Warning),
+        // Where IPv6 is switched off, each multicast packet of a neighbour is one.
+        SignKind::InDiscards if counters.iter().all(is_of_ipv6) => worst.max(Severity::Warning),
         // Connections of clients may end.
         SignKind::ConntrackInvalid if are_resets_of_invalid(counters) => Severity::Warning,
         SignKind::QueueDrops | SignKind::Ipsec if counters.iter().any(|growth| growth.by >= FEW) => {
@@ -211,6 +213,10 @@ fn severity(kind: SignKind, counters: &[Growth]) -> Severity {
         }
         _ => worst,
     }
+}
+
+fn is_of_ipv6(growth: &Growth) -> bool {
+    matches!(&growth.counter, Counter::Protocol(group, _) if group.as_ref() == "Ip6")
 }
 
 /// Whether the resets may be answers to packets of no connection: each is answered by one at most, so that far more

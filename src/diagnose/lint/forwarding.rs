@@ -91,11 +91,13 @@ fn is_routed(host: &Snapshot, name: LinkName, bridge: &Link) -> bool {
         && ports().all(|(_, port)| is_of_machine(port))
 }
 
-/// Whether a pod is known to have no route by a router: it reaches its own network and no other.
+/// Whether a pod is known to have no route by a router: it reaches its own network and no other. Where its routes were not
+/// read, one without a default route by this end counts as such: other routes by a router are rare.
 fn stays(host: &Snapshot, name: LinkName) -> bool {
     let pods = host.forwarding.as_ref().map(|ways| &ways.pods);
     let Some(pod) = pods.and_then(|pods| pods.get(&name)) else {
-        return false;
+        let end = host.link(name).and_then(|link| link.pod.as_ref());
+        return end.is_some_and(|end| end.leads_out == Some(false));
     };
     let is_known = !pod.routes.more && !pod.other_rules.contains(&Family::Ipv4);
     let is_on_link = |route: &PathRoute| {
@@ -139,6 +141,12 @@ mod tests {
         };
         let addressed = r#","addresses":["172.17.0.1/16"]"#;
         assert_eq!(check(&bridge(addressed, "7"), true), "docker0,eth0;");
+        // A network of Docker with `--internal`.
+        let end = |leads: bool| {
+            let pod = format!(r#"7,"pod":{{"index":2,"name":"eth0","mtu":1500,"leads_out":{leads}}}"#);
+            check(&bridge(addressed, &pod), true)
+        };
+        assert_eq!((end(true).as_str(), end(false).as_str()), ("docker0,eth0;", ""));
         assert_eq!(check(&bridge("", "7"), false), "docker0,eth0;");
         // Without a container, and without an address: a network beside the host.
         assert_eq!(check(&bridge(addressed, "9"), true), "");

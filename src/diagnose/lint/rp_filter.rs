@@ -11,7 +11,7 @@ use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::rp_filter::{Verdict, effective};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::forwarding::Family;
-use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::link::{Link, comes_in_pairs};
 use netkeel_mtu::detect::detect;
 
 pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
@@ -108,7 +108,7 @@ pub(crate) fn of_cilium(host: &Snapshot, findings: &mut Findings) {
             continue;
         }
         let message = format!(
-            "its effective rp_filter is {}: packets that arrive on it are dropped unless a route leads back by it, and Cilium usually has one route for all pods, by cilium_host",
+            "its effective rp_filter is {}: packets that arrive on it and that Cilium leaves to the kernel are dropped unless a route leads back by it, and Cilium usually has one route for all pods, by cilium_host",
             effective.value
         );
         let remedy = match all {
@@ -121,9 +121,14 @@ pub(crate) fn of_cilium(host: &Snapshot, findings: &mut Findings) {
 
 /// Whether a device is one of Cilium's, on a host where it runs.
 pub(crate) fn is_of_cilium(host: &Snapshot, name: LinkName) -> bool {
-    let name = name.as_bytes();
-    let is_named = name.starts_with(b"lxc") || name.starts_with(b"cilium_");
-    is_named && host.links.keys().any(|link| link.as_bytes() == b"cilium_host")
+    let is_pair = |name: LinkName| {
+        host.link(name)
+            .is_some_and(|link| comes_in_pairs(link.kind_name()))
+    };
+    // LXC has a bridge lxcbr0.
+    let is_of_pod = name.as_bytes().starts_with(b"lxc") && is_pair(name);
+    let is_own = is_of_pod || name.as_bytes().starts_with(b"cilium_");
+    is_own && host.links.keys().any(|link| link.as_bytes() == b"cilium_host")
 }
 
 /// Whether the routes to all addresses of a pod are known to leave by its device.
@@ -205,10 +210,11 @@ mod tests {
             let text = format!(
                 r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},
                 "sysctls":{{"net/ipv4/conf/all/rp_filter":{{"value":"{all}","writable":true}}}},
-                "links":{{"lxc1":{},"{more}":{},"veth1":{}}}}}"#,
+                "links":{{"lxc1":{},"{more}":{},"veth1":{},"lxcbr0":{}}}}}"#,
                 device("veth"),
                 device("veth"),
                 device("veth"),
+                device("bridge"),
             );
             let findings = crate::lint::host::host(&Snapshot::from_json(&text).unwrap());
             let lines = findings

@@ -23,8 +23,8 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::snapshot::scope::{Scope, on_host};
 use netkeel_host::sysctl_form::handler::Handler;
-use netkeel_host::sysctl_form::range;
 use netkeel_host::sysctl_form::stored::stored;
+use netkeel_host::sysctl_form::{mask, range};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 use netkeel_source::node::path::KeyPath;
@@ -355,6 +355,7 @@ impl Section for Sysctls {
             let stored = stored.map_err(|cause| Error::new(ErrorKind::Input, why(cause)));
             let within = stored.and_then(|text| {
                 let range = range::refusal(&entry.key, &text, &host.kernel, host.ticks);
+                let range = range.or_else(|| mask::refusal(&entry.key, &text, host.cpus));
                 let range = range.or_else(|| range::stays_on(&entry.key, &text, live.as_deref()));
                 let refusal = range.or_else(|| {
                     bounds::refusal(&entry.key, &text, |key| self.declared(key), host, &self.netns)

@@ -166,6 +166,7 @@ impl Kernel for ModelKernel {
         let module = |name: &String| Some((name.clone(), host.modules.get(name)?.clone()));
         snapshot.modules = scope.modules.iter().filter_map(module).collect();
         snapshot.ticks = host.ticks.filter(|_| scope.needs_ticks());
+        snapshot.cpus = host.cpus.filter(|_| scope.needs_cpus());
         if scope.nflog {
             let observed = host.nflog.clone();
             snapshot.nflog = Some(observed.unwrap_or_else(|| nflog::NflogState::empty(Support::Yes)));

@@ -27,6 +27,10 @@ pub struct NextHop {
     /// The metric of the default route; the kernel prefers the smallest of a table.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub metric: u32,
+    /// The program that set the routes, other than default routes (`rtm_protocol`); missing in a snapshot of an older
+    /// netkeel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<u8>,
 }
 
 /// `RT_TABLE_MAIN` (include/uapi/linux/rtnetlink.h).

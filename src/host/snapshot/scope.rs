@@ -9,7 +9,7 @@ use crate::snapshot::link;
 use crate::snapshot::link::{Families, Link};
 use crate::sysctl_d::drop_in;
 use crate::sysctl_form::handler::Handler;
-use crate::sysctl_form::range;
+use crate::sysctl_form::{mask, range};
 use netkeel_core::fact::Field;
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
@@ -288,6 +288,11 @@ impl Scope {
                 || range::depends_on_ticks(key)
         };
         self.sysctls.iter().any(rounds)
+    }
+
+    /// Whether one of its sysctls names CPUs.
+    pub fn needs_cpus(&self) -> bool {
+        self.sysctls.iter().any(mask::names_cpus)
     }
 
     /// The sysctls to read on a host with these interfaces.

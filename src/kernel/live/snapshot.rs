@@ -15,7 +15,7 @@ use nix::sys::utsname::uname;
 use nix::time::{ClockId, clock_getres};
 
 use crate::files::root::Root;
-use crate::files::{cni, file, private};
+use crate::files::{cni, file, private, read};
 use crate::namespace::enter::inside;
 use crate::namespace::identity::{Identity, identify};
 use crate::netlink::interrupt::Interrupt;
@@ -268,6 +268,7 @@ impl Live {
                         default: hop.default,
                         table: hop.table,
                         metric: hop.metric,
+                        protocol: hop.protocol,
                     })
                 };
                 snapshot.next_hops = Some(found.into_iter().filter_map(named).collect());
@@ -375,6 +376,13 @@ fn ticks() -> Option<u32> {
     1_000_000_000_u32.checked_div(nanoseconds)
 }
 
+/// The CPUs that the machine can have, after the last one (`nr_cpu_ids`).
+fn cpus() -> Option<u32> {
+    let possible = read::system("/sys/devices/system/cpu/possible").ok()?;
+    let last = possible.trim().rsplit([',', '-']).next()?;
+    last.parse::<u32>().ok()?.checked_add(1)
+}
+
 impl Kernel for Live {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
         self.interrupt.check()?;
@@ -441,6 +449,7 @@ impl Kernel for Live {
             snapshot.modules.insert(module.clone(), support);
         }
         snapshot.ticks = scope.needs_ticks().then(ticks).flatten();
+        snapshot.cpus = scope.needs_cpus().then(cpus).flatten();
         if scope.nflog {
             match self.nftables.observe(&self.release, &mut snapshot.problems) {
                 Ok(observed) => snapshot.nflog = Some(observed),

@@ -28,6 +28,8 @@ pub(crate) struct Row {
     pub table: u32,
     /// The metric of the default route; 0 for others.
     pub metric: u32,
+    /// The program that set the route (`rtm_protocol`); none for default routes.
+    pub protocol: Option<u8>,
 }
 
 /// Reads the next hops that are routers, and those of default routes, of all tables.
@@ -87,7 +89,7 @@ fn rows(message: &Message<'_>, header: &RouteHeader) -> Result<Rows, Malformed> 
     let wanted = found
         .into_iter()
         .filter(|(_, router)| default || router.is_some());
-    // Without them, a router of many routes is one row.
+    // Without them, a router of many routes of a program is one row.
     let (table, metric) = match default {
         true => (table, metric),
         false => (MAIN_TABLE, 0),
@@ -99,6 +101,7 @@ fn rows(message: &Message<'_>, header: &RouteHeader) -> Result<Rows, Malformed> 
         default,
         table,
         metric,
+        protocol: (!default).then(|| header.protocol.into()),
     };
     Ok((wanted.map(row).collect(), object.map(|id| (id, row((0, None))))))
 }
@@ -142,6 +145,8 @@ mod tests {
             default,
             table: MAIN_TABLE,
             metric: 0,
+            // The routes of this test are of RTPROT_BOOT.
+            protocol: (!default).then_some(3),
         };
         let router: IpAddr = [192, 0, 2, 1].into();
         assert_eq!(found(0, Some([192, 0, 2, 1])), [row(Some(router), true)]);

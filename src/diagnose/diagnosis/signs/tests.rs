@@ -120,6 +120,11 @@ fn the_share_of_the_packets_is_the_severity_and_errors_come_before_drops() {
         found(&[(dropped(FilterStat::Drops), 40), of_100]),
         [(SignKind::FilterDrops, Severity::Warning)]
     );
+    // Where IPv6 is switched off, each multicast packet of a neighbour is discarded.
+    for (group, severity) in [("Ip6", Severity::Warning), ("Ip", Severity::Error)] {
+        let all = [(of(group, "InDiscards"), 40), (of(group, "InReceives"), 40)];
+        assert_eq!(found(&all), [(SignKind::InDiscards, severity)], "{group}");
+    }
     let both = [
         (link(LinkStat::TxErrors), 40),
         (link(LinkStat::TxDropped), 4000),

@@ -175,6 +175,7 @@ mod tests {
             default: true,
             table,
             metric,
+            protocol: None,
         }
     }
 
