@@ -9,11 +9,12 @@ use super::pages::{pages_everywhere, root};
 const COLLECTION: &str = "modules/ansible_collections/netkeel/netkeel";
 
 /// Files with the version in each form in which they have it, `{}` in its place.
-const VERSIONS: [(&str, &[&str]); 8] = [
+const VERSIONS: [(&str, &[&str]); 9] = [
     ("CHANGELOG.md", &["\n## [{}] "]),
     ("puppet/CHANGELOG.md", &["\n## [{}] "]),
     ("puppet/metadata.json", &["\"version\": \"{}\""]),
     ("COLLECTION/galaxy.yml", &["\nversion: {}\n"]),
+    ("COLLECTION/README.md", &["netkeel-netkeel-{}.tar.gz\n"]),
     (
         "kubernetes/chart/Chart.yaml",
         &["\nversion: {}\n", "\nappVersion: {}\n"],
@@ -131,10 +132,10 @@ fn a_file_with_another_version_is_found() {
 
 /// Addresses of the project in a text that are not below its repository, or name a file that the tree does not have.
 fn strange<'a>(text: &'a str, repository: &str) -> Vec<&'a str> {
-    let owner = repository.rsplit_once('/').unwrap().0;
+    let owner = format!("{}/", repository.rsplit_once('/').unwrap().0);
     let ends = |c: char| c.is_whitespace() || "\"'`()<>]|,".contains(c);
     let addresses = text
-        .match_indices(&format!("{owner}/"))
+        .match_indices(&owner)
         .map(|(at, _)| text[at..].split(ends).next().unwrap());
     addresses
         .filter(|address| match address.strip_prefix(repository) {
