@@ -146,6 +146,13 @@ fn make_namespace(machine: &Machine) {
     });
 }
 
+/// The template with which the page lists all taints.
+fn template_of_taints() -> String {
+    let page = include_str!("../../docs/how-to/kubernetes.md");
+    let (_, template) = page.split_once("kubectl get nodes --output jsonpath='").unwrap();
+    format!("jsonpath={}", template.split_once('\'').unwrap().0)
+}
+
 #[test]
 fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled_on_forty_nodes() {
     let machine = Machine::start(NODES);
@@ -196,6 +203,9 @@ fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled_on_forty_nodes() 
     machine.wait_for("the dead nodes are known as dead", || {
         machine.has_taint("dead-1", UNREACHABLE) && machine.has_taint("dead-2", UNREACHABLE)
     });
+    let taints = machine.run(&["get", "nodes", "--output", &template_of_taints()], "");
+    let dead = format!("{UNREACHABLE}:NoSchedule");
+    assert_eq!(taints.lines().filter(|line| *line == dead).count(), 2, "{taints}");
     helm_succeeds(
         &machine,
         &[&["upgrade", "a", now], &policies[..], &wait[..]].concat(),

@@ -6,6 +6,7 @@ mod console;
 mod links;
 mod pages;
 mod reference;
+mod release;
 mod remedies;
 mod service;
 mod walk;

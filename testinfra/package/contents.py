@@ -6,6 +6,18 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
+# What has another name in each format. The last of each has the order of sysctl.d.
+OF_FORM = {
+    "deb": [
+        "/usr/share/zsh/vendor-completions/_netkeel",
+        *(f"/usr/share/doc/netkeel/{name}" for name in ("copyright", "changelog.Debian.gz", "README.Debian")),
+    ],
+    "rpm": [
+        "/usr/share/zsh/site-functions/_netkeel",
+        *(f"/usr/share/licenses/netkeel/{name}" for name in ("LICENSE-MIT", "LICENSE-APACHE")),
+        "/usr/share/doc/netkeel/README",
+    ],
+}
 UNITS = ("netkeel.service", "netkeel-boot.service", "netkeel-recover.service")
 
 
@@ -33,9 +45,12 @@ def check(report, deb, rpm, program):
     wanted += ["/usr/share/man/man8/netkeel.8.gz", "/usr/share/man/man5/netkeel.yaml.5.gz"]
     wanted += [f"/usr/share/man/man8/netkeel-{verb}.8.gz" for verb in verbs if verb != "help"]
     wanted += ["/usr/share/bash-completion/completions/netkeel", "/usr/share/fish/vendor_completions.d/netkeel.fish"]
+    wanted += ["/usr/lib/systemd/system-preset/80-netkeel.preset"]
+    wanted += [f"/usr/share/doc/netkeel/{name}" for name in ("changelog.gz", "THIRD-PARTY-LICENSES.gz")]
     for form, files in listed.items():
-        missing = sorted(set(wanted) - set(files))
-        report.check(f"{form}: program, units, a page for each verb, completions", not missing, missing or f"{len(files)} files")
+        missing = sorted({*wanted, *OF_FORM[form]} - set(files))
+        what = "program, units, preset, a page for each verb, completions, changelog and licences"
+        report.check(f"{form}: {what}", not missing, missing or f"{len(files)} files")
         outside = [path for path in files if not path.startswith("/usr/")]
         report.check(f"{form}: each file is below /usr", not outside, outside or "none in /etc")
     code, said = output("lintian", "--fail-on", "error,warning", "--allow-root", deb)

@@ -3,12 +3,16 @@
 first hour. `pages.py SECTION` prints the commands of a section of that page, for tests elsewhere."""
 
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent.parent
 INSTALL = TOP / "docs" / "how-to" / "install.md"
 FIRST_HOUR = TOP / "docs" / "tutorial" / "first-hour.md"
+TALOS, EXTENSION = TOP / "docs" / "how-to" / "talos.md", "Install the system extension"
+KUBERNETES, CHART = TOP / "docs" / "how-to" / "kubernetes.md", "Install the chart"
 
 # The sections of the page whose commands run on a root here, in order, and those that another test of CI runs.
 DEB, RPM, BINARY, SOURCE = "From a .deb", "From an .rpm", "From the released binary", "Build the binary"
@@ -19,6 +23,16 @@ ELSEWHERE = {COLLECTION: "testinfra/modules/ansible"}
 BUILDS = {
     "rustup target add x86_64-unknown-linux-musl": ("testinfra/release.sh", 'rustup target add "$triple"'),
     "cargo build --release --target x86_64-unknown-linux-musl": ("testinfra/release.sh", 'cargo build --locked --release --target "$triple"'),
+}
+# The installation of the chart needs a control plane and a registry: the files of tests and of the release with the same steps.
+STEPS_OF_CHART = {
+    "kubectl create namespace ": ("testinfra/chart/main.rs", '"create", "namespace"'),
+    "kubectl label namespace ": ("testinfra/chart/main.rs", "pod-security.kubernetes.io/enforce={level}"),
+    "helm install ": ("testinfra/chart/main.rs", '["install", "a", now]'),
+    "helm test ": ("testinfra/chart/main.rs", "fn helm_test(machine: &Machine)"),
+    "kubectl get nodes ": ("testinfra/chart/main.rs", "&template_of_taints()"),
+    "kubernetes/image ": ("release/build", "kubernetes/image "),
+    "skopeo copy ": ("testinfra/release.sh", "skopeo copy --quiet"),
 }
 
 # What an administrator types into the editor.
@@ -43,9 +57,9 @@ def blocks(page):
             lines.append(line)
 
 
-def commands(section):
-    """The commands of a section of the page of installation."""
-    return "".join(text for heading, info, text in blocks(INSTALL) if heading == section and info == "sh")
+def commands(section, page=INSTALL):
+    """The commands of a section of a page."""
+    return "".join(text for heading, info, text in blocks(page) if heading == section and info == "sh")
 
 
 def check_all(report):
@@ -55,6 +69,27 @@ def check_all(report):
     unused = [f"{section} in {path}" for section, path in ELSEWHERE.items() if f"'{section}'" not in (TOP / path).read_text(encoding="utf-8")]
     unused += [words for words, (path, run) in BUILDS.items() if run not in (TOP / path).read_text(encoding="utf-8")]
     report.check("install.md: CI runs the commands of each section", not unknown and not unused, unknown or unused or f"{len(sections)} sections")
+    untried = []
+    for line in commands(CHART, KUBERNETES).splitlines():
+        path, words = next((step for start, step in STEPS_OF_CHART.items() if line.startswith(start)), ("", ""))
+        if not path or words not in (TOP / path).read_text(encoding="utf-8"):
+            untried.append(line)
+    report.check("kubernetes.md: a test or the release has each step of the installation", not untried, untried or f"{len(STEPS_OF_CHART)} steps")
+
+
+def check_extension(report, program, directory):
+    """Runs the commands that make the extension of Talos Linux, in a copy of their sources. One program stands for both architectures, and a
+    directory for the registry."""
+    directory.mkdir()
+    for name in ("talos", "release"):
+        shutil.copytree(TOP / name, directory / name)
+    shutil.copy(TOP / "Cargo.toml", directory)
+    (directory / "registry").mkdir()
+    script = re.sub("NETKEEL-(X86_64|AARCH64)", str(program), commands(EXTENSION, TALOS)).replace("docker://REGISTRY/", "oci:registry/")
+    done = subprocess.run(["sh", "-exc", script], cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    copied = list((directory / "registry").glob("netkeel-extension/index.json"))
+    good = done.returncode == 0 and len(copied) == 1
+    report.check("the commands of talos.md make the extension", good, done.stdout if not good else f"{len(script.splitlines())} lines")
 
 
 def check_install(report, root, run, setup, name, section, files):

@@ -1,5 +1,6 @@
 # -*- coding: utf-8 -*-
-# Apache-2.0 or MIT, as netkeel itself.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# As netkeel itself. LICENSES has both texts.
 """Runs netkeel for a limited time, and fails the task with netkeel's own words."""
 
 from __future__ import annotations
