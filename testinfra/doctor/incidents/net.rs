@@ -221,12 +221,8 @@ pub fn causes(report: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Whether this cause comes first, on these grounds.
+/// Whether this is the cause, on these grounds, and no other is named.
 #[track_caller]
-pub fn first(causes: &[(String, String)], kind: &str, grounds: &str) {
-    assert_eq!(
-        causes.first(),
-        Some(&(kind.to_owned(), grounds.to_owned())),
-        "{causes:?}"
-    );
+pub fn sole(causes: &[(String, String)], kind: &str, grounds: &str) {
+    assert_eq!(causes, [(kind.to_owned(), grounds.to_owned())]);
 }
