@@ -41,7 +41,14 @@ pub(super) fn without_text(mut snapshot: Snapshot, programs: Programs) -> (Snaps
     let named = programs.iter().map(|(kind, program)| {
         let kind = of_type(kind, &programs);
         let known = &*kind != LEFT_OUT;
-        (kind, if known { program.clone() } else { Program::default() })
+        (
+            kind,
+            if known {
+                program.clone()
+            } else {
+                Program::default()
+            },
+        )
     });
     let named = named.collect();
     (snapshot, named)
@@ -121,9 +128,18 @@ mod tests {
     #[test]
     fn a_message_keeps_no_word_of_a_file() {
         for (message, kept) in [
-            ("line 3: the key `hunter2` is given twice", "line 3: the key (left out)"),
-            ("it is the text `hunter`2`, not an object", "it is the text (left out)"),
-            ("it has both `type` and `plugins`, and more", "it has both `type` and `plugins`, and more"),
+            (
+                "line 3: the key `hunter2` is given twice",
+                "line 3: the key (left out)",
+            ),
+            (
+                "it is the text `hunter`2`, not an object",
+                "it is the text (left out)",
+            ),
+            (
+                "it has both `type` and `plugins`, and more",
+                "it has both `type` and `plugins`, and more",
+            ),
             ("it has `type` and `typewriter`", "it has `type` and (left out)"),
             ("it is empty", "it is empty"),
             ("`", "(left out)"),

@@ -4,11 +4,11 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::http::replicas::declared;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_core::probe::{Probe, ProbeResult};
 use netkeel_kernel::namespace::enter::inside;
-use crate::http::replicas::declared;
 
 /// The longest wait for all probes. The loop of the service waits too, less long than a liveness probe does.
 const LONGEST: Duration = Duration::from_secs(15);

@@ -6,11 +6,11 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::http::replicas::declared;
 use netkeel_core::error::Error;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::probe::{Outcome, Probe, ProbeName, ProbeResult};
 use netkeel_kernel::namespace::enter::inside;
-use crate::http::replicas::declared;
 
 /// Maximum time between the beginnings of two rounds. A round that takes longer is followed by the next at once.
 const EVERY: Duration = Duration::from_secs(60);

@@ -75,6 +75,19 @@ impl Net {
     /// The kinds and the grounds of the causes that the program names while a place sends 40 packets of a size
     /// from an address to another.
     pub fn causes(&self, sender: Option<(&Namespace, &str, &str, u32)>) -> Vec<(String, String)> {
+        causes(&self.sending(sender))
+    }
+
+    /// While a place sends, this cause is named and no other, and these signs and no others.
+    #[track_caller]
+    pub fn alone(&self, sender: Option<(&Namespace, &str, &str, u32)>, cause: (&str, &str), signs: &[&str]) {
+        let report = self.sending(sender);
+        sole(&causes(&report), cause.0, cause.1);
+        assert_eq!(self::signs(&report), signs, "{report}");
+    }
+
+    /// The diagnosis while a place sends 40 packets of a size from an address to another.
+    fn sending(&self, sender: Option<(&Namespace, &str, &str, u32)>) -> Value {
         let traffic = sender.map(|(place, from, to, bytes)| {
             let payload = bytes - 28;
             let script = format!(
@@ -93,7 +106,7 @@ for _ in range(40):
             );
             (place, script)
         });
-        causes(&self.report(traffic.as_ref().map(|(place, script)| (*place, script.as_str()))))
+        self.report(traffic.as_ref().map(|(place, script)| (*place, script.as_str())))
     }
 
     /// The diagnosis of a window in which a place runs a script of Python from its beginning to its end.
@@ -218,6 +231,15 @@ pub fn causes(report: &Value) -> Vec<(String, String)> {
     let word = |cause: &Value, key: &str| cause[key].as_str().unwrap().to_owned();
     causes
         .map(|cause| (word(cause, "kind"), word(cause, "grounds")))
+        .collect()
+}
+
+/// The kinds of signs of a report. Martians and squeezes are counted over the machine, where other tests provoke them.
+pub fn signs(report: &Value) -> Vec<&str> {
+    let signs = report["signs"].as_array().unwrap().iter();
+    let kinds = signs.filter_map(|sign| sign["kind"].as_str());
+    kinds
+        .filter(|kind| !matches!(*kind, "martians" | "squeezed"))
         .collect()
 }
 

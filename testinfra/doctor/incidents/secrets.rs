@@ -88,15 +88,17 @@ fn planted(secret: &str) -> (Snapshot, Reading) {
             reading,
             ..cni.files.values().flatten().next().unwrap().clone()
         };
-        cni.files
-            .insert(format!("/etc/cni/net.d/9{number}-own.conflist").into(), Some(file));
+        cni.files.insert(
+            format!("/etc/cni/net.d/9{number}-own.conflist").into(),
+            Some(file),
+        );
     }
     cni.runtime.as_mut().unwrap().network = Some(secret.to_owned());
     for file in cni.files.values_mut().flatten() {
         file.network = Some(secret.to_owned());
         file.cni_version = Some(secret.into());
         if let Contents::Plugins(plugins) = &mut file.reading {
-            for plugin in plugins {
+            for plugin in plugins.iter_mut() {
                 plugin.mtu = Some(Value::Text(secret.into()));
                 plugin.cluster_network = Some(secret.to_owned());
                 plugin.ipam = Some(secret.into());
@@ -190,7 +192,7 @@ fn a_recorded_bundle_is_private_and_has_no_secret() {
 fn what_netkeel_knows_of_plugins_is_kept() {
     // No text is left out of a host whose plugins and files are those of a CNI.
     let (healthy, _) = planted("hunter2");
-    let mut bundle = |kind: &str, program: Option<&str>| {
+    let bundle = |kind: &str, program: Option<&str>| {
         let mut snapshot = healthy.clone();
         let files = &mut snapshot.cni.as_mut().unwrap().files;
         for file in files.values_mut().flatten() {
@@ -205,7 +207,12 @@ fn what_netkeel_knows_of_plugins_is_kept() {
             ..Origin::default()
         };
         let bundle = Bundle::new(origin, snapshot, Default::default(), Vec::new());
-        let kinds: Vec<String> = bundle.plugins.values().flatten().map(ToString::to_string).collect();
+        let kinds: Vec<String> = bundle
+            .plugins
+            .values()
+            .flatten()
+            .map(ToString::to_string)
+            .collect();
         let named: Vec<String> = bundle.programs.keys().map(ToString::to_string).collect();
         (kinds.contains(&kind.to_owned()), named == [kind])
     };
@@ -225,13 +232,27 @@ fn planted_files(secret: &str) -> String {
     );
     [
         ("/etc/cni/net.d/10-pods.conflist", conflist),
-        ("/etc/cni/net.d/20-twice.conf", format!(r#"{{"name": "x", "type": "ptp", "{secret}": 1, "{secret}": 2}}"#)),
+        (
+            "/etc/cni/net.d/20-twice.conf",
+            format!(r#"{{"name": "x", "type": "ptp", "{secret}": 1, "{secret}": 2}}"#),
+        ),
         ("/etc/cni/net.d/30-text.json", format!("\"{secret}\"")),
         ("/etc/cni/net.d/40-broken.conf", format!("{{token: {secret}")),
         ("/etc/cni/net.d/calico-kubeconfig", format!("token: {secret}")),
-        ("/etc/containerd/config.toml", format!("{secret} = '{secret}'\n{secret} = {secret}\n")),
-        ("/etc/wireguard/wg0.conf", format!("[Interface]\nPrivateKey = {secret}\n[Peer]\nPresharedKey = {secret}\n")),
-        ("/etc/sysctl.d/99-own.conf", format!("# {secret}\nnet.ipv4.tcp_fastopen_key = {secret}\nnet.ipv4.conf.all.rp_filter = {secret}\n")),
+        (
+            "/etc/containerd/config.toml",
+            format!("{secret} = '{secret}'\n{secret} = {secret}\n"),
+        ),
+        (
+            "/etc/wireguard/wg0.conf",
+            format!("[Interface]\nPrivateKey = {secret}\n[Peer]\nPresharedKey = {secret}\n"),
+        ),
+        (
+            "/etc/sysctl.d/99-own.conf",
+            format!(
+                "# {secret}\nnet.ipv4.tcp_fastopen_key = {secret}\nnet.ipv4.conf.all.rp_filter = {secret}\n"
+            ),
+        ),
     ]
     .iter()
     .map(|(path, text)| format!("mkdir -p $(dirname {path})\ncat >{path} <<'END'\n{text}\nEND\n"))
@@ -250,7 +271,8 @@ fn a_bundle_recorded_where_secrets_are_everywhere_has_none() {
     ));
     // An apply whose document and command line have it.
     let document = directory.path().join("document.yaml");
-    let text = format!("version: 1\nlink: {{ up0: {{ mtu: 1480, alias: \"https://u:{secret}@example.org\" }} }}\n");
+    let text =
+        format!("version: 1\nlink: {{ up0: {{ mtu: 1480, alias: \"https://u:{secret}@example.org\" }} }}\n");
     fs::write(&document, text).unwrap();
     let script = format!(
         "set -e
@@ -258,7 +280,7 @@ mount -t tmpfs tmpfs /mnt; cp -a /etc /mnt/etc; mount --bind /mnt/etc /etc
 {files}
 export NETKEEL_TEST_TOKEN={secret}
 exec nsenter --net=/run/netns/{netns} sh -c '
-    {netkeel} apply -f {document} --yes >/dev/null
+    {netkeel} apply -f {document} --yes --allow-management >/dev/null
     {netkeel} doctor --record 1s --out {file}'",
         files = planted_files(secret),
         netns = net.host.name,

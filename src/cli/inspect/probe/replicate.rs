@@ -11,7 +11,7 @@ use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_diagnose::replicas::Verdict;
 use netkeel_kernel::namespace::enter::inside;
-use netkeel_render::mtu::replicas::{Replicas, replicas};
+use netkeel_render::mtu::replicas::replicas;
 use netkeel_render::paint::Paint;
 use netkeel_replicate::supervisor::peers_file::PeersFile;
 use netkeel_service::http::replicas::{Packet, probe};
