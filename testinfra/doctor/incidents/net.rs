@@ -80,10 +80,16 @@ impl Net {
 
     /// While a place sends, this cause is named and no other, and these signs and no others.
     #[track_caller]
-    pub fn alone(&self, sender: Option<(&Namespace, &str, &str, u32)>, cause: (&str, &str), signs: &[&str]) {
+    pub fn alone(
+        &self,
+        sender: Option<(&Namespace, &str, &str, u32)>,
+        cause: (&str, &str),
+        signs: &[&str],
+    ) -> Value {
         let report = self.sending(sender);
         sole(&causes(&report), cause.0, cause.1);
         assert_eq!(self::signs(&report), signs, "{report}");
+        report
     }
 
     /// The diagnosis while a place sends 40 packets of a size from an address to another.

@@ -1,6 +1,8 @@
 //! Incidents that this kernel can rebuild: the fault is made in network namespaces, packets are lost, and the
 //! program names the cause. After the fix it names it no more. Needs root, iproute2 and python3.
 
+use serde_json::Value;
+
 use super::net::{Net, PEER, POD, causes, signs, sole};
 
 #[test]
@@ -47,11 +49,14 @@ fn a_veth_whose_ends_differ() {
     net.pod.sh("ip link set eth0 mtu 1400");
     let send = || Some((&net.host, "192.0.2.1", POD, 1480));
     // The sender is the host itself, which counts the same packets.
-    net.alone(
+    let report = net.alone(
         send(),
         ("veth-ends", "configured-and-counted"),
         &["out-discards", "sndbuf-errors"],
     );
+    let signs = report["signs"].as_array().unwrap();
+    let names_the_device = |sign: &Value| sign["means"].as_str().unwrap().contains("the device");
+    assert!(signs.iter().all(names_the_device), "{report}");
     net.host.sh("ip link set cali1 mtu 1400");
     assert_eq!(net.causes(None), []);
 }
