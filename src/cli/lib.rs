@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
-mod at_once;
 mod change;
 pub mod command_line;
 mod exit;

@@ -69,6 +69,13 @@ pub enum Target {
         /// The service.
         service: SocketAddr,
     },
+    /// The copies of a packet too big on all nodes that replicate it.
+    Replicate {
+        /// The served address to which the packet is sent.
+        vip: IpAddr,
+        /// The services of the nodes.
+        nodes: Arc<[SocketAddr]>,
+    },
 }
 
 impl fmt::Display for Target {
@@ -76,6 +83,7 @@ impl fmt::Display for Target {
         match self {
             Target::PathMtu { target, .. } => write!(f, "path MTU to {target}"),
             Target::Ipip { realserver, service } => write!(f, "{service} on {realserver}"),
+            Target::Replicate { vip, .. } => write!(f, "replication for {vip}"),
         }
     }
 }
@@ -122,6 +130,18 @@ pub enum Outcome {
         /// The reason, from its ICMP code.
         reason: &'static str,
     },
+    /// A node copied the packet too big, and all others got a copy.
+    Replicated,
+    /// Replication does not work.
+    NotReplicated {
+        /// The nodes on which it does not; none where the packet reached no worker.
+        nodes: Vec<IpAddr>,
+    },
+    /// Whether the packet was replicated is not known.
+    ReplicationUnknown {
+        /// The nodes that could not be asked, or cannot know.
+        nodes: Vec<IpAddr>,
+    },
     /// Nobody answered.
     Silent,
     /// The packets could not be sent.
@@ -139,7 +159,13 @@ impl Outcome {
                 Some(*mtu)
             }
             Outcome::SynAck { mss } => Some((*mss).into()),
-            Outcome::Reset | Outcome::Rejected { .. } | Outcome::Silent | Outcome::Failed { .. } => None,
+            Outcome::Reset
+            | Outcome::Rejected { .. }
+            | Outcome::Replicated
+            | Outcome::NotReplicated { .. }
+            | Outcome::ReplicationUnknown { .. }
+            | Outcome::Silent
+            | Outcome::Failed { .. } => None,
         }
     }
 }
@@ -160,10 +186,26 @@ impl fmt::Display for Outcome {
             Outcome::SynAck { mss } => write!(f, "answered, MSS {mss}"),
             Outcome::Reset => f.write_str("refused by a TCP reset"),
             Outcome::Rejected { from, reason } => write!(f, "{reason} (from {from})"),
+            Outcome::Replicated => f.write_str("replicated to all nodes"),
+            Outcome::NotReplicated { nodes } if nodes.is_empty() => {
+                f.write_str("not replicated: the packet reached no worker")
+            }
+            Outcome::NotReplicated { nodes } => write!(f, "not replicated: see {}", joined(nodes)),
+            Outcome::ReplicationUnknown { nodes } => write!(
+                f,
+                "replication unknown: {} could not be asked, or cannot know",
+                joined(nodes)
+            ),
             Outcome::Silent => f.write_str("no answer, so nothing was measured"),
             Outcome::Failed { message } => f.write_str(message),
         }
     }
+}
+
+/// The addresses of nodes as text.
+fn joined(nodes: &[IpAddr]) -> String {
+    let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    nodes.join(", ")
 }
 
 /// The result of a probe.

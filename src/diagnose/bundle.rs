@@ -1,20 +1,22 @@
 //! A bundle: all that a colleague needs to judge a host offline. It holds no secret.
 
+mod left_out;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_core::fact::Value;
 use netkeel_core::finding::Finding;
 use netkeel_host::cni::configuration::{Configuration, Contents};
-use netkeel_host::cni::program::{Program, is_version};
+use netkeel_host::cni::program::Program;
 use netkeel_host::counters::deltas::Deltas;
 use netkeel_host::counters::reading::Reading;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_mtu::detect::detect;
 
+use crate::bundle::left_out::{LEFT_OUT, without_text, without_type};
 use crate::diagnosis::cause::Diagnosis;
 use crate::diagnosis::diagnose;
 use crate::lint::host;
@@ -73,9 +75,6 @@ pub struct BundledApply {
     pub changes: Vec<(String, String, String)>,
 }
 
-/// Shown in place of text of people.
-const LEFT_OUT: &str = "(left out)";
-
 /// Words of netkeel for values.
 const WORDS: &[&str] = &[
     "absent", "differs", "down", "empty", "loose", "none", "off", "present", "strict", "up",
@@ -85,7 +84,8 @@ impl BundledApply {
     /// Leaves out values with text of people, such as an alias, a rule or a file.
     #[must_use]
     pub fn without_text(mut self) -> Self {
-        for (_, from, to) in &mut self.changes {
+        for (fact, from, to) in &mut self.changes {
+            *fact = without_type(fact);
             for value in [from, to] {
                 let mut words = value.split([' ', '(', ')', ',']).filter(|word| !word.is_empty());
                 let is_plain = |word: &str| WORDS.contains(&word) || word.parse::<i32>().is_ok();
@@ -119,7 +119,7 @@ impl Bundle {
         (first, last): (Reading, Reading),
         applies: Vec<BundledApply>,
     ) -> Self {
-        let mut snapshot = without_text(snapshot);
+        let (mut snapshot, programs) = without_text(snapshot, origin.programs);
         // A finding may quote the host, so the findings are made after that.
         let findings = host::host(&snapshot);
         snapshot.files.clear();
@@ -145,7 +145,7 @@ impl Bundle {
                 .iter()
                 .map(|(path, file)| (path.clone(), plugins(&file.reading)))
                 .collect(),
-            programs: origin.programs,
+            programs,
             findings,
             applies: applies.into_iter().map(BundledApply::without_text).collect(),
             first,
@@ -187,27 +187,4 @@ impl Bundle {
     pub fn diagnosis(&self) -> Diagnosis {
         diagnose(&self.snapshot, &self.findings, Some(&self.deltas()))
     }
-}
-
-/// The snapshot without aliases and without texts of CNI configurations. Secret sysctls are hidden when it is
-/// serialized.
-fn without_text(mut snapshot: Snapshot) -> Snapshot {
-    for link in snapshot.links.values_mut() {
-        if link.alias.is_some() {
-            Arc::make_mut(link).alias = None;
-        }
-    }
-    let files = snapshot.cni.iter_mut().flat_map(|cni| cni.files.values_mut());
-    for file in files.flatten() {
-        file.cni_version.take_if(|version| !is_version(version));
-        if let Contents::Plugins(plugins) = &mut file.reading {
-            for plugin in plugins {
-                if let Some(Value::Text(text)) = &mut plugin.mtu {
-                    *text = LEFT_OUT.into();
-                }
-                plugin.cluster_network = None;
-            }
-        }
-    }
-    snapshot
 }

@@ -3,4 +3,6 @@
 
 pub(crate) mod answer;
 pub mod ask;
+pub mod at_once;
+pub mod replicas;
 pub(crate) mod server;

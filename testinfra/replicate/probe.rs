@@ -294,3 +294,36 @@ fn a_node_that_the_others_do_not_name_gets_no_copy() {
         (code, verdict) == (2, "not-replicated") && nodes[0] == dry && got_nothing(&nodes[1..])
     });
 }
+
+#[test]
+fn the_service_of_a_router_probes_each_minute_and_names_the_node_at_fault() {
+    let mut nodes = Nodes::start(":", [DOCUMENT; 3]);
+    let document = format!(
+        "version: 1
+persist: no
+probes:
+  copies: {{ replicate: {VIP}, nodes: [10.0.0.1, 10.0.0.2, 10.0.0.3] }}
+"
+    );
+    let mut router = Daemon::start_inside(&nodes.world.router, &document, &["--interval", "1s"]);
+    router.wait_for("event=probe-ok probe=copies result=\"replicated to all nodes\"");
+    let (_, text) = netkeel_inside(&nodes.world.router, &["status"]);
+    assert!(
+        text.contains("probe copies: as expected: replicated, at "),
+        "{text}"
+    );
+    let (without, _) = DOCUMENT.split_once("replicate:").unwrap();
+    nodes.services[2].write(without);
+    router.wait_for("event=probe-failed probe=copies result=\"not replicated: see 10.0.0.3\"");
+    let (_, text) = netkeel_inside(&nodes.world.router, &["status"]);
+    assert!(
+        text.contains("probe copies: NOT as expected: not-replicated, see 10.0.0.3, at "),
+        "{text}"
+    );
+    // A node that cannot be asked is unknown.
+    nodes.services.pop().unwrap().stop();
+    router.wait_for(
+        "event=probe-unknown probe=copies result=\"replication unknown: 10.0.0.3 could not be asked, or cannot know\"",
+    );
+    assert_eq!(router.stop().0, 0);
+}

@@ -292,6 +292,11 @@ fn probe(probe: &Value) -> String {
             out.push_str(&format!(", {}", of(key)));
         }
     }
+    let nodes = probe.get("nodes").and_then(Value::as_array);
+    let nodes: Vec<&str> = nodes.into_iter().flatten().filter_map(Value::as_str).collect();
+    if !nodes.is_empty() {
+        out.push_str(&format!(", see {}", nodes.join(", ")));
+    }
     out.push_str(&format!(", at {}\n", utc(at)));
     out
 }

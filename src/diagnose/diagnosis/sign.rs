@@ -139,7 +139,7 @@ impl SignKind {
                 "some of the packets, or all, may have been routed by this host",
             ],
             SignKind::OutDiscards => [
-                "the host dropped packets of its own: a queue was full, a rule of OUTPUT dropped them, or memory was short",
+                "the host dropped packets of its own: a queue was full, the device or a rule of OUTPUT dropped them, or memory was short",
                 "a route is not missing: that is OutNoRoutes",
             ],
             SignKind::InDiscards => [
@@ -159,8 +159,8 @@ impl SignKind {
                 "a larger net.ipv4.ipfrag_high_thresh helps only where fragments of many packets wait at once",
             ],
             SignKind::SndbufErrors => [
-                "programs sent UDP faster than the queue or the socket takes it (ENOBUFS, EAGAIN)",
-                "ENOBUFS comes from the qdisc: net.core.wmem_max cannot mend it",
+                "programs sent UDP faster than the queue or the socket takes it, or larger than the device passes on (ENOBUFS, EAGAIN)",
+                "ENOBUFS comes from the qdisc or the device: net.core.wmem_max cannot mend it",
             ],
             SignKind::TcpMtuProbing => [
                 "TCP looks for a segment size by itself (net.ipv4.tcp_mtu_probing)",

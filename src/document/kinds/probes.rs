@@ -1,6 +1,6 @@
 //! The section `probes`: paths and services that the service measures each minute. It wants no facts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::kinds::kind::{Context, Section};
@@ -28,8 +28,14 @@ const ADDRESS: Shape = Shape::Text {
     what: "an address",
 };
 
+/// Maximum number of nodes of a probe of replication. Eight are asked at one time, and each for two seconds at most.
+const MOST_NODES: usize = 64;
+
+/// The port of `netkeel run --listen` where a probe names none.
+const SERVICE: u16 = 9440;
+
 /// The keys of a probe.
-pub(crate) const FIELDS: &[Field] = &[
+const FIELDS: &[Field] = &[
     field(
         "path_mtu",
         ADDRESS,
@@ -57,7 +63,7 @@ pub(crate) const FIELDS: &[Field] = &[
             max: 65_535,
             unit: "",
         },
-        "The port of the service, required with `ipip`. With `path_mtu`, the port of UDP or TCP. Default there: 33434 for UDP, 443 for TCP.",
+        "The port of the service, required with `ipip`. With `path_mtu`, the port of UDP or TCP. Default there: 33434 for UDP, 443 for TCP. With `replicate`, the port of `netkeel run --listen` on the nodes. Default there: 9440.",
     ),
     field(
         "expect",
@@ -68,7 +74,20 @@ pub(crate) const FIELDS: &[Field] = &[
         },
         "The smallest path MTU, or with `ipip` the smallest MSS, that is as expected.",
     ),
+    field(
+        "replicate",
+        ADDRESS,
+        "The served address that gets a packet too big, of which each of `nodes` must have a copy, as by `netkeel probe replicate`. This host must be none of them.",
+    ),
+    field(
+        "nodes",
+        Shape::List(&ADDRESS),
+        "The nodes that replicate the packet, at most 64. Required with `replicate`.",
+    ),
 ];
+
+/// The keys of a probe that confirms an apply of a policy: a probe of replication takes too long.
+pub(crate) const OF_A_POLICY: &[Field] = FIELDS.split_at(6).0;
 
 const FIELD: Field = field(
     "probes",
@@ -124,24 +143,59 @@ pub(crate) fn probe(path: &KeyPath<'_>, entry: &Node, diagnostics: &mut Diagnost
     let number = |key: &str| entry.get(key).and_then(Node::integer)?.try_into().ok();
     let port: Option<u16> = number("port");
     let expect: Option<u16> = number("expect");
-    match (has("path_mtu"), has("ipip")) {
-        (true, true) => {
-            wrong(
-                Some("ipip"),
-                "a probe has either `path_mtu` or `ipip`",
-                "make two probes of it",
-            );
-            return None;
-        }
-        (false, false) => {
+    let asked: Vec<&str> = ["path_mtu", "ipip", "replicate"]
+        .into_iter()
+        .filter(|key| has(key))
+        .collect();
+    match asked.as_slice() {
+        [_] => {}
+        [] => {
             wrong(
                 None,
                 "the probe has nothing to measure",
-                "add path_mtu: ADDRESS, or ipip: ADDRESS with service and port",
+                "add path_mtu: ADDRESS, ipip: ADDRESS with service and port, or replicate: ADDRESS with nodes",
             );
             return None;
         }
-        (true, false) | (false, true) => {}
+        [first, second, ..] => {
+            let message = format!("a probe has either `{first}` or `{second}`");
+            wrong(Some(second), &message, "make two probes of it");
+            return None;
+        }
+    }
+    if has("replicate") {
+        let foreign = ["service", "protocol", "expect"].into_iter().find(|key| has(key));
+        if let Some(key) = foreign {
+            let message = format!("`{key}` does not apply to `replicate`");
+            wrong(Some(key), &message, "remove it");
+        }
+        let listed = entry.get("nodes").map(Node::items).unwrap_or_default().iter();
+        let listed = listed.filter_map(|node| node.text()?.parse::<IpAddr>().ok());
+        let nodes: BTreeSet<IpAddr> = listed.collect();
+        if nodes.is_empty() {
+            wrong(
+                None,
+                "`replicate` needs the nodes that are asked",
+                "add nodes: [192.0.2.1, 192.0.2.2]",
+            );
+            return None;
+        }
+        if nodes.len() > MOST_NODES {
+            let message = format!("{} nodes are more than {MOST_NODES}", nodes.len());
+            wrong(Some("nodes"), &message, "make several probes of it");
+        }
+        let port = port.unwrap_or(SERVICE);
+        let nodes = nodes.into_iter().map(|node| SocketAddr::new(node, port));
+        return Some(Probe {
+            target: Target::Replicate {
+                vip: address("replicate")?,
+                nodes: nodes.collect(),
+            },
+            expect: None,
+        });
+    }
+    if has("nodes") {
+        wrong(Some("nodes"), "`nodes` applies to `replicate` only", "remove it");
     }
     let target = if let Some(target) = address("path_mtu") {
         if has("service") {

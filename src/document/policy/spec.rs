@@ -112,7 +112,7 @@ pub const SPEC: Shape = Shape::Map(&[
         "confirm",
         Shape::Map(&[field(
             "probes",
-            Shape::List(&Shape::Map(probes::FIELDS)),
+            Shape::List(&Shape::Map(probes::OF_A_POLICY)),
             "Probes that confirm an apply: those that passed before it must pass after it. Otherwise the node rolls back.",
         )]),
         "The checks that confirm an apply of a new document.",

@@ -306,7 +306,12 @@ fn parse(text: &str) -> Result<Node, Contents> {
 /// The requirements of libcni: a list has plugins, and each plugin has a type (libcni/conf.go).
 fn loadable(root: &Node) -> Result<(), String> {
     if !is_object(root) {
-        return Err(format!("it is {}, not an object", root.describe()));
+        // A value is not quoted: it may be a token.
+        let what = match root.scalar().is_some() {
+            true => "a single value".to_owned(),
+            false => root.describe(),
+        };
+        return Err(format!("it is {what}, not an object"));
     }
     match root.get("plugins") {
         Some(plugins) => {

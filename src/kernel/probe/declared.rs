@@ -8,15 +8,16 @@ use netkeel_mtu::probe::encapsulated::Answer;
 use netkeel_mtu::probe::reply::Method;
 use netkeel_mtu::probe::report::{Report, Verdict};
 
-/// Runs a probe in the calling thread's namespace. It takes some twenty seconds at most.
-pub fn run(probe: &Probe) -> ProbeResult {
+/// Runs a probe in the calling thread's namespace. It takes some twenty seconds at most. `None` for a probe that asks
+/// the services of other nodes.
+pub fn run(probe: &Probe) -> Option<ProbeResult> {
     let failed = |error: Error| ProbeResult {
         outcome: Outcome::Failed {
             message: error.message,
         },
         as_expected: None,
     };
-    match probe.target {
+    Some(match probe.target {
         Target::PathMtu {
             target,
             protocol,
@@ -43,7 +44,8 @@ pub fn run(probe: &Probe) -> ProbeResult {
                 as_expected: answer.is_well(&packet, probe.expect),
             })
         }
-    }
+        Target::Replicate { .. } => return None,
+    })
 }
 
 fn of_path(report: &Report, expect: Option<u16>) -> ProbeResult {

@@ -4,11 +4,11 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::http::replicas::declared;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_core::probe::{Probe, ProbeResult};
 use netkeel_kernel::namespace::enter::inside;
-use netkeel_kernel::probe::declared;
 
 /// The longest wait for all probes. The loop of the service waits too, less long than a liveness probe does.
 const LONGEST: Duration = Duration::from_secs(15);
@@ -57,7 +57,7 @@ fn ask(probes: &[Probe], netns: &Netns) -> Vec<Result<(), String>> {
         let (sender, probe, netns) = (sender.clone(), probe.clone(), netns.clone());
         let work = move || {
             loop {
-                let answer = judge(inside(&netns, || declared::run(&probe)));
+                let answer = judge(inside(&netns, || declared(&probe)));
                 let ends = answer.is_ok() || Instant::now() + AGAIN >= end;
                 // The receiver is gone after the wait.
                 if sender.send((number, answer)).is_err() || ends {

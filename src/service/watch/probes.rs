@@ -6,11 +6,11 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::http::replicas::declared;
 use netkeel_core::error::Error;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::probe::{Outcome, Probe, ProbeName, ProbeResult};
 use netkeel_kernel::namespace::enter::inside;
-use netkeel_kernel::probe::declared;
 
 /// Maximum time between the beginnings of two rounds. A round that takes longer is followed by the next at once.
 const EVERY: Duration = Duration::from_secs(60);
@@ -97,7 +97,7 @@ impl Probes {
         let (netns, probes) = (self.netns.clone(), self.probes.clone());
         let work = move || {
             for (name, probe) in probes {
-                let result = inside(&netns, || declared::run(&probe)).unwrap_or_else(failed);
+                let result = inside(&netns, || declared(&probe)).unwrap_or_else(failed);
                 // The receiver is gone when the service has stopped.
                 if sender.send((name, probe, result)).is_err() {
                     break;

@@ -2,8 +2,8 @@
 //! it and no other.
 
 use super::namespace::Namespace;
-use super::net::{MESSAGES, Net, PEER, SEGMENTS, causes, python};
-use super::signs::{datagrams, only, raw, signs};
+use super::net::{MESSAGES, Net, PEER, SEGMENTS, causes, python, signs};
+use super::signs::{datagrams, only, raw};
 
 /// Sends the host 40 ICMP errors of a type and a code, about a packet of a protocol that nobody has.
 fn icmp(kind: u8, code: u8) -> String {

@@ -75,6 +75,25 @@ impl Net {
     /// The kinds and the grounds of the causes that the program names while a place sends 40 packets of a size
     /// from an address to another.
     pub fn causes(&self, sender: Option<(&Namespace, &str, &str, u32)>) -> Vec<(String, String)> {
+        causes(&self.sending(sender))
+    }
+
+    /// While a place sends, this cause is named and no other, and these signs and no others.
+    #[track_caller]
+    pub fn alone(
+        &self,
+        sender: Option<(&Namespace, &str, &str, u32)>,
+        cause: (&str, &str),
+        signs: &[&str],
+    ) -> Value {
+        let report = self.sending(sender);
+        sole(&causes(&report), cause.0, cause.1);
+        assert_eq!(self::signs(&report), signs, "{report}");
+        report
+    }
+
+    /// The diagnosis while a place sends 40 packets of a size from an address to another.
+    fn sending(&self, sender: Option<(&Namespace, &str, &str, u32)>) -> Value {
         let traffic = sender.map(|(place, from, to, bytes)| {
             let payload = bytes - 28;
             let script = format!(
@@ -93,7 +112,7 @@ for _ in range(40):
             );
             (place, script)
         });
-        causes(&self.report(traffic.as_ref().map(|(place, script)| (*place, script.as_str()))))
+        self.report(traffic.as_ref().map(|(place, script)| (*place, script.as_str())))
     }
 
     /// The diagnosis of a window in which a place runs a script of Python from its beginning to its end.
@@ -221,12 +240,17 @@ pub fn causes(report: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Whether this cause comes first, on these grounds.
+/// The kinds of signs of a report. Martians and squeezes are counted over the machine, where other tests provoke them.
+pub fn signs(report: &Value) -> Vec<&str> {
+    let signs = report["signs"].as_array().unwrap().iter();
+    let kinds = signs.filter_map(|sign| sign["kind"].as_str());
+    kinds
+        .filter(|kind| !matches!(*kind, "martians" | "squeezed"))
+        .collect()
+}
+
+/// Whether this is the cause, on these grounds, and no other is named.
 #[track_caller]
-pub fn first(causes: &[(String, String)], kind: &str, grounds: &str) {
-    assert_eq!(
-        causes.first(),
-        Some(&(kind.to_owned(), grounds.to_owned())),
-        "{causes:?}"
-    );
+pub fn sole(causes: &[(String, String)], kind: &str, grounds: &str) {
+    assert_eq!(causes, [(kind.to_owned(), grounds.to_owned())]);
 }

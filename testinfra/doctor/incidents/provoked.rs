@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::net::{Net, PEER, POD, SEGMENTS, causes, first, python};
+use super::net::{Net, PEER, POD, SEGMENTS, causes, python, sole};
 
 /// The names of counters and rules in a list of a report.
 fn names(list: &Value) -> Vec<&str> {
@@ -33,7 +33,7 @@ fn a_policy_that_drops_and_counts_what_is_forwarded() {
         net.host.sh(&format!("printf '{rules}' | iptables-nft-restore"));
     };
     policy("DROP");
-    first(&forwarded(&net), "firewall", "counted");
+    sole(&forwarded(&net), "firewall", "counted");
     policy("ACCEPT");
     assert_eq!(forwarded(&net), []);
 }
@@ -44,7 +44,7 @@ fn a_rule_that_drops_is_possible_and_one_without_a_count_is_named() {
     net.host.sh("nft add table inet t
         nft add chain inet t f '{ type filter hook forward priority 0; }'
         nft add rule inet t f udp dport 9 counter drop");
-    first(&forwarded(&net), "firewall", "possible");
+    sole(&forwarded(&net), "firewall", "possible");
     net.host
         .sh("nft flush chain inet t f; nft add chain inet t f '{ policy drop; }'");
     let report = net.report(None);
@@ -128,7 +128,7 @@ fn a_path_mtu_that_a_tiny_link_taught() {
     net.peer.sh("sysctl -qw net.ipv4.ip_forward=1
         ip link add d0 type veth peer name d1; ip link set d1 mtu 500 up; ip link set d0 mtu 500 up; ip addr add 198.51.100.1/24 dev d0");
     let send = || Some((&net.host, "192.0.2.1", "198.51.100.9", 1400));
-    first(&net.causes(send()), "path-mtu-tiny", "possible");
+    sole(&net.causes(send()), "path-mtu-tiny", "possible");
     net.host.sh("ip route flush cache");
     net.peer.sh("ip link set d0 mtu 1500; ip link set d1 mtu 1500");
     assert_eq!(net.causes(send()), []);
@@ -149,10 +149,9 @@ time.sleep(60)
     net.host
         .sh("until ss -uln | grep -q 192.0.2.1:9; do sleep 0.1; done");
     let send = || Some((&net.peer, PEER, "192.0.2.1", 1000));
-    let found = net.causes(send());
+    net.alone(send(), ("receive-buffer", "counted"), &[]);
     listener.kill().unwrap();
     listener.wait().unwrap();
-    first(&found, "receive-buffer", "counted");
     assert_eq!(net.causes(send()), []);
 }
 
@@ -170,7 +169,7 @@ for _ in range(40):
         )
     };
     let report = net.report(Some((&net.peer, &script("0xbad"))));
-    first(&causes(&report), "checksums", "counted");
+    sole(&causes(&report), "checksums", "counted");
     // 0 is no checksum.
     assert_eq!(causes(&net.report(Some((&net.peer, &script("0"))))), []);
 }
@@ -216,7 +215,7 @@ fn connections_that_race_into_the_table() {
     net.host.sh(&format!("iptables-nft -A {queue}"));
     let report = net.report(Some((&net.host, &format!("{SEGMENTS}{RACE}"))));
     // The table has room: it is not full.
-    first(&causes(&report), "conntrack-race", "counted");
+    sole(&causes(&report), "conntrack-race", "counted");
     assert!(causes(&report).iter().all(|(kind, _)| kind != "conntrack-full"));
     net.host.sh(&format!("iptables-nft -D {queue}"));
     assert_eq!(net.causes(Some((&net.host, "192.0.2.1", PEER, 200))), []);

@@ -1,12 +1,21 @@
 //! Incidents that this kernel can rebuild: the fault is made in network namespaces, packets are lost, and the
 //! program names the cause. After the fix it names it no more. Needs root, iproute2 and python3.
 
-use super::net::{Net, PEER, POD, first};
+use serde_json::Value;
+
+use super::net::{Net, PEER, POD, causes, signs, sole};
 
 #[test]
 fn a_host_that_loses_nothing_has_no_cause() {
     let net = Net::routed();
     assert_eq!(net.causes(Some((&net.pod, POD, PEER, 1500))), []);
+    // An idle host has no sign either.
+    let report = net.report(None);
+    assert_eq!(
+        (signs(&report), causes(&report)),
+        (Vec::new(), Vec::new()),
+        "{report}"
+    );
 }
 
 #[test]
@@ -39,7 +48,15 @@ fn a_veth_whose_ends_differ() {
     let net = Net::routed();
     net.pod.sh("ip link set eth0 mtu 1400");
     let send = || Some((&net.host, "192.0.2.1", POD, 1480));
-    first(&net.causes(send()), "veth-ends", "configured-and-counted");
+    // The sender is the host itself, which counts the same packets.
+    let report = net.alone(
+        send(),
+        ("veth-ends", "configured-and-counted"),
+        &["out-discards", "sndbuf-errors"],
+    );
+    let signs = report["signs"].as_array().unwrap();
+    let names_the_device = |sign: &Value| sign["means"].as_str().unwrap().contains("the device");
+    assert!(signs.iter().all(names_the_device), "{report}");
     net.host.sh("ip link set cali1 mtu 1400");
     assert_eq!(net.causes(None), []);
 }
@@ -48,7 +65,9 @@ fn a_veth_whose_ends_differ() {
 fn a_gateway_that_nobody_answers_for() {
     let net = Net::routed();
     net.host.sh("ip route del default");
-    first(&net.causes(None), "gateway-silent", "loses-everything");
+    // Pods lose everything, and so does the host itself.
+    let everything = |kind: &str| (kind.to_owned(), "loses-everything".to_owned());
+    assert_eq!(net.causes(None), ["gateway-silent", "no-route"].map(everything));
     net.host.sh(&format!("ip route add default via {PEER}"));
     assert_eq!(net.causes(None), []);
 }
@@ -62,7 +81,7 @@ fn rp_filter_that_drops_what_comes_by_another_way() {
     net.peer
         .sh("sysctl -qw net.ipv4.conf.x0.arp_announce=2; ip addr add 10.99.0.1/32 dev lo");
     let send = || Some((&net.peer, "10.99.0.1", "192.0.2.1", 200));
-    first(&net.causes(send()), "rp-filter", "counted");
+    net.alone(send(), ("rp-filter", "counted"), &[]);
     net.host.sh("sysctl -qw net.ipv4.conf.up0.rp_filter=2");
     assert_eq!(net.causes(send()), []);
 }
@@ -70,7 +89,7 @@ fn rp_filter_that_drops_what_comes_by_another_way() {
 #[test]
 fn a_port_of_a_bridge_that_is_smaller() {
     let net = Net::switched();
-    first(&net.causes(None), "bridge-port", "loses-large");
+    sole(&net.causes(None), "bridge-port", "loses-large");
     net.host.sh("ip link set up0 mtu 1500");
     net.peer.sh("ip link set x0 mtu 1500");
     assert_eq!(net.causes(None), []);
@@ -90,7 +109,7 @@ fn a_vxlan_that_does_not_fit_its_underlay() {
     }
     let send = || Some((&net.host, "10.70.0.1", "10.70.0.2", 1440));
     // The sender learns the MTU from its first packets, so hardly any are lost.
-    first(&net.causes(send()), "too-large", "possible");
+    net.alone(send(), ("too-large", "possible"), &[]);
     let fix = &net.report(None)["causes"][0]["fix"][0];
     assert_eq!(fix["document"], "link: { vx0: { mtu: 1350 } }");
     for (place, device) in [(&net.host, "up0"), (&net.peer, "x0")] {
@@ -108,10 +127,11 @@ fn packets_that_are_not_forwarded() {
     net.host.sh(
         "ip link set up0 mtu 1500; ip link set up0 nomaster; ip addr add 192.0.2.1/24 dev br0; ip addr add 198.51.100.1/24 dev up0",
     );
+    net.peer.sh("ip link set x0 mtu 1500");
     net.pod.sh("ip route replace default via 192.0.2.1");
     let send = || Some((&net.pod, "192.0.2.9", "198.51.100.2", 200));
     let found = net.causes(send());
-    first(&found, "forwarding-off", "configured-and-counted");
+    sole(&found, "forwarding-off", "configured-and-counted");
     net.host.sh("sysctl -qw net.ipv4.ip_forward=1");
     assert!(net.causes(None).iter().all(|(kind, _)| kind != "forwarding-off"));
 }
@@ -122,7 +142,11 @@ fn a_send_queue_that_is_too_short() {
     net.host
         .sh("tc qdisc add dev up0 root tbf rate 8kbit burst 2000 limit 2000");
     let send = || Some((&net.host, "192.0.2.1", PEER, 1400));
-    first(&net.causes(send()), "qdisc-full", "counted");
+    net.alone(
+        send(),
+        ("qdisc-full", "counted"),
+        &["out-discards", "sndbuf-errors"],
+    );
     net.host.sh("tc qdisc del dev up0 root");
     assert_eq!(net.causes(send()), []);
 }
@@ -134,7 +158,7 @@ fn frames_for_the_mac_address_of_another_host() {
     net.peer
         .sh("ip neigh replace 192.0.2.1 lladdr 02:00:00:00:00:99 dev x0 nud permanent");
     let send = || Some((&net.peer, PEER, "192.0.2.1", 200));
-    first(&net.causes(send()), "other-host", "possible");
+    sole(&net.causes(send()), "other-host", "possible");
     net.peer.sh("ip neigh del 192.0.2.1 dev x0");
     assert_eq!(net.causes(send()), []);
 }

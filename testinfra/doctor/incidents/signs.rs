@@ -4,16 +4,7 @@
 use serde_json::Value;
 
 use super::namespace::Namespace;
-use super::net::{MESSAGES, Net, PEER, SEGMENTS, causes, first, python};
-
-/// The kinds of signs of a report. Martians and squeezes are counted over the machine, where other tests provoke them.
-pub fn signs(report: &Value) -> Vec<&str> {
-    let signs = report["signs"].as_array().unwrap().iter();
-    let kinds = signs.filter_map(|sign| sign["kind"].as_str());
-    kinds
-        .filter(|kind| !matches!(*kind, "martians" | "squeezed"))
-        .collect()
-}
+use super::net::{MESSAGES, Net, PEER, SEGMENTS, causes, python, signs, sole};
 
 /// The only sign of a report, while a place runs a script. No cause is named.
 #[track_caller]
@@ -145,7 +136,7 @@ fn udp_that_is_faster_than_its_queue() {
     net.host
         .sh("tc qdisc add dev up0 root tbf rate 8kbit burst 1600 limit 600");
     let report = net.report(Some((&net.host, &datagrams("192.0.2.1", PEER))));
-    first(&causes(&report), "qdisc-full", "counted");
+    sole(&causes(&report), "qdisc-full", "counted");
     let found = signs(&report);
     assert!(found.contains(&"sndbuf-errors"), "{report}");
     let all = report["signs"].as_array().unwrap();
@@ -219,7 +210,7 @@ fn rules_of_ip_that_see_the_frames_of_a_bridge() {
     let send = datagrams("192.0.2.9", PEER);
     let report = net.report(Some((&net.pod, &send)));
     assert_eq!(signs(&report), ["bridge-filter"], "{report}");
-    first(&causes(&report), "firewall", "possible");
+    sole(&causes(&report), "firewall", "possible");
     // The same rule without frames of a bridge sees nothing.
     net.host.sh("sysctl -qw net.bridge.bridge-nf-call-iptables=0");
     let report = net.report(Some((&net.pod, &send)));
@@ -268,7 +259,7 @@ except OSError:
     let report = net.report(Some((&net.host, upload)));
     sink.kill().unwrap();
     sink.wait().unwrap();
-    first(&causes(&report), "remote-black-hole", "possible");
+    sole(&causes(&report), "remote-black-hole", "possible");
     assert!(causes(&report).len() == 1, "{report}");
 }
 
@@ -288,9 +279,10 @@ fn a_vxlan_that_sets_df_and_does_not_fit() {
         &net.host,
         &datagrams("10.70.0.1", "10.70.0.2").replace("* 100", "* 1400"),
     )));
+    let kinds: Vec<String> = causes(&report).into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(
-        causes(&report).first().map(|(kind, _)| kind.as_str()),
-        Some("too-large"),
+        (kinds, signs(&report)),
+        (vec!["too-large".to_owned()], Vec::new()),
         "{report}"
     );
 }

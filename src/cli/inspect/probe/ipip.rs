@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::arguments::Format;
-use crate::at_once::at_once;
+
 use crate::load::address::resolve;
 use crate::load::file::read_printed;
 use crate::load::snapshot::read_snapshot;
@@ -21,6 +21,7 @@ use netkeel_kernel::probe::encapsulated;
 use netkeel_mtu::probe::encapsulated::Answer;
 use netkeel_render::mtu::encapsulated::{EncapsulatedSyn, Row, Sent, Unexplained, answer, table};
 use netkeel_render::paint::Paint;
+use netkeel_service::http::at_once::at_once;
 
 const EXAMPLES: &str = "Examples:
   netkeel probe ipip --outer-dst 10.2.0.9 --inner-dst 203.0.113.9 --port 443

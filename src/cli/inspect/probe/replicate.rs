@@ -1,34 +1,20 @@
 //! `netkeel probe replicate`: sends a packet too big to a served address, and asks all nodes for it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 
 use crate::arguments::{Documents, Format};
-use crate::at_once::at_once;
 use crate::load::documents::{Host, load};
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_core::replication::node_report::{MOST_PEERS, NodeReport};
-use netkeel_core::replication::probe::Token;
-use netkeel_diagnose::replicas::{Observed, Verdict, judge};
+use netkeel_diagnose::replicas::Verdict;
 use netkeel_kernel::namespace::enter::inside;
-use netkeel_kernel::probe::too_big::TooBigSender;
-use netkeel_render::mtu::replicas::{Replicas, replicas};
+use netkeel_render::mtu::replicas::replicas;
 use netkeel_render::paint::Paint;
 use netkeel_replicate::supervisor::peers_file::PeersFile;
-use netkeel_service::http::ask::node_report;
-
-/// Packets that are sent until one arrives anywhere.
-const TRIES: usize = 3;
-
-/// How long nodes are asked after each packet. A worker reports its packets once a second.
-const PATIENCE: Duration = Duration::from_secs(4);
-
-/// The pause between two questions to all nodes.
-const PAUSE: Duration = Duration::from_millis(300);
+use netkeel_service::http::replicas::{Packet, probe};
 
 const EXAMPLES: &str = "Examples:
   netkeel probe replicate --vip 198.51.100.10 --peers 192.0.2.1,192.0.2.2,192.0.2.3
@@ -103,7 +89,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let Some(nodes) = nodes(arguments)? else {
         return Ok(exit::ERROR);
     };
-    let result = inside(&arguments.documents.place.netns(), || probe(arguments, &nodes))??;
+    let packet = Packet {
+        vip: arguments.vip,
+        port: arguments.port,
+        mtu: arguments.mtu,
+    };
+    let result = inside(&arguments.documents.place.netns(), || probe(&packet, &nodes))??;
     output::print(&match arguments.output {
         Format::Text => replicas(&result, Paint(output::stdout_colour())),
         Format::Json => output::json(&result)?,
@@ -156,91 +147,6 @@ fn nodes(arguments: &Arguments) -> Result<Option<Vec<SocketAddr>>, Error> {
         }
     }
     Ok(Some(services))
-}
-
-/// Sends packets until one arrives, and judges the reports on the last.
-fn probe(arguments: &Arguments, nodes: &[SocketAddr]) -> Result<Replicas, Error> {
-    let sender = TooBigSender::open(arguments.vip, arguments.port)?;
-    let mut packets = 0;
-    loop {
-        packets += 1;
-        let observed = observe(&sender, arguments.mtu, nodes)?;
-        let arrived = |one: &Observed| one.after.as_ref().is_ok_and(|report| report.record.is_some());
-        if packets < TRIES && !observed.iter().any(arrived) {
-            continue;
-        }
-        let (verdict, nodes) = judge(&observed, arguments.vip.is_ipv6());
-        return Ok(Replicas {
-            format: Replicas::FORMAT,
-            version: Replicas::VERSION,
-            vip: arguments.vip,
-            source: sender.own(),
-            mtu: arguments.mtu,
-            packets,
-            verdict,
-            nodes,
-        });
-    }
-}
-
-/// Sends a packet, and asks the nodes until each has recorded it, or the time is over.
-fn observe(sender: &TooBigSender, mtu: u16, nodes: &[SocketAddr]) -> Result<Vec<Observed>, Error> {
-    // No node has a record of this token.
-    let ask_all = |nodes: &[SocketAddr], token, peers: &[IpAddr]| {
-        at_once(nodes, |node| node_report(*node, token, peers))
-    };
-    let before: Vec<Option<NodeReport>> = ask_all(nodes, Token(0), &[])
-        .into_iter()
-        .map(Result::ok)
-        .collect();
-    // A node that does not answer delays each question to all of them.
-    let answering: Vec<SocketAddr> = nodes
-        .iter()
-        .zip(&before)
-        .filter(|(_, report)| report.is_some())
-        .map(|(node, _)| *node)
-        .collect();
-    let token = sender.send(mtu)?;
-    let start = Instant::now();
-    loop {
-        let reports = ask_all(&answering, token, &[]);
-        let recorded =
-            |report: &Result<NodeReport, Error>| report.as_ref().is_ok_and(|one| one.record.is_some());
-        let refused = |report: &Result<NodeReport, Error>| {
-            let record = report.as_ref().ok().and_then(|one| one.record.as_ref());
-            record.is_some_and(|record| record.refusal().is_some())
-        };
-        let done = reports.iter().all(recorded) || reports.iter().any(refused);
-        if done || start.elapsed() >= PATIENCE {
-            break;
-        }
-        thread::sleep(PAUSE);
-    }
-    // A question has room for some peers only.
-    let addresses: Vec<IpAddr> = nodes.iter().map(SocketAddr::ip).collect();
-    let mut after: Vec<Result<NodeReport, Error>> = Vec::new();
-    for peers in addresses.chunks(MOST_PEERS) {
-        let reports = ask_all(nodes, token, peers);
-        for (known, report) in after.iter_mut().zip(&reports) {
-            match (known, report) {
-                (Ok(known), Ok(report)) => known.peers.extend(&report.peers),
-                // An incomplete report would deny that a node is a peer.
-                (known @ Ok(_), Err(error)) => *known = Err(error.clone()),
-                (Err(_), _) => {}
-            }
-        }
-        if after.is_empty() {
-            after = reports;
-        }
-    }
-    let observed = nodes.iter().zip(before).zip(after);
-    Ok(observed
-        .map(|((node, before), after)| Observed {
-            node: node.ip(),
-            before,
-            after: after.map_err(|error| error.message),
-        })
-        .collect())
 }
 
 #[cfg(test)]

@@ -151,6 +151,8 @@ fn what_no_runtime_loads_is_said_with_its_line() {
         "\u{feff}{\"type\": \"calico\"}",
         "{\"type\": \"calico\", \"mtu\": 1, \"mtu\": 2}",
         "{\"type\": \"calico\", \"mtu\": __CNI_MTU__}",
+        "\"hunter2\"",
+        "4711",
     ]
     .map(shown)
     .to_vec();
@@ -164,6 +166,8 @@ fn what_no_runtime_loads_is_said_with_its_line() {
     invalid: it starts with a byte order mark, which is not JSON
     unread: line 1: the key `mtu` is given twice
     template: __CNI_MTU__
+    invalid: it is a single value, not an object
+    invalid: it is a single value, not an object
     ");
 }
 

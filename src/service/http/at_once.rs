@@ -7,7 +7,7 @@ use std::thread;
 const AT_ONCE: usize = 8;
 
 /// The results of `work` on all items, in their order. The threads are in the network namespace of the calling one.
-pub(crate) fn at_once<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub fn at_once<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let run = || {
         let mut done = Vec::new();
