@@ -14,7 +14,12 @@ pub(crate) struct Trouble {
     pub begins_anew: bool,
     /// The server no longer has the changes since the last list.
     pub is_gone: bool,
+    /// The server answers that it cannot answer now.
+    pub is_overloaded: bool,
 }
+
+/// An overloaded server. The connection to it is good.
+pub(crate) const OVERLOADED: &str = "the API server is overloaded (429)";
 
 /// Describes an error of a watch.
 pub(crate) fn describe(error: &watcher::Error, wanted: &ClusterPeers) -> Trouble {
@@ -29,6 +34,7 @@ pub(crate) fn describe(error: &watcher::Error, wanted: &ClusterPeers) -> Trouble
         text: line(error, wanted),
         begins_anew: matches!(code, Some(401 | 410)),
         is_gone: code == Some(410),
+        is_overloaded: matches!(code, Some(429 | 500..)),
     }
 }
 
@@ -76,7 +82,7 @@ pub(crate) fn of_status(code: u16, message: &str, verb: &str, what: &str) -> Str
         401 => "the API server does not accept the token (401)".to_owned(),
         403 => format!("the token may not {verb} {what} (403)"),
         410 => "the API server no longer has the changes since the last list (410)".to_owned(),
-        429 => "the API server is overloaded (429)".to_owned(),
+        429 => OVERLOADED.to_owned(),
         _ => format!("the API server answers {code}: {line}"),
     }
 }
