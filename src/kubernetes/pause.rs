@@ -117,17 +117,26 @@ mod tests {
     #[test]
     fn an_overloaded_server_and_one_that_listed_nothing_yet_are_asked_less_and_less() {
         let growing = [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000];
-        let seven = |is_overloaded, peers| (0..7).map(move |at| (at, is_overloaded, peers)).collect::<Vec<_>>();
+        let seven = |is_overloaded, peers| {
+            (0..7)
+                .map(move |at| (at, is_overloaded, peers))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(pauses(&seven(true, Some(20))), growing);
         assert_eq!(pauses(&seven(false, None)), growing);
     }
 
     #[test]
     fn another_outage_and_a_success_begin_anew() {
-        let failures = [(0, true, None), (1, true, None), (50, false, Some(1)), (120, true, None)];
+        let failures = [
+            (0, true, None),
+            (1, true, None),
+            (50, false, Some(1)),
+            (120, true, None),
+        ];
         assert_eq!(pauses(&failures), [250, 500, 250, 250]);
         let (now, mut attempts) = (Instant::now(), Attempts::default());
-        let mut failed = |attempts: &mut Attempts| attempts.failed(now, true, None).as_millis();
+        let failed = |attempts: &mut Attempts| attempts.failed(now, true, None).as_millis();
         assert_eq!([failed(&mut attempts), failed(&mut attempts)], [250, 500]);
         attempts.succeeded();
         assert_eq!(failed(&mut attempts), 250);

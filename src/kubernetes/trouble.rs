@@ -34,7 +34,8 @@ pub(crate) fn describe(error: &watcher::Error, wanted: &ClusterPeers) -> Trouble
         text: line(error, wanted),
         begins_anew: matches!(code, Some(401 | 410)),
         is_gone: code == Some(410),
-        is_overloaded: matches!(code, Some(429 | 500..)),
+        // 502 and 503 are the answers of a load balancer without a server behind it.
+        is_overloaded: matches!(code, Some(429 | 500 | 504)),
     }
 }
 
