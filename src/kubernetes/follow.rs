@@ -94,6 +94,8 @@ pub async fn follow(connection: Connection, wanted: ClusterPeers, spread: f64, n
                         tell(PeerNews::Peers { addresses, objects }, &mut reported, &news).await;
                     }
                 }
+                // The watch begins again. If it cannot, that is a trouble.
+                Some(Err(trouble)) if trouble.is_silence => {}
                 Some(Err(trouble)) => {
                     tell(PeerNews::Trouble(trouble.text), &mut reported, &news).await;
                     // The server is there, and a list is what it waits for.

@@ -16,7 +16,13 @@ pub(crate) struct Trouble {
     pub is_gone: bool,
     /// The server answers that it cannot answer now.
     pub is_overloaded: bool,
+    /// A watch was silent for too long. The server sends a bookmark only if something of its data has changed: perhaps nothing
+    /// is wrong.
+    pub is_silence: bool,
 }
+
+/// The end of the text of a connection without a byte (`hyper_timeout`).
+const SILENT: &str = ": timed out";
 
 /// An overloaded server. The connection to it is good.
 pub(crate) const OVERLOADED: &str = "the API server is overloaded (429)";
@@ -30,8 +36,10 @@ pub(crate) fn describe(error: &watcher::Error, wanted: &ClusterPeers) -> Trouble
         Error::WatchError(status) => Some(status.code),
         _ => None,
     };
+    let text = line(error, wanted);
     Trouble {
-        text: line(error, wanted),
+        is_silence: matches!(error, Error::WatchFailed(_)) && text.ends_with(SILENT),
+        text,
         begins_anew: matches!(code, Some(401 | 410)),
         is_gone: code == Some(410),
         // 502 and 503 are the answers of a load balancer without a server behind it.
