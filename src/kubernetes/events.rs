@@ -8,7 +8,7 @@ use kube::api::PostParams;
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::connection::{Connection, KeptClient};
-use crate::pause::{PAUSE, wait};
+use crate::pause::{PAUSE, wait_after};
 use crate::trouble::{OVERLOADED, of_client};
 
 /// The longest message that the server takes, bytes.
@@ -49,7 +49,7 @@ pub async fn write_events(
         while let Err(why) = write(&mut client, &event).await {
             client.failed(&why);
             if why == OVERLOADED && tries < TRIES {
-                wait(&mut pause, spread).await;
+                wait_after(&why, &mut pause, spread).await;
                 tries += 1;
                 continue;
             }

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use crate::connection::{Connection, KeptClient};
 use crate::events::{self, NodeEvent};
 use crate::lease::of_agent;
-use crate::pause::{PAUSE, wait};
+use crate::pause::{PAUSE, wait_after};
 use crate::policies::{GROUP, VERSION, resource};
 use crate::trouble::of_client;
 use crate::written::{dropped, with_times};
@@ -80,7 +80,8 @@ pub async fn write_node_state(
                 pause = PAUSE;
                 break;
             }
-            wait(&mut pause, spread).await;
+            let why = reported.as_deref().unwrap_or_default();
+            wait_after(why, &mut pause, spread).await;
         }
     }
 }

@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::trouble::OVERLOADED;
+
 /// The pause after the first failure.
 pub(crate) const PAUSE: Duration = Duration::from_millis(250);
+
+/// The pause after the first answer of an overloaded server. It asks for a second itself (`Retry-After`).
+const PAUSE_OVERLOADED: Duration = Duration::from_secs(1);
 
 /// The longest pause.
 const PAUSE_LONGEST: Duration = Duration::from_secs(5);
@@ -23,6 +28,14 @@ const EACH: Duration = Duration::from_millis(1);
 pub(crate) async fn wait(pause: &mut Duration, spread: f64) {
     sleep(spread_out(*pause, spread)).await;
     *pause = doubled(*pause);
+}
+
+/// The same after a failure with a reason.
+pub(crate) async fn wait_after(why: &str, pause: &mut Duration, spread: f64) {
+    if why == OVERLOADED {
+        *pause = PAUSE_OVERLOADED.max(*pause);
+    }
+    wait(pause, spread).await;
 }
 
 fn spread_out(pause: Duration, spread: f64) -> Duration {
@@ -67,7 +80,8 @@ impl Attempts {
                 PAUSE.max(share).max(others).min(PAUSE_LONGEST)
             }
             None => {
-                let pause = (0..self.doubled).fold(PAUSE, |pause, _| doubled(pause));
+                let first = if is_overloaded { PAUSE_OVERLOADED } else { PAUSE };
+                let pause = (0..self.doubled).fold(first, |pause, _| doubled(pause));
                 self.doubled = self.doubled.saturating_add(1).min(u8::MAX.into());
                 pause
             }
@@ -116,27 +130,28 @@ mod tests {
 
     #[test]
     fn an_overloaded_server_and_one_that_listed_nothing_yet_are_asked_less_and_less() {
-        let growing = [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000];
         let seven = |is_overloaded, peers| {
             (0..7)
                 .map(move |at| (at, is_overloaded, peers))
                 .collect::<Vec<_>>()
         };
+        let growing = [1_000, 2_000, 4_000, 5_000, 5_000, 5_000, 5_000];
         assert_eq!(pauses(&seven(true, Some(20))), growing);
+        let growing = [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000];
         assert_eq!(pauses(&seven(false, None)), growing);
     }
 
     #[test]
     fn another_outage_and_a_success_begin_anew() {
         let failures = [
-            (0, true, None),
-            (1, true, None),
+            (0, false, None),
+            (1, false, None),
             (50, false, Some(1)),
-            (120, true, None),
+            (120, false, None),
         ];
         assert_eq!(pauses(&failures), [250, 500, 250, 250]);
         let (now, mut attempts) = (Instant::now(), Attempts::default());
-        let failed = |attempts: &mut Attempts| attempts.failed(now, true, None).as_millis();
+        let failed = |attempts: &mut Attempts| attempts.failed(now, false, None).as_millis();
         assert_eq!([failed(&mut attempts), failed(&mut attempts)], [250, 500]);
         attempts.succeeded();
         assert_eq!(failed(&mut attempts), 250);

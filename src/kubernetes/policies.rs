@@ -14,7 +14,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep};
 
 use crate::connection::{Connection, KeptClient};
-use crate::pause::{PAUSE, wait};
+use crate::pause::{PAUSE, wait, wait_after};
 use crate::trouble::{of_client, of_status};
 use netkeel_core::cluster_policies::{ClusterNode, PolicyNews};
 
@@ -67,8 +67,8 @@ pub async fn follow_policies(connection: Connection, node: String, spread: f64, 
                     pause = PAUSE;
                 }
                 client.failed(&why);
-                follower.tell(PolicyNews::Trouble(why)).await;
-                wait(&mut pause, spread).await;
+                follower.tell(PolicyNews::Trouble(why.clone())).await;
+                wait_after(&why, &mut pause, spread).await;
             }
         }
     }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::connection::{Connection, KeptClient};
 use crate::lease::{FOR, SlotLease, given_back, of_agent, of_slot, slot};
-use crate::pause::{PAUSE, wait};
+use crate::pause::{PAUSE, wait_after};
 use crate::slots::nodes::{Nodes, in_force};
 use crate::trouble::of_client;
 use netkeel_document::policy::slots::{
@@ -114,7 +114,8 @@ pub async fn hold_slots(
         }
         if failed {
             // Also where the wishes change meanwhile.
-            wait(&mut after_failure, spread).await;
+            let why = reported.trouble.as_deref().unwrap_or_default();
+            wait_after(why, &mut after_failure, spread).await;
             due = Instant::now();
         }
     }
