@@ -155,6 +155,15 @@ fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
     let failed = cluster.slots();
     assert_eq!(failed.values().collect::<Vec<_>>(), ["Failed", "Failed"]);
     tables.check(&cluster, "the change failed on two nodes");
+    // Those that wait say so a moment later.
+    let knows = |node: &&Value| {
+        let message = condition(node, "Applied")["message"].as_str();
+        message.is_some_and(|why| why.contains("the change failed on 2"))
+    };
+    cluster.wait("the others know it", NODES - 2, 60, || {
+        let nodes = cluster.objects(&["netkeelnodes"]);
+        nodes.iter().filter(knows).count()
+    });
     // Nobody else tries, and idle agents write nothing but their Leases.
     let before = written(&cluster);
     std::thread::sleep(std::time::Duration::from_secs(40));
