@@ -7,11 +7,15 @@ use kube::Api;
 use kube::api::PostParams;
 use tokio::sync::mpsc::{Receiver, Sender};
 
-use crate::connection::{Connection, client};
-use crate::trouble::of_client;
+use crate::connection::{Connection, KeptClient};
+use crate::pause::{PAUSE, wait_after};
+use crate::trouble::{OVERLOADED, of_client};
 
 /// The longest message that the server takes, bytes.
 const LONGEST: usize = 1024;
+
+/// How often an event is tried to be written to an overloaded server. More events wait meanwhile.
+const TRIES: usize = 5;
 
 /// The namespace of events on objects that have none.
 pub(crate) const NAMESPACE: &str = "default";
@@ -30,25 +34,36 @@ pub struct NodeEvent {
 }
 
 /// Writes events, until the caller drops the future or their sender. One that cannot be written is lost: `trouble` gets the
-/// reason.
+/// reason. `spread` is from 0 to 1: it spreads the requests of many agents over time.
 pub async fn write_events(
     connection: Connection,
     node: String,
+    spread: f64,
     mut events: Receiver<NodeEvent>,
     trouble: Sender<String>,
 ) {
+    let mut client = KeptClient::new(connection);
     while let Some(event) = events.recv().await {
-        if let Err(why) = write(&connection, &node, event).await {
+        let event = object(&node, event);
+        let (mut pause, mut tries) = (PAUSE, 1);
+        while let Err(why) = write(&mut client, &event).await {
+            client.failed(&why);
+            if why == OVERLOADED && tries < TRIES {
+                wait_after(&why, &mut pause, spread).await;
+                tries += 1;
+                continue;
+            }
             // Without a receiver nobody wants to know.
             let _ = trouble.send(why).await;
+            break;
         }
     }
 }
 
-async fn write(connection: &Connection, node: &str, event: NodeEvent) -> Result<(), String> {
-    let api: Api<Event> = Api::namespaced(client(connection).await?, NAMESPACE);
+async fn write(client: &mut KeptClient, event: &Event) -> Result<(), String> {
+    let api: Api<Event> = Api::namespaced(client.get().await?, NAMESPACE);
     let failed = |error: kube::Error| of_client(&error, "create", "events in the namespace default");
-    let written = api.create(&PostParams::default(), &object(node, event)).await;
+    let written = api.create(&PostParams::default(), event).await;
     written.map(drop).map_err(failed)
 }
 

@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Instant, sleep_until};
 
-use crate::connection::{Connection, client, client_without_retry};
+use crate::connection::{Connection, client};
 use crate::evictions::answer::end;
 use crate::evictions::owner::Owners;
 use crate::evictions::pod::seen;
@@ -96,17 +96,15 @@ async fn evict(
     eviction: &Eviction,
     owners: &mut Owners,
 ) -> Result<EvictionEnd, String> {
-    let leases = client(connection).await?;
-    // The server's advice when to try again is for the node: the client must not follow it in silence.
-    let once = client_without_retry(connection).await?;
-    if !is_in_force(&leases, eviction).await? {
+    let client = client(connection).await?;
+    if !is_in_force(&client, eviction).await? {
         return Ok(EvictionEnd::Busy("its policy was edited or deleted".to_owned()));
     }
-    if let Some(why) = owners.take(&leases, eviction).await? {
+    if let Some(why) = owners.take(&client, eviction).await? {
         return Ok(EvictionEnd::Busy(why));
     }
-    let end = post(&once, eviction).await;
-    owners.asked(&leases, &eviction.owner, end.as_ref().ok()).await;
+    let end = post(&client, eviction).await;
+    owners.asked(&client, &eviction.owner, end.as_ref().ok()).await;
     end
 }
 

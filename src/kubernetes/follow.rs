@@ -8,13 +8,13 @@ use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::ApiResource;
 use kube::runtime::watcher::{self, watcher};
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep_until};
 
 use crate::connection::{Connection, SILENCE, client};
 use crate::node;
-use crate::pause::{PAUSE, wait};
+use crate::pause::Attempts;
 use crate::peer_set::{Change, Named, PeerSet};
 use crate::slice;
 use crate::trouble::{self, Trouble};
@@ -28,6 +28,9 @@ const LIST_AGAIN: Duration = Duration::from_secs(600);
 /// the silence.
 const GOES_ON: Duration = SILENCE.saturating_add(Duration::from_secs(35));
 
+/// A list that the server no longer has the changes since is read again at once, if the last one of those was so long ago.
+const AT_ONCE: Duration = Duration::from_secs(10);
+
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
@@ -39,17 +42,23 @@ pub async fn follow(connection: Connection, wanted: ClusterPeers, spread: f64, n
     let wanted = &wanted;
     let mut set = PeerSet::default();
     let mut reported: Option<PeerNews> = None;
-    let mut pause = PAUSE;
+    let mut attempts = Attempts::default();
+    let mut connected: Option<Client> = None;
+    let mut was_gone: Option<Instant> = None;
     while !news.is_closed() {
-        let changes = match changes(&connection, wanted).await {
-            Ok(changes) => changes,
+        let client = match connected.take() {
+            Some(client) => Ok(client),
+            None => client(&connection).await,
+        };
+        let client = match client {
+            Ok(client) => client,
             Err(why) => {
                 tell(PeerNews::Trouble(why), &mut reported, &news).await;
-                wait(&mut pause, spread).await;
+                attempts.wait(false, set.peers(), spread).await;
                 continue;
             }
         };
-        let mut changes = pin!(changes);
+        let mut changes = pin!(changes(client.clone(), wanted));
         let end = Instant::now() + LIST_AGAIN.mul_f64(1.0 + spread.clamp(0.0, 1.0) / 2.0);
         let mut silent = end;
         loop {
@@ -59,6 +68,7 @@ pub async fn follow(connection: Connection, wanted: ClusterPeers, spread: f64, n
                 () = news.closed() => None,
                 () = sleep_until(silent) => {
                     silent = end;
+                    attempts.succeeded();
                     // The stream does not say that a watch goes on. A failure would have come by now.
                     if let (Some(PeerNews::Trouble(_)), Some(addresses)) = (&reported, set.addresses()) {
                         let objects = set.len();
@@ -70,9 +80,12 @@ pub async fn follow(connection: Connection, wanted: ClusterPeers, spread: f64, n
             match change {
                 None => break,
                 Some(Ok(change)) => {
-                    pause = PAUSE;
                     // The end of a trouble is told as well.
                     let is_within = matches!(change, Change::ListBegins | Change::Listed(_));
+                    // A list begins before the server is asked.
+                    if !is_within {
+                        attempts.succeeded();
+                    }
                     let was_told = matches!(reported, Some(PeerNews::Peers { .. }));
                     let differs = set.take(change);
                     let is_due = differs || !(is_within || was_told);
@@ -81,13 +94,18 @@ pub async fn follow(connection: Connection, wanted: ClusterPeers, spread: f64, n
                         tell(PeerNews::Peers { addresses, objects }, &mut reported, &news).await;
                     }
                 }
+                // The watch begins again. If it cannot, that is a trouble.
+                Some(Err(trouble)) if trouble.is_silence => {}
                 Some(Err(trouble)) => {
                     tell(PeerNews::Trouble(trouble.text), &mut reported, &news).await;
-                    // The server is there again.
-                    if trouble.is_gone {
-                        pause = PAUSE;
+                    // The server is there, and a list is what it waits for.
+                    let now = Instant::now();
+                    if trouble.is_gone && was_gone.is_none_or(|last| now >= last + AT_ONCE) {
+                        was_gone = Some(now);
+                        connected = Some(client);
+                        break;
                     }
-                    wait(&mut pause, spread).await;
+                    attempts.wait(trouble.is_overloaded, set.peers(), spread).await;
                     // A client keeps a token for a minute, and this one is no longer good. A watch that is refused with 410
                     // would ask for the same version again.
                     if trouble.begins_anew {
@@ -111,10 +129,9 @@ async fn tell(one: PeerNews, reported: &mut Option<PeerNews>, news: &Sender<Peer
 
 type Changes<'a> = std::pin::Pin<Box<dyn Stream<Item = Result<Change, Trouble>> + Send + 'a>>;
 
-/// Connects, and gives the changes of the objects.
-async fn changes<'a>(connection: &Connection, wanted: &'a ClusterPeers) -> Result<Changes<'a>, String> {
-    let client = client(connection).await?;
-    Ok(match &wanted.objects {
+/// The changes of the objects.
+fn changes(client: Client, wanted: &ClusterPeers) -> Changes<'_> {
+    match &wanted.objects {
         PeerObjects::Endpoints { namespace, service } => {
             let slices: Api<EndpointSlice> = Api::namespaced(client, namespace);
             let config = watcher::Config::default().labels(&format!("{SERVICE_NAME}={service}"));
@@ -146,7 +163,7 @@ async fn changes<'a>(connection: &Connection, wanted: &'a ClusterPeers) -> Resul
                     .map_err(|error| trouble::describe(&error, wanted)),
             )
         }
-    })
+    }
 }
 
 fn change<K: ResourceExt>(event: watcher::Event<K>, named: impl Fn(&K) -> Named) -> Change {

@@ -13,10 +13,10 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::watch::Receiver;
 use tokio::time::sleep;
 
-use crate::connection::{Connection, client};
+use crate::connection::{Connection, KeptClient};
 use crate::events::{self, NodeEvent};
 use crate::lease::of_agent;
-use crate::pause::{PAUSE, wait};
+use crate::pause::{PAUSE, wait_after};
 use crate::policies::{GROUP, VERSION, resource};
 use crate::trouble::of_client;
 use crate::written::{dropped, with_times};
@@ -48,6 +48,7 @@ pub async fn write_node_state(
     news: Sender<Option<String>>,
 ) {
     let spread = spread.clamp(0.0, 1.0);
+    let mut client = KeptClient::new(connection);
     let mut written = Written::default();
     let mut reported = None;
     let mut pause = PAUSE;
@@ -58,10 +59,16 @@ pub async fn write_node_state(
             let Some(state) = state.filter(|state| written.state.as_ref() != Some(state)) else {
                 break;
             };
-            let result = write(&connection, &node, state, &mut written).await;
+            let result = match client.get().await {
+                Ok(client) => write(&client, &node, state, &mut written).await,
+                Err(why) => Err(why),
+            };
             let (done, trouble) = match result {
                 Ok(trouble) => (true, trouble),
-                Err(why) => (false, Some(why)),
+                Err(why) => {
+                    client.failed(&why);
+                    (false, Some(why))
+                }
             };
             if reported != trouble {
                 reported.clone_from(&trouble);
@@ -73,7 +80,8 @@ pub async fn write_node_state(
                 pause = PAUSE;
                 break;
             }
-            wait(&mut pause, spread).await;
+            let why = reported.as_deref().unwrap_or_default();
+            wait_after(why, &mut pause, spread).await;
         }
     }
 }
@@ -180,13 +188,12 @@ fn some_of(words: &[&str]) -> String {
 
 /// Writes a state. Returns a fault that did not prevent it.
 async fn write(
-    connection: &Connection,
+    client: &Client,
     node: &str,
     state: NodeState,
     written: &mut Written,
 ) -> Result<Option<String>, String> {
     let what = format!("the netkeelnode {node}");
-    let client = client(connection).await?;
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource("NetkeelNode"));
     if !written.read {
         let found = api.get_opt(node).await;
@@ -200,7 +207,7 @@ async fn write(
     if !written.guarded {
         // The server needs a moment to learn of its guard: it is asked again with the next state, and so is one that
         // gave another answer.
-        match unguarded(&client, &api).await {
+        match unguarded(client, &api).await {
             Ok(unguarded) => {
                 written.guarded = unguarded.is_none();
                 written.unguarded = unguarded;

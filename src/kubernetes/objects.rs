@@ -7,7 +7,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
-use crate::connection::{Connection, client};
+use crate::connection::{Connection, client_with_retry};
 use crate::trouble::of_client;
 
 /// The states of the nodes.
@@ -64,7 +64,7 @@ pub fn read_objects(connection: &Connection) -> Result<(Vec<String>, Vec<String>
 /// selects, or what is in force. A cluster without the kind `NetkeelNode` has no `NetkeelNode`.
 pub fn read_nodes(connection: &Connection) -> Result<String, String> {
     block_on(async {
-        let client = client(connection).await?;
+        let client = client_with_retry(connection).await?;
         let nodes: Api<Node> = Api::all(client.clone());
         let found = nodes.list_metadata(&ListParams::default()).await;
         let found = found.map_err(|error| of_client(&error, "list", "nodes"))?;
@@ -101,7 +101,7 @@ fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, Strin
 }
 
 async fn agents(connection: &Connection, namespace: &str, name: &str) -> Result<Vec<String>, String> {
-    let client = client(connection).await?;
+    let client = client_with_retry(connection).await?;
     let (mut found, mut is_there) = (Vec::new(), false);
     for (what, kind, address) in [
         (
@@ -135,7 +135,7 @@ async fn agents(connection: &Connection, namespace: &str, name: &str) -> Result<
 }
 
 async fn read(connection: &Connection) -> Result<(Vec<String>, Vec<String>), String> {
-    let client = client(connection).await?;
+    let client = client_with_retry(connection).await?;
     let version = client.apiserver_version().await;
     version.map_err(|error| of_client(&error, "get", "the version of the API server"))?;
     let (mut objects, mut troubles) = (Vec::new(), Vec::new());

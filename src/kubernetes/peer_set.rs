@@ -78,6 +78,11 @@ impl PeerSet {
             .then(|| self.objects.values().flatten().copied().collect())
     }
 
+    /// The number of addresses; `None` before the first complete list.
+    pub fn peers(&self) -> Option<usize> {
+        self.addresses().map(|addresses| addresses.len())
+    }
+
     /// The number of objects.
     pub fn len(&self) -> usize {
         self.objects.len()

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep};
 
-use crate::connection::{Connection, client};
-use crate::pause::{PAUSE, wait};
+use crate::connection::{Connection, KeptClient};
+use crate::pause::{PAUSE, wait, wait_after};
 use crate::trouble::{of_client, of_status};
 use netkeel_core::cluster_policies::{ClusterNode, PolicyNews};
 
@@ -47,10 +47,15 @@ pub async fn follow_policies(connection: Connection, node: String, spread: f64, 
         listed: BTreeMap::new(),
         news,
     };
+    let mut client = KeptClient::new(connection);
     let mut pause = PAUSE;
     while !follower.news.is_closed() {
         let begun = Instant::now();
-        match follower.round(&connection).await {
+        let done = match client.get().await {
+            Ok(client) => follower.round(&client).await,
+            Err(why) => Err(why),
+        };
+        match done {
             // A server that ends each watch at once is asked no more often than one that refuses.
             Ok(()) if begun.elapsed() > PAUSE => {
                 pause = PAUSE;
@@ -61,8 +66,9 @@ pub async fn follow_policies(connection: Connection, node: String, spread: f64, 
                 if begun.elapsed() > Duration::from_secs(60) {
                     pause = PAUSE;
                 }
-                follower.tell(PolicyNews::Trouble(why)).await;
-                wait(&mut pause, spread).await;
+                client.failed(&why);
+                follower.tell(PolicyNews::Trouble(why.clone())).await;
+                wait_after(&why, &mut pause, spread).await;
             }
         }
     }
@@ -79,8 +85,7 @@ struct Follower {
 
 impl Follower {
     /// Lists the policies and the Node, and follows both until a watch ends or a policy is deleted.
-    async fn round(&mut self, connection: &Connection) -> Result<(), String> {
-        let client = client(connection).await?;
+    async fn round(&mut self, client: &Client) -> Result<(), String> {
         let policies: Api<DynamicObject> = Api::all_with(client.clone(), &resource("NetkeelPolicy"));
         let nodes: Api<Node> = Api::all(client.clone());
         let of_node = format!("metadata.name={}", self.node);
@@ -90,7 +95,7 @@ impl Follower {
             sleep(SETTLED).await;
             (objects, from) = listed(&policies).await?;
         }
-        refuse_removed_kind(&client).await?;
+        refuse_removed_kind(client).await?;
         let found = nodes.list_metadata(&ListParams::default().fields(&of_node)).await;
         let found = found.map_err(|error| of_client(&error, "list", &what))?;
         let of_node_from = whole(&found.metadata)?;

@@ -14,9 +14,9 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep_until};
 
-use crate::connection::{Connection, client};
+use crate::connection::{Connection, KeptClient};
 use crate::lease::{FOR, SlotLease, given_back, of_agent, of_slot, slot};
-use crate::pause::{PAUSE, wait};
+use crate::pause::{PAUSE, wait_after};
 use crate::slots::nodes::{Nodes, in_force};
 use crate::trouble::of_client;
 use netkeel_document::policy::slots::{
@@ -56,11 +56,12 @@ pub async fn hold_slots(
     news: Sender<SlotNews>,
 ) {
     let spread = spread.clamp(0.0, 1.0);
+    let start = Instant::now();
     let mut holder = SlotHolder {
         node,
         pace,
-        start: Instant::now(),
-        client: None,
+        start,
+        looks_back: start + pace.renew.mul_f64(spread),
         beat: None,
         agent_version: None,
         leases: Sightings::default(),
@@ -68,8 +69,9 @@ pub async fn hold_slots(
         is_new: true,
         written: BTreeMap::new(),
     };
+    let mut client = KeptClient::new(connection);
     let mut reported = SlotNews::default();
-    let mut due = Instant::now();
+    let mut due = start;
     let mut after_failure = PAUSE;
     while !news.is_closed() {
         tokio::select! {
@@ -82,7 +84,10 @@ pub async fn hold_slots(
             due = Instant::now() + pace.renew;
             continue;
         };
-        let done = holder.round(&connection, &wishes).await;
+        let done = match client.get().await {
+            Ok(client) => holder.round(&client, &wishes).await,
+            Err(why) => Err(why),
+        };
         let failed = done.is_err();
         let found = match done {
             Ok((states, pause)) => {
@@ -94,7 +99,7 @@ pub async fn hold_slots(
                 }
             }
             Err(why) => {
-                holder.client = None;
+                client.failed(&why);
                 SlotNews {
                     states: reported.states.clone(),
                     trouble: Some(why),
@@ -109,7 +114,8 @@ pub async fn hold_slots(
         }
         if failed {
             // Also where the wishes change meanwhile.
-            wait(&mut after_failure, spread).await;
+            let why = reported.trouble.as_deref().unwrap_or_default();
+            wait_after(why, &mut after_failure, spread).await;
             due = Instant::now();
         }
     }
@@ -119,7 +125,9 @@ struct SlotHolder {
     node: String,
     pace: Pace,
     start: Instant,
-    client: Option<Client>,
+    /// When an agent that wants no slot looks for those of a run before. When all agents start at one time, the list of all
+    /// Leases for each of them would be the greatest part of the server's work.
+    looks_back: Instant,
     /// When the agent's own Lease was renewed.
     beat: Option<Instant>,
     agent_version: Option<String>,
@@ -136,12 +144,7 @@ type Round = (BTreeMap<String, SlotState>, Duration);
 
 impl SlotHolder {
     /// Writes and reads what is due. Returns the states of the wanted slots, and the time until the next round.
-    async fn round(&mut self, connection: &Connection, wishes: &Wishes) -> Result<Round, String> {
-        let client = match &self.client {
-            Some(client) => client.clone(),
-            None => client(connection).await?,
-        };
-        self.client = Some(client.clone());
+    async fn round(&mut self, client: &Client, wishes: &Wishes) -> Result<Round, String> {
         let api: Api<Lease> = Api::default_namespaced(client.clone());
         let beat = self.beat.map_or(Duration::ZERO, |beat| {
             (beat + self.pace.renew).saturating_duration_since(Instant::now())
@@ -153,8 +156,13 @@ impl SlotHolder {
             }
             false => beat,
         };
-        if wishes.slots.is_empty() && self.written.is_empty() && !self.is_new {
-            return Ok((BTreeMap::new(), beat));
+        if wishes.slots.is_empty() && self.written.is_empty() {
+            let left = self.looks_back.saturating_duration_since(Instant::now());
+            match self.is_new {
+                false => return Ok((BTreeMap::new(), beat)),
+                true if !left.is_zero() => return Ok((BTreeMap::new(), beat.min(left))),
+                true => {}
+            }
         }
         let listed = self.list(&api).await?;
         let own = listed.iter().map(|(_, found)| found);
@@ -177,7 +185,7 @@ impl SlotHolder {
                 Some((_, found)) => self.keep(&api, uid, wish, wishes, found).await?,
                 // Somebody freed it, and takes the failure upon himself.
                 None if wish.phase == Phase::Failed => SlotState::Waiting("its slot was freed".to_owned()),
-                None => self.take(&client, &api, uid, wish, wishes, &listed).await?,
+                None => self.take(client, &api, uid, wish, wishes, &listed).await?,
             };
             if matches!(state, SlotState::Waiting(_)) && wish.phase != Phase::Failed {
                 let nodes = self.nodes.all.len();

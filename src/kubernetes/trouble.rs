@@ -14,7 +14,18 @@ pub(crate) struct Trouble {
     pub begins_anew: bool,
     /// The server no longer has the changes since the last list.
     pub is_gone: bool,
+    /// The server answers that it cannot answer now.
+    pub is_overloaded: bool,
+    /// A watch was silent for too long. The server sends a bookmark only if something of its data has changed: perhaps nothing
+    /// is wrong.
+    pub is_silence: bool,
 }
+
+/// The end of the text of a connection without a byte (`hyper_timeout`).
+const SILENT: &str = ": timed out";
+
+/// An overloaded server. The connection to it is good.
+pub(crate) const OVERLOADED: &str = "the API server is overloaded (429)";
 
 /// Describes an error of a watch.
 pub(crate) fn describe(error: &watcher::Error, wanted: &ClusterPeers) -> Trouble {
@@ -25,10 +36,14 @@ pub(crate) fn describe(error: &watcher::Error, wanted: &ClusterPeers) -> Trouble
         Error::WatchError(status) => Some(status.code),
         _ => None,
     };
+    let text = line(error, wanted);
     Trouble {
-        text: line(error, wanted),
+        is_silence: matches!(error, Error::WatchFailed(_)) && text.ends_with(SILENT),
+        text,
         begins_anew: matches!(code, Some(401 | 410)),
         is_gone: code == Some(410),
+        // 502 and 503 are the answers of a load balancer without a server behind it.
+        is_overloaded: matches!(code, Some(429 | 500 | 504)),
     }
 }
 
@@ -76,7 +91,7 @@ pub(crate) fn of_status(code: u16, message: &str, verb: &str, what: &str) -> Str
         401 => "the API server does not accept the token (401)".to_owned(),
         403 => format!("the token may not {verb} {what} (403)"),
         410 => "the API server no longer has the changes since the last list (410)".to_owned(),
-        429 => "the API server is overloaded (429)".to_owned(),
+        429 => OVERLOADED.to_owned(),
         _ => format!("the API server answers {code}: {line}"),
     }
 }

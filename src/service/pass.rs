@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::options::Options;
 use crate::pass::watch::PassWatch;
-use crate::watch::view::KernelView;
+use crate::watch::view::{KernelView, ScopedView};
 use netkeel_apply::engine::apply::{Ended, apply};
 use netkeel_apply::engine::guard::Guard;
 use netkeel_apply::engine::recorder::Recorder;
@@ -38,7 +38,7 @@ use netkeel_plan::goal::Goal;
 use netkeel_plan::goal::part::{Extent, PartGoal};
 use netkeel_plan::outcome::Failure;
 use netkeel_plan::ownership::Ownership;
-use netkeel_reconcile::event::{Blamed, Event, Outcome};
+use netkeel_reconcile::event::{Blamed, Outcome};
 use netkeel_reconcile::pass_result::PassResult;
 use netkeel_source::diagnostic::{Diagnostic, Diagnostics};
 
@@ -127,14 +127,16 @@ impl PassRunner {
         except: &BTreeSet<Fact>,
         writes: bool,
     ) -> PassResult {
+        // The service takes the pass for one over this part: a pass over the whole host that is due comes after it.
+        let mut kernel = view.scoped(extent);
         // A derived MTU depends on routes and on interfaces outside its own stack.
         let extent = match extent {
             Extent::Links(_) if document.has_budgets() => &Extent::All,
             extent => extent,
         };
         let passed = match writes {
-            true => self.write(document, view, extent, except),
-            false => self.check(document, view, extent, except),
+            true => self.write(document, &mut kernel, extent, except),
+            false => self.check(document, &mut kernel, extent, except),
         };
         if let (Extent::All, Some(seen)) = (extent, &passed.seen) {
             let withheld = seen.stale.iter().filter(|(_, withheld)| **withheld);
@@ -149,7 +151,7 @@ impl PassRunner {
     fn check(
         &mut self,
         document: &Document,
-        view: &mut KernelView<'_>,
+        kernel: &mut ScopedView<'_>,
         extent: &Extent,
         except: &BTreeSet<Fact>,
     ) -> PassResult {
@@ -159,7 +161,6 @@ impl PassRunner {
         };
         let mut goal = goal(document, ledger, extent, except, &self.withheld, self.enters_pods);
         goal.holdings.defers_prune = self.defers_prune;
-        let mut kernel = view.scoped(extent);
         let snapshot = match kernel.snapshot(&goal.scope()) {
             Ok(snapshot) => snapshot,
             Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
@@ -188,7 +189,7 @@ impl PassRunner {
     fn write(
         &mut self,
         document: &Document,
-        view: &mut KernelView<'_>,
+        kernel: &mut ScopedView<'_>,
         extent: &Extent,
         except: &BTreeSet<Fact>,
     ) -> PassResult {
@@ -211,14 +212,13 @@ impl PassRunner {
         let (owner, hash) = (&document.owner, &document.hash);
         let mut log = Recorder::new(&settled, document.netns.clone(), owner, hash, &self.actor);
         log.compacts = ledger.wants_compacting();
-        let mut kernel = view.scoped(extent);
         let Ended {
             outcome,
             observation: seen,
         } = apply(
             &goal,
             Session {
-                kernel: &mut kernel,
+                kernel: &mut *kernel,
                 log: &mut log,
                 lossy: self.lossy,
                 watch: &mut PassWatch {
@@ -233,7 +233,7 @@ impl PassRunner {
         let id = Some(log.id().to_owned());
         drop(log);
         drop(settled);
-        let indices = kernel.indices;
+        let indices = std::mem::take(&mut kernel.indices);
         let blamed = |facts: Vec<Fact>, why: &str| {
             let why: Arc<str> = why.into();
             let facts = facts.into_iter().map(|fact| blame(fact, &indices, &why));
@@ -243,8 +243,7 @@ impl PassRunner {
             Ok(mut applied) => {
                 if !applied.new_drift.is_empty() {
                     // Another program changed what this pass did not write.
-                    let now = view.now();
-                    view.reconciler.handle(Event::Everything, now);
+                    kernel.look_again();
                 }
                 if *extent == Extent::All {
                     plan::add(Some(document), &mut applied.planned, &applied.before);

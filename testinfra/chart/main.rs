@@ -268,7 +268,10 @@ fn helm_test_says(machine: &Machine, part: &str, status: i32) {
     machine.wait_for(&format!("{part:?} of helm test"), || {
         let found = helm_test(machine);
         if found != last {
-            println!("{}: {}", found.1, found.0);
+            #[allow(clippy::print_stdout, reason = "progress of a long test")]
+            {
+                println!("{}: {}", found.1, found.0);
+            }
             last.clone_from(&found);
         }
         found.0.contains(part) && found.1 == status

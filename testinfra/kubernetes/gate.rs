@@ -3,9 +3,9 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a connection looks at what the test wants.
 const LOOK: Duration = Duration::from_millis(20);
@@ -22,8 +22,6 @@ struct State {
     connections: AtomicUsize,
     /// Bytes from the server.
     bytes: AtomicU64,
-    /// When the first connection after the last opening came.
-    came: Mutex<Option<Instant>>,
 }
 
 /// The way; it ends with the process.
@@ -49,7 +47,6 @@ impl Gate {
                     continue;
                 };
                 let number = shared.connections.fetch_add(1, SeqCst);
-                shared.came.lock().unwrap().get_or_insert_with(Instant::now);
                 for stream in [&client, &upstream] {
                     stream.set_read_timeout(Some(LOOK)).unwrap();
                 }
@@ -78,7 +75,6 @@ impl Gate {
     }
 
     pub fn open(&self) {
-        *self.state.came.lock().unwrap() = None;
         self.state.closed.store(false, SeqCst);
     }
 
@@ -101,11 +97,6 @@ impl Gate {
     /// The bytes from the server so far.
     pub fn bytes(&self) -> u64 {
         self.state.bytes.load(SeqCst)
-    }
-
-    /// When the first connection after the last opening came.
-    pub fn came(&self) -> Option<Instant> {
-        *self.state.came.lock().unwrap()
     }
 }
 

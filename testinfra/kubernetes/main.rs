@@ -1,6 +1,9 @@
 //! The peers of a cluster against a real API server: Nodes and EndpointSlices come and go, the server stops and starts
 //! again, a token is no longer good, a right is missing, and 5,000 Nodes are there.
 
+#![allow(clippy::disallowed_methods, reason = "the test reads files that it knows")]
+#![allow(clippy::print_stdout, reason = "the results")]
+
 mod chart;
 #[allow(dead_code, reason = "the test of the load has more API servers")]
 mod control_plane;
@@ -32,33 +35,45 @@ use netkeel_kubernetes::follow::follow;
 /// The longest time from a change in the cluster to the right list.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// The list and the last trouble, as they were reported, and all troubles.
+/// What the follower reported.
+#[derive(Default)]
+struct Reports {
+    peers: Option<BTreeSet<IpAddr>>,
+    /// The trouble of now.
+    trouble: Option<String>,
+    /// All troubles so far.
+    troubles: Vec<String>,
+}
+
+/// The reports, which a task adds to.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<(Option<BTreeSet<IpAddr>>, Option<String>, Vec<String>)>>);
+struct Heard(Arc<Mutex<Reports>>);
 
 impl Heard {
     fn take(&self, news: PeerNews) {
         let mut heard = self.0.lock().unwrap();
         match news {
-            PeerNews::Peers { addresses, .. } => (heard.0, heard.1) = (Some(addresses), None),
+            PeerNews::Peers { addresses, .. } => {
+                (heard.peers, heard.trouble) = (Some(addresses), None);
+            }
             PeerNews::Trouble(why) => {
-                heard.1 = Some(why.clone());
-                heard.2.push(why);
+                heard.trouble = Some(why.clone());
+                heard.troubles.push(why);
             }
         }
     }
 
     fn peers(&self) -> Vec<String> {
         let heard = self.0.lock().unwrap();
-        heard.0.iter().flatten().map(ToString::to_string).collect()
+        heard.peers.iter().flatten().map(ToString::to_string).collect()
     }
 
     fn trouble(&self) -> Option<String> {
-        self.0.lock().unwrap().1.clone()
+        self.0.lock().unwrap().trouble.clone()
     }
 
     fn troubles(&self) -> Vec<String> {
-        self.0.lock().unwrap().2.clone()
+        self.0.lock().unwrap().troubles.clone()
     }
 
     /// Waits for a list.

@@ -164,8 +164,11 @@ impl Cluster {
 }
 
 /// The last list, and the last trouble after it.
+type Reports = (Option<Vec<String>>, Option<String>);
+
+/// The reports, which a task adds to.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<(Option<Vec<String>>, Option<String>)>>);
+struct Heard(Arc<Mutex<Reports>>);
 
 impl Heard {
     fn follow(connection: Connection, node: &str) -> Self {

@@ -159,7 +159,7 @@ async fn agent(number: usize, place: usize, connection: Connection, seen: Arc<Se
             slot_news
         ),
         write_node_state(connection.clone(), node.clone(), spread, states, state_trouble),
-        write_events(connection, node, no_events, lost),
+        write_events(connection, node, spread, no_events, lost),
         decides,
         counts_peers,
         hears_of_slots,

@@ -142,9 +142,11 @@ fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
     step("a change that the probes do not confirm");
     let narrow = |mtu: u16, expect: u16| {
         let probes = json!([{ "path_mtu": SERVER.to_string(), "protocol": "udp", "expect": expect }]);
+        // Its other end is that of the server's side, and no pod's.
+        let eth0 = json!({ "mtu": mtu, "pod_mtu": "leave" });
         json!({
             "document": {
-                "version": 1, "sysctl": { "net.ipv4.ip_forward": 1 }, "link": { "eth0": { "mtu": mtu }, "pods": pods },
+                "version": 1, "sysctl": { "net.ipv4.ip_forward": 1 }, "link": { "eth0": eth0, "pods": pods },
             },
             "rollout": rollout(100),
             "confirm": { "probes": probes },
@@ -155,6 +157,15 @@ fn a_policy_rolls_out_by_its_share_its_slots_and_its_probes() {
     let failed = cluster.slots();
     assert_eq!(failed.values().collect::<Vec<_>>(), ["Failed", "Failed"]);
     tables.check(&cluster, "the change failed on two nodes");
+    // Those that wait say so a moment later.
+    let knows = |node: &&Value| {
+        let message = condition(node, "Applied")["message"].as_str();
+        message.is_some_and(|why| why.contains("the change failed on 2"))
+    };
+    cluster.wait("the others know it", NODES - 2, 60, || {
+        let nodes = cluster.objects(&["netkeelnodes"]);
+        nodes.iter().filter(knows).count()
+    });
     // Nobody else tries, and idle agents write nothing but their Leases.
     let before = written(&cluster);
     std::thread::sleep(std::time::Duration::from_secs(40));

@@ -145,3 +145,32 @@ fn the_history_names_what_was_changed_released_and_rolled_back() {
         "{said}"
     );
 }
+
+#[test]
+fn a_changed_interface_does_not_take_the_place_of_the_first_full_scan() {
+    let namespace = Namespace::new();
+    namespace.sh("ip link add cali1 type veth peer name eth1; ip link set cali1 up; ip link set eth1 up");
+    namespace.sh("ip address add 192.0.2.1/24 dev eth1; ip route add default via 192.0.2.2");
+    // The MTU depends on other interfaces: a pass over one reads the whole host.
+    let document = |number: usize| {
+        format!(
+            "version: 1\nsysctl: {{ net.ipv4.tcp_base_mss: {} }}\nlink:\n  pods: {{ match: {{ name: \"cali*\" }}, \
+             mtu: {{ underlay: default-route, layers: [ipip] }}, pod_mtu: leave }}\n",
+            600 + number
+        )
+    };
+    let mut service = Daemon::start(&namespace, &document(0), &["--interval", "1h"]);
+    service.wait_for("event=full-scan");
+    // More documents than full scans are permitted at one time.
+    for number in 1..=6 {
+        service.write(&document(number));
+        service.wait_for("event=loaded");
+        namespace.sh("ip link set cali1 mtu 1400");
+    }
+    let scanned = || run(&namespace, &["status", "--output", "json"]).1;
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !scanned().contains("\"looked\": true") {
+        assert!(std::time::Instant::now() < end, "{}", scanned());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+}

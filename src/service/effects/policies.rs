@@ -222,7 +222,7 @@ async fn follow(node: String, inputs: Inputs, inbox: Sender<Message>) {
             let _ = inbox.send(Message::Evictions(news)).await;
         }
     };
-    let events_written = write_events(Connection::Inferred, node, events, lost);
+    let events_written = write_events(Connection::Inferred, node, spread(), events, lost);
     tokio::join!(
         followed,
         policies_passed_on,

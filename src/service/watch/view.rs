@@ -100,6 +100,12 @@ pub(crate) struct ScopedView<'a> {
 }
 
 impl ScopedView<'_> {
+    /// Has the whole host scanned once more.
+    pub(crate) fn look_again(&mut self) {
+        let now = self.view.now();
+        self.view.reconciler.handle(Event::Everything, now);
+    }
+
     /// Passes on the events so far; the scan that follows covers them.
     fn begin(&mut self) {
         let view = &mut self.view;
