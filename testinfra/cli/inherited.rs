@@ -1,4 +1,4 @@
-//! What a program inherits depends on who started it. Ctrl-C, `kill`, children and limits must work all the same.
+//! The state that a program inherits depends on its starter. Ctrl-C, `kill`, children and limits must work all the same.
 
 use std::fs;
 use std::process::Command;

@@ -80,7 +80,7 @@ pub(crate) struct Watcher {
     pub(crate) cut_off: bool,
 }
 
-/// Signals that end a process by default (signal(7)).
+/// Signals that end a process by default (signal(7)), and that people or programs send.
 const ENDING: [i32; 6] = [SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM];
 
 /// Signals of a terminal that stop a process by default, as Ctrl-Z does. They are taken and do nothing: a stopped
@@ -97,7 +97,7 @@ fn register(signal: i32, came: &Arc<AtomicBool>) -> Result<(), Error> {
     Ok(())
 }
 
-/// From here on no signal ends or stops the process: those that end one set the flag.
+/// From here on none of these signals, nor SIGHUP, ends or stops the process: those that end one set the flag.
 ///
 /// # Errors
 /// When the signal handlers cannot be installed.

@@ -66,7 +66,9 @@ pub(crate) struct Arguments {
     /// Interface of kube-ovn's tunnels, for the node annotation
     #[arg(long, value_name = "INTERFACE")]
     tunnel_interface: Option<String>,
-    /// File with CozyStack's Package or ConfigMap and kube-ovn's Subnets; other values are kept
+    /// File with CozyStack's Package or ConfigMap and kube-ovn's Subnets
+    ///
+    /// Other values are kept.
     #[arg(long, value_name = "FILE", required_if_eq("name", COZYSTACK))]
     manifests: Option<PathBuf>,
     /// File with the values of go-pmtud's chart, for chart-values

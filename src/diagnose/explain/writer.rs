@@ -239,14 +239,17 @@ const DOCKER: [&str; 3] = [
     "net/bridge/bridge-nf-call-ip6tables",
 ];
 
-const CALICO: &[Clue] = &[Clue::Link("cali"), Clue::Path("/var/lib/calico")];
+/// calico/node writes the name of its node. Where netkeel runs in a pod, the directory may be an empty one for a mount.
+const CALICO_NODE: &str = "/var/lib/calico/nodename";
+
+const CALICO: &[Clue] = &[Clue::Link("cali"), Clue::Path(CALICO_NODE)];
 
 /// The paths that [`Evidence`] needs, and whether it needs their text.
 pub const WATCHED: &[(&str, bool)] = &[
     (UDEV_RULES[0], false),
     (UDEV_RULES[1], false),
     (UDEV_RULES[2], false),
-    ("/var/lib/calico", false),
+    (CALICO_NODE, false),
     ("/sys/fs/bpf/calico", false),
     ("/etc/sysctl.d/99-zzz-override_cilium.conf", false),
     ("/run/systemd/netif/links", false),
