@@ -20,7 +20,7 @@ fn documents(archive: &Archive) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// The words on the host in the summary of a plan.
+/// The output without its words on the host.
 fn without_place(done: Done, netns: &str) -> Done {
     let stdout = done.stdout.replace(
         &format!("saved snapshot, netns {netns}"),

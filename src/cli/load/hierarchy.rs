@@ -69,7 +69,14 @@ pub(crate) fn files(config: &Path, facts: &Facts) -> Result<Vec<Vec<PathBuf>>, E
 fn found_at(path: &Path) -> Result<Option<fs::Metadata>, Error> {
     match fs::metadata(path) {
         Ok(found) => Ok(Some(found)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(io_error(&error).context(path.display())),
     }
 }
@@ -138,7 +145,9 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let at = |name: &str| scratch.path().join(name);
         let config = |path: &str| {
-            let text = format!("version: 5\nhierarchy:\n  - {{ name: a, {path} }}\n  - {{ name: b, path: common.yaml }}\n");
+            let text = format!(
+                "version: 5\nhierarchy:\n  - {{ name: a, {path} }}\n  - {{ name: b, path: common.yaml }}\n"
+            );
             fs::write(at("hiera.yaml"), text).unwrap();
             files(&at("hiera.yaml"), &Facts::new())
         };

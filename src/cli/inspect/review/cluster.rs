@@ -117,7 +117,10 @@ pub(super) fn documents(
         }
     };
     note("the old document is not in force on", behind);
-    note("taken to have the old document in force, without a NetkeelNode:", assumed);
+    note(
+        "taken to have the old document in force, without a NetkeelNode:",
+        assumed,
+    );
     note_rollout(&new, nodes);
     let stages = STAGES.map(str::to_owned).to_vec();
     Ok(Some(Documents::of_each(pairs, stages, hosts)))
