@@ -74,7 +74,7 @@ fn a_plan_for_a_snapshot_is_the_plan_for_the_host_in_every_case() {
         }
         Ok(())
     });
-    assert!(compared.get() > 4 * SECRET.len());
+    assert!(compared.get() > 300, "only {} plans", compared.get());
 }
 
 #[test]
