@@ -326,3 +326,25 @@ fn ufw(key: &SysctlKey, evidence: &Evidence) -> Option<Writer> {
         evidence: vec![place.to_string()],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_core::name::netns::Netns;
+
+    #[test]
+    fn a_directory_for_a_mount_is_no_sign_of_calico() {
+        let key = "net.ipv4.conf.cali0.rp_filter".parse().unwrap();
+        let host = Snapshot::empty(Netns::CURRENT);
+        let felix = |path: &str| {
+            let evidence = Evidence {
+                paths: [path.to_owned()].into(),
+                ..Evidence::default()
+            };
+            let known = writers(&key, &evidence, &host);
+            known.into_iter().find(|one| one.name == "Felix (Calico)").unwrap()
+        };
+        assert_eq!(felix("/var/lib/calico").evidence, [""; 0]);
+        assert_eq!(felix(CALICO_NODE).evidence, [CALICO_NODE]);
+    }
+}
