@@ -1,6 +1,7 @@
 //! The sizes that `netkeel path` states, measured on the real kernel: a pod, a host and a peer are three
 //! namespaces, and packets with don't-fragment go both ways.
 
+use std::io::Write;
 use std::process::Command;
 
 use serde_json::Value;
@@ -250,45 +251,35 @@ fn filtered(net: &Net, on: bool) -> bool {
     !net.host.sh(&set).is_empty()
 }
 
+/// Compares both directions between the pod and the peer, without bridge netfilter and with it.
+fn agrees_bridged(net: &Net, without: (Passes, Passes), with: (Passes, Passes)) {
+    filtered(net, false);
+    net.agrees("192.0.2.9", PEER, without.0, without.1);
+    match filtered(net, true) {
+        true => net.agrees("192.0.2.9", PEER, with.0, with.1),
+        // Past the harness, which hides what a test that passes prints.
+        false => {
+            let skipped = "SKIPPED path, bridge netfilter: this kernel has not loaded br_netfilter\n";
+            std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+        }
+    }
+}
+
+/// The MTU of the narrow place, with room for a tag and without.
+const TAGGED: Passes = Loses(1404, 1405, 1500);
+const BARE: Passes = Loses(1400, 1401, 1500);
+
 #[test]
 fn bridge_with_a_smaller_port() {
     let net = Net::switched_with(1500, 1500, 1400, 1500);
-    filtered(&net, false);
-    net.agrees(
-        "192.0.2.9",
-        PEER,
-        Loses(1404, 1405, 1500),
-        Loses(1404, 1405, 1500),
-    );
     // The pod's port and the end behind the other port let the tag through; the peer's frames enter by a veth.
-    if filtered(&net, true) {
-        net.agrees(
-            "192.0.2.9",
-            PEER,
-            Loses(1400, 1401, 1500),
-            Loses(1404, 1405, 1500),
-        );
-    }
+    agrees_bridged(&net, (TAGGED, TAGGED), (BARE, TAGGED));
 }
 
 #[test]
 fn bridge_with_a_smaller_pod_port() {
     let net = Net::switched_with(1400, 1500, 1500, 1500);
-    filtered(&net, false);
-    net.agrees(
-        "192.0.2.9",
-        PEER,
-        Loses(1404, 1405, 1500),
-        Loses(1404, 1405, 1500),
-    );
-    if filtered(&net, true) {
-        net.agrees(
-            "192.0.2.9",
-            PEER,
-            Loses(1404, 1405, 1500),
-            Loses(1400, 1401, 1500),
-        );
-    }
+    agrees_bridged(&net, (TAGGED, TAGGED), (TAGGED, BARE));
 }
 
 #[test]

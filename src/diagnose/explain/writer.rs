@@ -342,7 +342,10 @@ mod tests {
                 ..Evidence::default()
             };
             let known = writers(&key, &evidence, &host);
-            known.into_iter().find(|one| one.name == "Felix (Calico)").unwrap()
+            known
+                .into_iter()
+                .find(|one| one.name == "Felix (Calico)")
+                .unwrap()
         };
         assert_eq!(felix("/var/lib/calico").evidence, [""; 0]);
         assert_eq!(felix(CALICO_NODE).evidence, [CALICO_NODE]);
