@@ -113,13 +113,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
         COZYSTACK => {
             let file = arguments.manifests.clone();
-            let is_stdin = |path: &PathBuf| path.as_os_str() == "-";
-            if file.iter().any(is_stdin) && arguments.documents.files.iter().any(is_stdin) {
-                return Err(Error::new(
-                    ErrorKind::Input,
-                    "`-f -` and `--manifests -` are given: standard input can be read only once",
-                ));
-            }
             let Some(manifests) = load_configuration(file.as_slice())? else {
                 return Ok(exit::ERROR);
             };
