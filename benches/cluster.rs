@@ -245,5 +245,5 @@ fn main() {
         "{heartbeats:>8.1} µs an event: a heartbeat, {:.2} of the former",
         heartbeats / floors
     );
-    println!("{changes:>8.1} µs an event: another address, and the whole list is told");
+    println!("{changes:>8.1} µs an event: another address, and a report of the whole list");
 }

@@ -4,6 +4,8 @@
 //!
 //! See README.md beside it. It needs root, works in network namespaces of its own and removes them.
 
+#[path = "reconcile/attributes.rs"]
+mod attributes;
 #[path = "hotplug/bare.rs"]
 mod bare;
 #[path = "reconcile/measure.rs"]

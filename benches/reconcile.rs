@@ -3,6 +3,8 @@
 //!
 //! See README.md beside it. It needs root, works in network namespaces of its own and removes them.
 
+#[path = "reconcile/attributes.rs"]
+mod attributes;
 #[path = "reconcile/dump.rs"]
 mod dump;
 #[path = "reconcile/fleet.rs"]

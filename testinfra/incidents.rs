@@ -9,6 +9,8 @@ mod messages;
 mod namespace;
 #[path = "doctor/incidents/net.rs"]
 mod net;
+#[path = "support/pod_net.rs"]
+mod pod_net;
 #[path = "doctor/incidents/provoked.rs"]
 mod provoked;
 #[path = "doctor/incidents/rebuilt.rs"]

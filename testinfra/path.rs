@@ -5,6 +5,8 @@
 mod drawings;
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "support/pod_net.rs"]
+mod pod_net;
 #[path = "path/reality.rs"]
 mod reality;
 #[path = "support/txtar.rs"]

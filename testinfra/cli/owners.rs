@@ -81,7 +81,7 @@ fn a_release_of_an_owner_that_holds_nothing_names_those_that_do() {
     assert_eq!(run(&["release", "--owner", "net-team"]).code, 1);
 }
 
-/// Whatever was written since.
+/// Later writes of others make no difference.
 #[test]
 fn a_late_confirmation_is_told_for_the_apply_that_waited() {
     let namespace = pods();

@@ -35,7 +35,7 @@ STEPS_OF_CHART = {
     "skopeo copy ": ("testinfra/release.sh", "skopeo copy --quiet"),
 }
 
-# What an administrator types into the editor.
+# The text that an administrator types into the editor.
 EDITOR = """
 printf '%s\\n' '#!/bin/sh' 'echo "{ \\"version\\": 1, \\"sysctl\\": { \\"net.ipv4.conf.default.log_martians\\": 1 } }" >"$1"' >"$ROOT/usr/bin/editor"
 chmod 755 "$ROOT/usr/bin/editor"
@@ -100,7 +100,7 @@ def check_install(report, root, run, setup, name, section, files):
     code, out = run(root, f"{setup}{EDITOR}{copies}(cd \"$ROOT/root\" && sha256sum netkeel-* >SHA256SUMS 2>/dev/null) || :\ncat >\"$ROOT/root/page\" <<'END'\nset -ex\ncd /root\n{script}END\ninside 'sh /root/page </dev/null' 2>&1; echo \"calls: $(calls)\"; inside 'netkeel --version'")
     good = code == 0 and bool(lines) and out.splitlines()[-1].startswith("netkeel ")
     started = "systemctl enable --now netkeel" not in script or "enable --now netkeel" in out.partition("calls: ")[2]
-    report.check(f"{name}: the page's commands, {section}", good and started, out if not good else f"{len(lines)} commands")
+    report.check(f"{name}: the page's commands, {section}", good and started, f"{len(lines)} commands" if good and started else out)
 
 
 def plain(text):

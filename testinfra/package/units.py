@@ -4,7 +4,7 @@ the table, with processes: ../install."""
 
 from formats import CALLS, FORMATS, FREEZE, READ_ONLY, RECORDER
 
-# What an administrator did before an upgrade, and what is-enabled says then.
+# The act of an administrator before an upgrade, and the answer of is-enabled then.
 STATES = {
     "disabled": ("", "disabled disabled"),
     "enabled": ("inside 'systemctl enable netkeel.service netkeel-boot.service' 2>/dev/null", "enabled enabled"),
@@ -13,7 +13,7 @@ STATES = {
 SHOW = """
 state() { chroot "$ROOT" systemctl is-enabled netkeel.service netkeel-boot.service 2>&1 | paste -sd' '; }
 """
-# What goes before the verbs of a format. There is no systemd where /run/systemd/system is missing: its programs work on files.
+# The script before the verbs of a format. There is no systemd where /run/systemd/system is missing: its programs work on files.
 PLACES = {
     "where systemd runs": RECORDER,
     "in the build of an image": 'test ! -e "$ROOT/run/systemd/system"\n',
@@ -46,7 +46,7 @@ def check(report, root, run, packages, name, form):
 
 
 def _again(form, state, shown):
-    """What another installation finds. What was enabled stays so until a purge of the .deb; an .rpm is disabled when it is removed."""
+    """The state that another installation finds. An enabled unit stays so until a purge of the .deb; an .rpm is disabled when it is removed."""
     if state == "enabled" and form != "deb":
         return "disabled disabled"
     return shown

@@ -1,66 +1,21 @@
 //! The sizes that `netkeel path` states, measured on the real kernel: a pod, a host and a peer are three
 //! namespaces, and packets with don't-fragment go both ways.
 
+use std::io::Write;
 use std::process::Command;
 
 use serde_json::Value;
 
 use super::namespace::Namespace;
-
-/// A pod behind a host, and a peer that the host reaches by `up0`.
-struct Net {
-    pod: Namespace,
-    host: Namespace,
-    peer: Namespace,
-}
-
-/// Addresses of the pod and of the peer.
-const POD: &str = "10.65.0.2";
-
-const PEER: &str = "192.0.2.2";
+use super::pod_net::{Net, PEER, POD};
 
 /// The peer's address in the overlay.
 const OVERLAY: &str = "10.70.0.2";
 
 impl Net {
-    /// Namespaces with the veths between them, not yet up.
-    fn new() -> Self {
-        let net = Net {
-            pod: Namespace::new(),
-            host: Namespace::new(),
-            peer: Namespace::new(),
-        };
-        net.host.sh(&format!(
-            "ip link set lo up
-             ip link add cali1 type veth peer name eth0 netns {}
-             ip link add up0 type veth peer name x0 netns {}",
-            net.pod.name, net.peer.name
-        ));
-        net
-    }
-
-    /// As Calico wires a pod: routed, with a gateway that only proxy_arp answers for.
-    fn routed(cali: u32, eth: u32, up: u32, x: u32) -> Self {
-        let net = Net::new();
-        net.host.sh(&format!(
-            "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.cali1.proxy_arp=1
-             ip link set cali1 mtu {cali} up; ip link set up0 mtu {up} up
-             ip addr add 192.0.2.1/24 dev up0; ip route add default via {PEER}
-             ip route add {POD} dev cali1"
-        ));
-        net.pod.sh(&format!(
-            "ip link set eth0 mtu {eth} up; ip addr add {POD}/32 dev eth0
-             ip route add 169.254.1.1 dev eth0; ip route add default via 169.254.1.1 dev eth0"
-        ));
-        net.peer.sh(&format!(
-            "ip link set x0 mtu {x} up; ip addr add {PEER}/24 dev x0; ip route add default via 192.0.2.1"
-        ));
-        net
-    }
-
     /// As [`Net::routed`], with a vxlan between host and peer.
     fn overlay(options: &str) -> Self {
-        let net = Net::routed(1500, 1500, 1500, 1500);
+        let net = Net::routed();
         for (place, own, other, device, inner) in [
             (&net.host, "192.0.2.1", PEER, "up0", "10.70.0.1"),
             (&net.peer, PEER, "192.0.2.1", "x0", OVERLAY),
@@ -71,22 +26,6 @@ impl Net {
             ));
         }
         net.peer.sh(&format!("ip route add {POD} via 10.70.0.1 dev vx0"));
-        net
-    }
-
-    /// A pod and the uplink as ports of a bridge, in one subnet with the peer, with these MTUs.
-    fn switched(cali: u32, eth: u32, up: u32, x: u32) -> Self {
-        let net = Net::new();
-        net.host.sh(&format!(
-            "ip link add br0 type bridge; ip link set br0 up
-             ip link set cali1 mtu {cali} master br0 up; ip link set up0 mtu {up} master br0 up"
-        ));
-        net.pod.sh(&format!(
-            "ip link set eth0 mtu {eth} up; ip addr add 192.0.2.9/24 dev eth0; ip route add default via {PEER}"
-        ));
-        net.peer.sh(&format!(
-            "ip link set x0 mtu {x} up; ip addr add {PEER}/24 dev x0"
-        ));
         net
     }
 
@@ -212,32 +151,32 @@ fn compare(way: &str, path: &Value, expected: Passes, probe: impl Fn(&[u64]) -> 
 
 #[test]
 fn routed_with_one_mtu() {
-    Net::routed(1500, 1500, 1500, 1500).agrees(POD, PEER, To(1500), To(1500));
+    Net::routed().agrees(POD, PEER, To(1500), To(1500));
 }
 
 #[test]
 fn smaller_host_end() {
-    Net::routed(1450, 1500, 1500, 1500).agrees(POD, PEER, Loses(1454, 1455, 1500), To(1450));
+    Net::routed_with(1450, 1500, 1500, 1500).agrees(POD, PEER, Loses(1454, 1455, 1500), To(1450));
 }
 
 #[test]
 fn smaller_pod_end() {
-    Net::routed(1500, 1460, 1500, 1500).agrees(POD, PEER, To(1460), Loses(1464, 1465, 1500));
+    Net::routed_with(1500, 1460, 1500, 1500).agrees(POD, PEER, To(1460), Loses(1464, 1465, 1500));
 }
 
 #[test]
 fn smaller_uplink() {
-    Net::routed(1500, 1500, 1400, 1400).agrees(POD, PEER, To(1400), To(1400));
+    Net::routed_with(1500, 1500, 1400, 1400).agrees(POD, PEER, To(1400), To(1400));
 }
 
 #[test]
 fn peer_that_sends_more_than_the_uplink_takes() {
-    Net::routed(1500, 1500, 1500, 3000).agrees(POD, PEER, To(1500), Loses(1500, 1505, 3000));
+    Net::routed_with(1500, 1500, 1500, 3000).agrees(POD, PEER, To(1500), Loses(1500, 1505, 3000));
 }
 
 #[test]
 fn smaller_route_in_the_pod() {
-    let net = Net::routed(1500, 1500, 1500, 1500);
+    let net = Net::routed();
     net.pod
         .sh("ip route replace default via 169.254.1.1 dev eth0 mtu 1400");
     net.agrees(POD, PEER, To(1400), To(1500));
@@ -245,7 +184,7 @@ fn smaller_route_in_the_pod() {
 
 #[test]
 fn larger_route_in_the_pod() {
-    let net = Net::routed(1500, 1500, 1500, 1500);
+    let net = Net::routed();
     net.pod
         .sh("ip route replace default via 169.254.1.1 dev eth0 mtu 2000");
     net.agrees(POD, PEER, Loses(1500, 1505, 2000), To(1500));
@@ -255,7 +194,7 @@ fn larger_route_in_the_pod() {
 
 #[test]
 fn smaller_route_on_the_host() {
-    let net = Net::routed(1500, 1500, 1500, 1500);
+    let net = Net::routed();
     net.host.sh(&format!("ip route replace {PEER} dev up0 mtu 1300"));
     net.agrees(POD, PEER, To(1300), To(1500));
 }
@@ -312,50 +251,40 @@ fn filtered(net: &Net, on: bool) -> bool {
     !net.host.sh(&set).is_empty()
 }
 
+/// Compares both directions between the pod and the peer, without bridge netfilter and with it.
+fn agrees_bridged(net: &Net, without: (Passes, Passes), with: (Passes, Passes)) {
+    filtered(net, false);
+    net.agrees("192.0.2.9", PEER, without.0, without.1);
+    match filtered(net, true) {
+        true => net.agrees("192.0.2.9", PEER, with.0, with.1),
+        // Past the harness, which hides what a test that passes prints.
+        false => {
+            let skipped = "SKIPPED path, bridge netfilter: this kernel has not loaded br_netfilter\n";
+            std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+        }
+    }
+}
+
+/// The MTU of the narrow place, with room for a tag and without.
+const TAGGED: Passes = Loses(1404, 1405, 1500);
+const BARE: Passes = Loses(1400, 1401, 1500);
+
 #[test]
 fn bridge_with_a_smaller_port() {
-    let net = Net::switched(1500, 1500, 1400, 1500);
-    filtered(&net, false);
-    net.agrees(
-        "192.0.2.9",
-        PEER,
-        Loses(1404, 1405, 1500),
-        Loses(1404, 1405, 1500),
-    );
+    let net = Net::switched_with(1500, 1500, 1400, 1500);
     // The pod's port and the end behind the other port let the tag through; the peer's frames enter by a veth.
-    if filtered(&net, true) {
-        net.agrees(
-            "192.0.2.9",
-            PEER,
-            Loses(1400, 1401, 1500),
-            Loses(1404, 1405, 1500),
-        );
-    }
+    agrees_bridged(&net, (TAGGED, TAGGED), (BARE, TAGGED));
 }
 
 #[test]
 fn bridge_with_a_smaller_pod_port() {
-    let net = Net::switched(1400, 1500, 1500, 1500);
-    filtered(&net, false);
-    net.agrees(
-        "192.0.2.9",
-        PEER,
-        Loses(1404, 1405, 1500),
-        Loses(1404, 1405, 1500),
-    );
-    if filtered(&net, true) {
-        net.agrees(
-            "192.0.2.9",
-            PEER,
-            Loses(1404, 1405, 1500),
-            Loses(1400, 1401, 1500),
-        );
-    }
+    let net = Net::switched_with(1400, 1500, 1500, 1500);
+    agrees_bridged(&net, (TAGGED, TAGGED), (TAGGED, BARE));
 }
 
 #[test]
 fn forwarding_off() {
-    let net = Net::routed(1500, 1500, 1500, 1500);
+    let net = Net::routed();
     // Without forwarding proxy_arp does not answer either; the entry shows what the rest does.
     net.pod
         .sh("ip neigh replace 169.254.1.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent");
@@ -366,14 +295,14 @@ fn forwarding_off() {
 
 #[test]
 fn nobody_answers_for_the_gateway() {
-    let net = Net::routed(1500, 1500, 1500, 1500);
+    let net = Net::routed();
     net.host.sh("sysctl -qw net.ipv4.conf.cali1.proxy_arp=0");
     net.agrees(POD, PEER, NOTHING, To(1500));
 }
 
 #[test]
 fn strict_rp_filter_with_a_route_back_by_another_interface() {
-    let net = Net::routed(1500, 1500, 1500, 1500);
+    let net = Net::routed();
     net.host.sh(&format!(
         "sysctl -qw net.ipv4.conf.cali1.rp_filter=1; ip route del {POD} dev cali1"
     ));
@@ -411,7 +340,7 @@ fn ipv6_over_a_smaller_uplink() {
 
 #[test]
 fn paths_of_a_document_are_those_after_its_apply() {
-    let net = Net::routed(1450, 1500, 1500, 1500);
+    let net = Net::routed_with(1450, 1500, 1500, 1500);
     let scratch = tempfile::tempdir().unwrap();
     let document = scratch.path().join("pods.yaml");
     std::fs::write(
@@ -447,7 +376,7 @@ fn paths_of_a_document_are_those_after_its_apply() {
 
 #[test]
 fn rules_in_the_pod_are_unknown() {
-    let net = Net::routed(1500, 1500, 1500, 1500);
+    let net = Net::routed();
     net.pod.sh("ip rule add to 192.0.2.0/24 table 100");
     let path = net.path(PEER);
     assert_eq!(path["unknown"][0]["what"], "pod-routes", "{path:#}");
@@ -456,7 +385,7 @@ fn rules_in_the_pod_are_unknown() {
 
 #[test]
 fn saved_snapshot_gives_the_same_paths() {
-    let net = Net::routed(1450, 1500, 1500, 1500);
+    let net = Net::routed_with(1450, 1500, 1500, 1500);
     let run = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_netkeel"))
             .args(arguments)

@@ -67,7 +67,7 @@ pub(crate) struct Arguments {
     allow_lossy: bool,
     #[command(flatten)]
     ownership: OwnershipArguments,
-    /// Apply a plan saved by `netkeel plan --save`
+    /// Apply a plan saved by `netkeel plan --save`; - is standard input
     ///
     /// Nothing is written when a fact that the plan depends on has changed.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "netns"])]

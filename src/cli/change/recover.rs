@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     /// An apply with --confirm-within is not finished: confirm it, or let it be rolled back.
     #[arg(long)]
     resume: bool,
-    /// With --resume, pause a running service of this owner first, for this long, e.g. 1h
+    /// With --resume, pause a running service of this owner first, e.g. 1h
     #[arg(long, value_name = "DURATION", value_parser = parse_pause, requires = "resume")]
     pause: Option<Duration>,
     /// Roll back this apply if it is still unconfirmed; used by the watchdog

@@ -29,7 +29,7 @@ const STEP: Duration = Duration::from_millis(50);
 /// The option to pause the service around a change.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PauseOption {
-    /// Pause a running service of this owner first, for this long, e.g. 1h; at most 31 days
+    /// Pause a running service of this owner first, e.g. 1h; at most 31 days
     ///
     /// When the pause ends, the service enforces its document again. The pause of `apply --confirm-within`
     /// lasts this long after the time to confirm.

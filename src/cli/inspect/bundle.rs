@@ -55,7 +55,7 @@ pub(crate) struct BundleArguments {
     /// File for the bundle
     #[arg(short, long, value_name = "FILE", requires = "record")]
     out: Option<PathBuf>,
-    /// Count the reasons for which the kernel drops packets, of the whole machine
+    /// Count why the kernel drops packets, on the whole machine
     ///
     /// netkeel attaches counters to the tracepoint skb:kfree_skb for the time of the window. Each packet that any
     /// program or namespace loses then costs a few microseconds more. This needs tracefs, CAP_PERFMON and Linux 5.17,

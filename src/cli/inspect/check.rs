@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     ownership: OwnershipArguments,
     #[command(flatten)]
     fail_on: FailOnArguments,
-    /// Check a saved snapshot (`netkeel observe`; - is standard input), not this host
+    /// Check a saved snapshot instead of this host; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "netns")]
     snapshot: Option<PathBuf>,
     /// Output format; `json` is the plan, as `netkeel plan` prints it

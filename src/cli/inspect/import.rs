@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::arguments::Place;
 use crate::inspect::import::from::From;
+use crate::load::file::name;
 use crate::load::snapshot::read_snapshot;
 use crate::{exit, output};
 use netkeel_core::error::Error;
@@ -49,7 +50,7 @@ pub(crate) struct Arguments {
     selectors: Vec<String>,
     #[command(flatten)]
     place: Place,
-    /// Use a saved snapshot (`netkeel observe`), not this host
+    /// Use a saved snapshot instead of this host; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "netns")]
     snapshot: Option<PathBuf>,
     /// Import the sysctl.d files and CNI configurations of this root directory
@@ -83,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     let netns = arguments.place.netns();
     let (host, from) = match &arguments.snapshot {
-        Some(path) => (read_snapshot(path)?, path.display().to_string()),
+        Some(path) => (read_snapshot(path)?, name(path)),
         None => (scan(arguments, &selection)?, netns.to_string()),
     };
     output::print(&import(&host, &from, &selection)?)?;

@@ -39,7 +39,7 @@ use netkeel_source::diagnostic::Diagnostics;
 pub(crate) struct Arguments {
     #[command(flatten)]
     documents: Documents,
-    /// Use a saved snapshot instead of this host
+    /// Use a saved snapshot instead of this host; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["netns", "talos_version"])]
     snapshot: Option<PathBuf>,
     /// With --from talos, also check the config against this version
@@ -51,8 +51,9 @@ pub(crate) struct Arguments {
     /// leave. default-route is the smallest MTU of all default routes.
     #[arg(long, value_name = "UNDERLAY", value_parser = Underlay::parse, conflicts_with = "talos_version")]
     underlay: Option<Underlay>,
-    /// Check Kubernetes objects in files: YAML or JSON, a directory, or - for standard input
+    /// Check Kubernetes objects in files, a directory or standard input (-)
     ///
+    /// They are YAML or JSON, as
     /// `kubectl get networkpolicies,configmaps,netkeelnodes --all-namespaces --output yaml` prints them. An object of a
     /// CNI is compared with the NetkeelNodes among the objects. May be repeated.
     #[arg(long, value_name = "FILE|DIR|-", conflicts_with_all = ["files", "snapshot", "netns", "talos_version", "underlay"])]
@@ -63,7 +64,7 @@ pub(crate) struct Arguments {
     /// reads ~/.kube/config, or uses the account of its pod.
     #[arg(long, conflicts_with_all = ["files", "snapshot", "netns", "talos_version", "underlay"])]
     cluster: bool,
-    /// Report why agents of this DaemonSet do not run, as refused pods
+    /// Report the agents of this DaemonSet that do not run, and why
     ///
     /// This needs the build feature `kubernetes`, and the right to list daemonsets, pods and events in the namespace. The
     /// credentials are those of --cluster. `helm test` uses it.

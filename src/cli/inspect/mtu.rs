@@ -79,7 +79,7 @@ pub(crate) struct Arguments {
     /// too large is a finding.
     #[arg(long, conflicts_with_all = ["list", "compare", "layers"])]
     detect: bool,
-    /// Use a saved snapshot instead of this host
+    /// Use a saved snapshot instead of this host; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "netns", requires = "detect")]
     snapshot: Option<PathBuf>,
     /// Output format

@@ -57,7 +57,7 @@ pub(crate) struct Arguments {
     origin: Origin,
     #[command(flatten)]
     place: Place,
-    /// Use a saved snapshot instead of this host
+    /// Use a saved snapshot instead of this host; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "netns")]
     snapshot: Option<PathBuf>,
     /// Draw with ASCII characters only

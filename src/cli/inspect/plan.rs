@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     ownership: OwnershipArguments,
     #[command(flatten)]
     fail_on: FailOnArguments,
-    /// Plan for a saved snapshot (`netkeel observe`; - is standard input), not this host
+    /// Plan for a saved snapshot instead of this host; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "netns")]
     snapshot: Option<PathBuf>,
     /// Output format

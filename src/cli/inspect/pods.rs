@@ -38,10 +38,10 @@ use netkeel_service::client;
 pub(crate) struct Arguments {
     #[command(flatten)]
     documents: Documents,
-    /// Use a saved snapshot instead of this host
+    /// Use a saved snapshot instead of this host; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "netns")]
     snapshot: Option<PathBuf>,
-    /// List the pods that the service evicts, in their order, and why not the others
+    /// List the pods that the service evicts, in order, and why not others
     #[arg(long, conflicts_with_all = ["files", "snapshot"])]
     evictions: bool,
     /// Exit with status 2 when a pod is stale

@@ -63,7 +63,7 @@ struct PmtuArguments {
     /// Ask by this protocol only
     #[arg(long, value_enum)]
     proto: Option<Protocol>,
-    /// Port of UDP or TCP; without --proto, of TCP [default: 33434 for UDP, 443 for TCP]
+    /// Port; without --proto, of TCP [default: 33434 for UDP, 443 for TCP]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// Exit with status 2 if the path MTU is smaller

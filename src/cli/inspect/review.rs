@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
     /// New documents: the same
     #[arg(value_name = "NEW")]
     new: Place,
-    /// Directory of snapshots (`netkeel observe`), one file HOST.json for each host
+    /// Directory of snapshots (`netkeel observe`), one HOST.json for each host
     #[arg(long, value_name = "DIR")]
     snapshots: PathBuf,
     /// Inventory that gives hosts their layers and stages
@@ -65,15 +65,15 @@ pub(crate) struct Arguments {
     /// in hiera.yaml of OLD and NEW.
     #[arg(long, value_name = "FILE|DIR")]
     hosts: Option<PathBuf>,
-    /// Nodes of a Kubernetes cluster, as `kubectl get nodes,netkeelnodes -o json` prints them; - is standard input
+    /// Output of `kubectl get nodes,netkeelnodes -o json`; - is standard input
     ///
     /// OLD and NEW are then a NetkeelPolicy each. The nodes that they are for are the hosts, and their stages are the
     /// steps of the rollout. `version: 1` stands for no policy; any other document that is no policy is for every node.
     #[arg(long, value_name = "FILE", conflicts_with = "hosts")]
     nodes: Option<PathBuf>,
-    /// Read the nodes from the Kubernetes cluster of $KUBECONFIG, and review a policy as with --nodes
+    /// Read the nodes from the Kubernetes cluster of $KUBECONFIG
     ///
-    /// This needs the build feature `kubernetes`, and the right to list nodes and netkeelnodes. Without $KUBECONFIG,
+    /// A policy is reviewed as with --nodes. This needs the build feature `kubernetes`, and the right to list nodes and netkeelnodes. Without $KUBECONFIG,
     /// netkeel reads ~/.kube/config, or uses the account of its pod. Nothing is written.
     #[arg(long, conflicts_with_all = ["hosts", "nodes"])]
     cluster: bool,

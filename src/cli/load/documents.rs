@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::arguments::Documents;
 use crate::load::directory::{directories, documents_in, is_default, listed};
-use crate::load::file::{read_file, read_from};
+use crate::load::file::{read_file, read_from, take_standard_input};
 use crate::load::hierarchy;
 use crate::output;
 use netkeel_core::error::{Error, ErrorKind};
@@ -332,15 +332,9 @@ fn read_files(documents: &Documents, facts: &Facts) -> Result<Texts, Error> {
 /// The names and the bytes of the files of `-f`.
 pub(crate) fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let mut texts = Vec::new();
-    let mut stdin_read = false;
     for path in files {
         if path.as_os_str() == "-" {
-            if std::mem::replace(&mut stdin_read, true) {
-                return Err(Error::new(
-                    ErrorKind::Input,
-                    "`-f -` is given twice: standard input can be read only once",
-                ));
-            }
+            take_standard_input()?;
             texts.push((
                 "<stdin>".to_owned(),
                 read_from(&mut io::stdin().lock(), Path::new("<stdin>"))?,

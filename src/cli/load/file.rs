@@ -5,6 +5,7 @@ use std::io;
 use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::arguments::DEFAULT_DOCUMENTS;
 use netkeel_core::error::{Error, ErrorKind};
@@ -63,7 +64,25 @@ pub(crate) fn read_printed(path: &Path) -> Result<String, Error> {
         };
         String::from_utf8(bytes).map_err(|_| ReadError::NotText)
     };
+    if is_standard_input(path) {
+        take_standard_input()?;
+    }
     text().map_err(|cause| Error::new(ErrorKind::Input, format!("{}: {cause}", name(path))))
+}
+
+/// To be called before standard input is read. A second reader would find it empty.
+///
+/// # Errors
+/// When it was read already.
+pub(crate) fn take_standard_input() -> Result<(), Error> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    match TAKEN.swap(true, Ordering::Relaxed) {
+        true => Err(Error::new(
+            ErrorKind::Input,
+            "`-` is given twice: standard input can be read only once",
+        )),
+        false => Ok(()),
+    }
 }
 
 fn is_standard_input(path: &Path) -> bool {

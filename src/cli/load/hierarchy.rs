@@ -1,7 +1,7 @@
 //! Reads the facts of a host for Hiera, and finds the data files that a hiera.yaml names.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::arguments::Origin;
 use crate::load::file::{io_error, read_file};
@@ -45,9 +45,13 @@ pub(crate) fn files(config: &Path, facts: &Facts) -> Result<Vec<Vec<PathBuf>>, E
                 DataFile::Glob(pattern) => files.extend(matching(directory, &pattern)?),
             }
         }
-        files.retain(|path| path.is_file());
-        files.reverse();
-        found.push(files);
+        let mut there = Vec::new();
+        for path in files.into_iter().rev() {
+            if found_at(&path)?.is_some_and(|found| found.is_file()) {
+                there.push(path);
+            }
+        }
+        found.push(there);
     }
     found.retain(|level| !level.is_empty());
     if found.is_empty() {
@@ -59,6 +63,22 @@ pub(crate) fn files(config: &Path, facts: &Facts) -> Result<Vec<Vec<PathBuf>>, E
     }
     found.reverse();
     Ok(found)
+}
+
+/// The file or the directory at a path, if there is one. A path that cannot be looked at may have data: it is an error.
+fn found_at(path: &Path) -> Result<Option<fs::Metadata>, Error> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(io_error(&error).context(path.display())),
+    }
 }
 
 /// Reads a file and converts it; diagnostics become the error.
@@ -93,7 +113,10 @@ fn matching(directory: &Path, pattern: &str) -> Result<Vec<PathBuf>, Error> {
         }
         let glob = Glob::new(part)?;
         let mut deeper = Vec::new();
-        for path in found.into_iter().filter(|path| path.is_dir()) {
+        for path in found {
+            if !found_at(&path)?.is_some_and(|found| found.is_dir()) {
+                continue;
+            }
             let mut names = Vec::new();
             let entries = fs::read_dir(&path).map_err(|error| io_error(&error).context(path.display()))?;
             for entry in entries {
@@ -110,4 +133,34 @@ fn matching(directory: &Path, pattern: &str) -> Result<Vec<PathBuf>, Error> {
         found = deeper;
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_file_that_cannot_be_looked_at_is_not_taken_for_none() {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = |name: &str| scratch.path().join(name);
+        let config = |path: &str| {
+            let text = format!(
+                "version: 5\nhierarchy:\n  - {{ name: a, {path} }}\n  - {{ name: b, path: common.yaml }}\n"
+            );
+            fs::write(at("hiera.yaml"), text).unwrap();
+            files(&at("hiera.yaml"), &Facts::new())
+        };
+        fs::create_dir(at("data")).unwrap();
+        fs::write(at("data/common.yaml"), "").unwrap();
+        let common = vec![vec![at("data/common.yaml")]];
+        assert_eq!(config("path: none.yaml"), Ok(common.clone()));
+        assert_eq!(config("path: common.yaml/below.yaml"), Ok(common.clone()));
+        assert_eq!(config("glob: none/*.yaml"), Ok(common));
+        symlink("loop", at("data/loop")).unwrap();
+        for path in ["path: loop", "path: loop/host.yaml", "glob: loop/*.yaml"] {
+            let error = config(path).unwrap_err().message;
+            assert!(error.contains("data/loop"), "{path}: {error}");
+        }
+    }
 }

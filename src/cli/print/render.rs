@@ -66,7 +66,9 @@ pub(crate) struct Arguments {
     /// Interface of kube-ovn's tunnels, for the node annotation
     #[arg(long, value_name = "INTERFACE")]
     tunnel_interface: Option<String>,
-    /// File with CozyStack's Package or ConfigMap and kube-ovn's Subnets; other values are kept
+    /// File with CozyStack's Package or ConfigMap and kube-ovn's Subnets
+    ///
+    /// Other values are kept.
     #[arg(long, value_name = "FILE", required_if_eq("name", COZYSTACK))]
     manifests: Option<PathBuf>,
     /// File with the values of go-pmtud's chart, for chart-values
@@ -111,13 +113,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
         COZYSTACK => {
             let file = arguments.manifests.clone();
-            let is_stdin = |path: &PathBuf| path.as_os_str() == "-";
-            if file.iter().any(is_stdin) && arguments.documents.files.iter().any(is_stdin) {
-                return Err(Error::new(
-                    ErrorKind::Input,
-                    "`-f -` and `--manifests -` are given: standard input can be read only once",
-                ));
-            }
             let Some(manifests) = load_configuration(file.as_slice())? else {
                 return Ok(exit::ERROR);
             };

@@ -239,14 +239,17 @@ const DOCKER: [&str; 3] = [
     "net/bridge/bridge-nf-call-ip6tables",
 ];
 
-const CALICO: &[Clue] = &[Clue::Link("cali"), Clue::Path("/var/lib/calico")];
+/// calico/node writes the name of its node. Where netkeel runs in a pod, the directory may be an empty one for a mount.
+const CALICO_NODE: &str = "/var/lib/calico/nodename";
+
+const CALICO: &[Clue] = &[Clue::Link("cali"), Clue::Path(CALICO_NODE)];
 
 /// The paths that [`Evidence`] needs, and whether it needs their text.
 pub const WATCHED: &[(&str, bool)] = &[
     (UDEV_RULES[0], false),
     (UDEV_RULES[1], false),
     (UDEV_RULES[2], false),
-    ("/var/lib/calico", false),
+    (CALICO_NODE, false),
     ("/sys/fs/bpf/calico", false),
     ("/etc/sysctl.d/99-zzz-override_cilium.conf", false),
     ("/run/systemd/netif/links", false),
@@ -322,4 +325,29 @@ fn ufw(key: &SysctlKey, evidence: &Evidence) -> Option<Writer> {
         does: format!("writes {value} when it starts, after all of sysctl.d"),
         evidence: vec![place.to_string()],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_core::name::netns::Netns;
+
+    #[test]
+    fn a_directory_for_a_mount_is_no_sign_of_calico() {
+        let key = "net.ipv4.conf.cali0.rp_filter".parse().unwrap();
+        let host = Snapshot::empty(Netns::CURRENT);
+        let felix = |path: &str| {
+            let evidence = Evidence {
+                paths: [path.to_owned()].into(),
+                ..Evidence::default()
+            };
+            let known = writers(&key, &evidence, &host);
+            known
+                .into_iter()
+                .find(|one| one.name == "Felix (Calico)")
+                .unwrap()
+        };
+        assert_eq!(felix("/var/lib/calico").evidence, [""; 0]);
+        assert_eq!(felix(CALICO_NODE).evidence, [CALICO_NODE]);
+    }
 }

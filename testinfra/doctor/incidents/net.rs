@@ -1,4 +1,4 @@
-//! A pod, its host and a peer in network namespaces, and what `netkeel doctor` says of the host.
+//! The diagnosis that `netkeel doctor` makes of the host of a pod.
 
 use std::fs;
 use std::io::Read as _;
@@ -9,67 +9,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::namespace::Namespace;
-
-/// The address of the pod.
-pub const POD: &str = "10.65.0.2";
-
-/// The address of another host.
-pub const PEER: &str = "192.0.2.2";
-
-/// A pod behind a host, and a peer that the host reaches by `up0`.
-pub struct Net {
-    pub pod: Namespace,
-    pub host: Namespace,
-    pub peer: Namespace,
-}
+pub use super::pod_net::{Net, PEER, POD};
 
 impl Net {
-    fn new() -> Self {
-        let net = Net {
-            pod: Namespace::new(),
-            host: Namespace::new(),
-            peer: Namespace::new(),
-        };
-        net.host.sh(&format!(
-            "ip link set lo up
-             ip link add cali1 type veth peer name eth0 netns {}
-             ip link add up0 type veth peer name x0 netns {}",
-            net.pod.name, net.peer.name
-        ));
-        net
-    }
-
-    /// As Calico wires a pod: routed, with a gateway that only proxy_arp answers for.
-    pub fn routed() -> Self {
-        let net = Net::new();
-        net.host.sh(&format!(
-            "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.cali1.proxy_arp=1
-             ip link set cali1 up; ip link set up0 up
-             ip addr add 192.0.2.1/24 dev up0; ip route add default via {PEER}
-             ip route add {POD} dev cali1"
-        ));
-        net.pod.sh(&format!(
-            "ip link set eth0 up; ip addr add {POD}/32 dev eth0
-             ip route add 169.254.1.1 dev eth0; ip route add default via 169.254.1.1 dev eth0"
-        ));
-        net.peer.sh(&format!(
-            "ip link set lo up; ip link set x0 up; ip addr add {PEER}/24 dev x0; ip route add default via 192.0.2.1"
-        ));
-        net
-    }
-
     /// A pod and the uplink as ports of a bridge, the uplink smaller.
     pub fn switched() -> Self {
-        let net = Net::new();
-        net.host.sh("ip link add br0 type bridge; ip link set br0 up
-             ip link set cali1 master br0 up; ip link set up0 mtu 1400 master br0 up");
-        net.pod.sh(&format!(
-            "ip link set eth0 up; ip addr add 192.0.2.9/24 dev eth0; ip route add default via {PEER}"
-        ));
-        net.peer.sh(&format!(
-            "ip link set x0 mtu 1400 up; ip addr add {PEER}/24 dev x0"
-        ));
-        net
+        Net::switched_with(1500, 1500, 1400, 1400)
     }
 
     /// The kinds and the grounds of the causes that the program names while a place sends 40 packets of a size

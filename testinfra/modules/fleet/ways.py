@@ -30,7 +30,7 @@ def tools():
     return Path(made.stdout.strip())
 
 
-# The .deb that the tool is told to install, and a later one, in the guest.
+# The .deb that the tool installs, and a later one, in the guest.
 PACKAGE = "/root/netkeel.deb"
 LATER = "/root/netkeel-later.deb"
 

@@ -9,7 +9,7 @@ use nix::unistd::read;
 
 use netkeel_core::error::{Error, ErrorKind};
 
-/// What was typed within a time.
+/// The input within a time.
 pub(crate) enum Typed {
     Nothing,
     /// A line, without its end.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use crate::load::file::{io_error, read_file, read_from};
+use crate::load::file::{io_error, read_file, read_from, take_standard_input};
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_diagnose::import::selection::Selection;
@@ -154,6 +154,7 @@ fn read_all(from: From, paths: &[PathBuf], notes: &mut Vec<String>) -> Result<Ve
     let mut texts = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
+            take_standard_input()?;
             let bytes = read_from(&mut io::stdin().lock(), Path::new("<stdin>"))?;
             texts.push(("<stdin>".to_owned(), bytes));
         } else if path.is_dir() {

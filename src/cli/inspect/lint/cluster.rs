@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::load::directory::documents_in;
-use crate::load::file::{read_file, read_from};
+use crate::load::file::{read_file, read_from, take_standard_input};
 use crate::output;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::finding::Finding;
@@ -85,6 +85,7 @@ impl DaemonSetName {
 /// The texts of a file, of a directory, or of standard input.
 fn texts(path: &Path) -> Result<Vec<(String, Vec<u8>)>, Error> {
     if path == Path::new("-") {
+        take_standard_input()?;
         let bytes = read_from(&mut io::stdin().lock(), Path::new("standard input"))?;
         return Ok(vec![("standard input".to_owned(), bytes)]);
     }

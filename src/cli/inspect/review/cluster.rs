@@ -69,7 +69,7 @@ pub(super) fn documents(
     };
     let change = Change::new(&old.declared, &new.declared);
     let (mut pairs, mut known, mut hosts) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-    let (mut others, mut behind) = (0, Vec::new());
+    let (mut others, mut behind, mut assumed) = (0, Vec::new(), Vec::new());
     for (name, node) in nodes {
         let step = change.step(name, node);
         let effect = step.effect;
@@ -82,7 +82,9 @@ pub(super) fn documents(
             hosts.insert(name.clone(), each);
             continue;
         }
-        if step.is_behind {
+        if step.is_assumed {
+            assumed.push(name.as_str());
+        } else if step.is_behind {
             behind.push(name.as_str());
         }
         let number = match known.get(&effect) {
@@ -108,13 +110,17 @@ pub(super) fn documents(
             "note: not reviewed: {nodes} that neither policy is for\n"
         ));
     }
-    if !behind.is_empty() {
-        let nodes = count(behind.len(), "node");
-        let names = some(behind.into_iter());
-        output::say(&format!(
-            "note: the old document is not in force on {nodes}: {names}\n"
-        ));
-    }
+    let note = |what: &str, names: Vec<&str>| {
+        if !names.is_empty() {
+            let nodes = count(names.len(), "node");
+            output::say(&format!("note: {what} {nodes}: {}\n", some(names.into_iter())));
+        }
+    };
+    note("the old document is not in force on", behind);
+    note(
+        "taken to have the old document in force, without a NetkeelNode:",
+        assumed,
+    );
     note_rollout(&new, nodes);
     let stages = STAGES.map(str::to_owned).to_vec();
     Ok(Some(Documents::of_each(pairs, stages, hosts)))

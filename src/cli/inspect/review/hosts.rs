@@ -19,7 +19,7 @@ use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::report::render;
 use netkeel_source::sources::Sources;
 
-/// What `--hosts`, `--nodes` or `--cluster` names.
+/// The hosts that `--hosts`, `--nodes` or `--cluster` names.
 pub(super) enum Hosts {
     /// Patterns, with layers and stages.
     Patterns(Inventory),

@@ -94,6 +94,8 @@ pub(super) struct Step {
     pub(super) stage: Option<Stage>,
     /// The node says that it has another version than the old and the new one.
     pub(super) is_behind: bool,
+    /// The node says nothing: it is taken to have the old version.
+    pub(super) is_assumed: bool,
 }
 
 /// A change of a policy.
@@ -140,6 +142,7 @@ impl<'a> Change<'a> {
                 && self.old.policy().is_some()
                 && !has(self.old.policy())
                 && !has(self.new.policy()),
+            is_assumed: effect.had && self.old.policy().is_some() && node.in_force.is_none(),
         }
     }
 
