@@ -150,6 +150,7 @@ const BY_HAND: &[(&str, &str)] = &[
     ("NK047", "the CNI's own setting: the cases of healthy"),
     ("NK048", "another underlay"),
     ("NK073", "a right condition, or an interface that appears"),
+    ("NK074", "a look into the plugin's documentation"),
     ("NK075", "a mount of /lib/modules"),
 ];
 

@@ -376,7 +376,7 @@ fn at_boot_a_required_interface_may_appear_later() {
 
 /// The verdict of /healthz may be another program's fault: it restarts nothing.
 #[test]
-fn a_liveness_probe_asks_only_whether_the_loop_turns() {
+fn agents_listen_on_the_node_s_address_and_a_liveness_probe_asks_only_whether_the_loop_turns() {
     for file in [
         "templates/talos-daemonset.yaml",
         "kubernetes/base/netkeel.yaml",
@@ -390,6 +390,10 @@ fn a_liveness_probe_asks_only_whether_the_loop_turns() {
         assert!(liveness.contains("path: /livez"), "{file}: {liveness}");
         assert!(readiness.contains("path: /readyz"), "{file}");
         assert!(!text.contains("path: /healthz"), "{file}");
+        // In the host's network 127.0.0.1 would be out of reach for Prometheus, and 0.0.0.0 open to everybody.
+        let address = text.split_once("name: HOST_IP").unwrap().1;
+        assert!(address.contains("fieldPath: status.hostIP"), "{file}");
+        assert!(text.contains("$(HOST_IP):"), "{file}");
     }
 }
 

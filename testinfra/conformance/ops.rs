@@ -155,8 +155,8 @@ fn rules(model: &Model, random: &mut Random) -> Op {
     Op::SetRules { netns, name, rules }
 }
 
-/// The interface as a plan names it: by its index, seldom by name alone, and at times by an index
-/// that is no more.
+/// The interface as a plan names it: by its index, seldom by name alone, and at times by an index that is no more, or that
+/// another interface has.
 fn target(model: &Model, name: LinkName, random: &mut Random) -> Target {
     let index = model.host.links[&name].index;
     Target {
@@ -164,6 +164,14 @@ fn target(model: &Model, name: LinkName, random: &mut Random) -> Target {
         index: match random.below(40) {
             0 => 0,
             1 => 9999,
+            2 => random
+                .of(&model
+                    .host
+                    .links
+                    .values()
+                    .map(|link| link.index)
+                    .collect::<Vec<_>>())
+                .to_owned(),
             _ => index,
         },
         name,

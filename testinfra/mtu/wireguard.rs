@@ -33,7 +33,8 @@ fn shown(done: &Done) -> String {
 }
 
 /// A warning on the host name in the configuration of [`POD`].
-const NAMED: &str = "warning: 1 of the endpoints are host names: netkeel does not resolve them, and assumes the default route for them\n";
+const NAMED: &str =
+    "warning: netkeel does not resolve host names: for 1 of the endpoints it assumes the default route\n";
 
 /// Standard error, apart from [`NAMED`].
 fn warned_of(done: &Done) -> String {
@@ -288,6 +289,15 @@ fn the_least_of_the_routes_to_literal_endpoints_counts() {
     );
     let marked = copied(&marked, "FwMark = 51820\\n", &["203.0.113.1:51820"], "");
     assert!(marked.stdout.contains("\nMTU: 1320\n"), "{marked:?}");
+    let named = |literal: &[&str], assumed: &str| {
+        let endpoints = [literal, &["vpn.example:51820"]].concat();
+        let done = copied(PRIVATE, "", &endpoints, "");
+        let told =
+            format!("netkeel does not resolve host names: for 1 of the endpoints it assumes the {assumed}\n");
+        assert!(done.code == 0 && done.stderr.contains(&told), "{done:?}");
+    };
+    named(&[], "default route");
+    named(&["198.51.100.7:51820"], "routes to the other endpoints");
     let lost = copied("", "", &["[2001:db8::1]:51820"], "");
     assert!(
         lost.stderr

@@ -191,7 +191,7 @@ fn underlay(arguments: &Arguments, endpoints: &Endpoints, warnings: &mut Vec<Str
     };
     if endpoints.names > 0 {
         warnings.push(format!(
-            "{} of the endpoints are host names: netkeel does not resolve them, and assumes the {} for them",
+            "netkeel does not resolve host names: for {} of the endpoints it assumes the {}",
             endpoints.names,
             if endpoints.addresses.is_empty() {
                 "default route"
