@@ -8,7 +8,7 @@ use crate::kill::{RICH, apply};
 use crate::observed::Observed;
 use crate::random::Random;
 use crate::trace::Point;
-use crate::world::{DOCUMENT, DropIn, Place, Ran, World, inside};
+use crate::world::{DOCUMENT, DropIn, Place, Ran, World, inside, program};
 use crate::{full, seed, tell, trace};
 
 const ERRORS: &[&str] = &["EBUSY", "EPERM", "ENOSPC", "EINVAL"];
@@ -278,4 +278,31 @@ fn number_of(kind: &Kind) -> usize {
         }
     }
     panic!("no {} does {}", kind.call, kind.told);
+}
+
+/// One link is written, and the other is as declared until another program changes it.
+const BESIDE: &str = "version: 1\npersist: false\nlink:\n  cali1: { mtu: 1400 }\n  cali2: { mtu: 1500 }\n";
+
+#[test]
+fn what_another_program_changes_meanwhile_is_new_drift_and_undoes_nothing() {
+    in_a_world(BESIDE, |world| {
+        // netkeel waits after each write to its journal, the first of which is before its first write to the host.
+        let script = format!(
+            "strace -f -qq -o /dev/null -P /run/netkeel/journal -e inject=write,pwrite64,writev:delay_exit=1500000 \
+                {program} apply -f {DOCUMENT} --output json > /run/out 2> /run/err & pid=$!
+            until [ -s /run/netkeel/journal ]; do kill -0 $pid; sleep 0.02; done
+            ip link set cali2 mtu 1300
+            code=0; wait $pid || code=$?; echo $code; cat /run/out /run/err",
+            program = program()
+        );
+        let told = world.sh(&script);
+        assert!(told.starts_with("5\n"), "{told}");
+        assert!(told.contains(r#""result": "applied-with-new-drift""#), "{told}");
+        assert!(
+            told.contains("the writes hold") && told.contains("cali2"),
+            "{told}"
+        );
+        let ends = world.sh("ip -o link show cali1; ip -o link show cali2");
+        assert!(ends.contains("mtu 1400") && ends.contains("mtu 1300"), "{ends}");
+    });
 }

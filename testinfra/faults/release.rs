@@ -200,3 +200,21 @@ fn a_release_changes_the_management_interface_only_when_allowed() {
         assert_eq!(world.look().difference(&before), None);
     });
 }
+
+#[test]
+fn a_bridge_that_followed_its_ports_follows_them_after_a_release_too() {
+    inside(Place::Host, DropIn::None, |world| {
+        world.sh("ip link add br0 type bridge; ip link set cali1 master br0; ip link set cali2 master br0");
+        let shown = || world.sh("ip -o link show br0");
+        let is = |wanted: u32| shown().contains(&format!(" mtu {wanted} "));
+        assert!(is(1500), "{}", shown());
+        world.document("version: 1\npersist: false\nlink:\n  cali1: { mtu: 1400 }\n  cali2: { mtu: 1400 }\n");
+        for (arguments, followed) in [(&["apply", "-f", DOCUMENT][..], 1400), (&["release"], 1500)] {
+            let ran = world.netkeel(arguments);
+            assert!(ran.code == 0 && is(followed), "{ran:?}");
+        }
+        // A bridge whose MTU was written follows no port any more.
+        world.sh("ip link set cali1 mtu 1450");
+        assert!(is(1450), "{}", shown());
+    });
+}
