@@ -15,8 +15,10 @@ use crate::arguments::{DEFAULT_DOCUMENTS, Place};
 use crate::change::edit::in_turn::in_turn;
 use crate::change::watcher::interruptions;
 use crate::load::documents::{check_texts, read_all};
+use crate::load::file::read_file;
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_kernel::files::read;
 use netkeel_render::plan::diff::unified::unified_masked;
 use netkeel_source::edit::{Set, edited, missing};
 use netkeel_source::sources::Sources;
@@ -65,7 +67,7 @@ impl File {
 
     /// Whether no program has changed it since. An editor takes no lock.
     fn is_as_read(&self) -> bool {
-        fs::read(&self.name).is_ok_and(|now| now == self.before.as_bytes())
+        read_file(Path::new(&self.name)).is_ok_and(|now| now == self.before.as_bytes())
     }
 
     fn is_input(&self) -> bool {
@@ -228,6 +230,6 @@ impl Replacement {
     /// Puts it in place whole.
     fn place(self) -> std::io::Result<()> {
         self.file.persist(&self.path).map_err(|error| error.error)?;
-        fs::File::open(&self.directory)?.sync_all()
+        read::directory(&self.directory)?.sync_all()
     }
 }

@@ -12,6 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use netkeel_core::error;
 use netkeel_core::error::Error;
+use netkeel_kernel::files::read;
 
 /// Longest wait for another edit.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,7 +52,7 @@ fn lock(directory: &Path) -> Result<Option<Flock<File>>, Error> {
     };
     let start = Instant::now();
     loop {
-        let opened = match File::open(directory) {
+        let opened = match read::directory(directory) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(|error| failed(error.to_string()))?,
         };
