@@ -267,7 +267,7 @@ impl Detected {
         let lower = self.tunnels(host).filter_map(|(name, link)| {
             let found = host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?)?;
             // One on the device of the node's address goes by routes where that is lo.
-            let (lower, below) = Some(found).filter(|(lower, below)| !nodes::stays_here(*lower, below))?;
+            let (lower, below) = Some(found).filter(|(lower, below)| !nodes::is_local(*lower, below))?;
             let mtu = mtu_for(host, lower, below, host.outer_family(name));
             Some((i64::from(mtu), format!("{lower}, the lower device of {name}")))
         });

@@ -38,13 +38,21 @@ pub(crate) fn is_overlay(link: &Link) -> bool {
     OVERLAYS.contains(&link.kind_name())
 }
 
-/// Whether no packet leaves the host by a device, although it may have a node's address or a route: lo, a VRF, a dummy
-/// device, one of two ends that are both here, as cilium_host, or a device of a CNI.
-pub(crate) fn stays_here(name: LinkName, link: &Link) -> bool {
-    let kind = link.kind_name();
-    let is_pair_here = comes_in_pairs(kind) && link.peer_netns.is_none();
+/// Whether a device has addresses and no network: lo, a VRF, a dummy device.
+pub(crate) fn is_local(name: LinkName, link: &Link) -> bool {
+    name == LinkName::LOOPBACK || matches!(link.kind_name(), "vrf" | "dummy")
+}
+
+/// Whether no packet leaves the host by a device, although it may have a node's address or a route: a local device, a device
+/// of a CNI, or one of two ends that are both here, as cilium_host, where the other one is no port of a switch.
+pub(crate) fn stays_here(host: &Snapshot, name: LinkName, link: &Link) -> bool {
+    let is_pair_here = || {
+        let other = link.lower.and_then(|index| host.by_index(index));
+        let is_port = other.is_some_and(|(_, other)| other.master.is_some());
+        comes_in_pairs(link.kind_name()) && link.peer_netns.is_none() && !is_port
+    };
     let is_of_cni = || DEVICES.iter().any(|(own, ..)| own.as_bytes() == name.as_bytes());
-    name == LinkName::LOOPBACK || matches!(kind, "vrf" | "dummy") || is_pair_here || is_of_cni()
+    is_local(name, link) || is_of_cni() || is_pair_here()
 }
 
 /// Programs that set no routes to the pods of other nodes: RTPROT_REDIRECT, RTPROT_STATIC, RTPROT_RA and RTPROT_DHCP
@@ -65,7 +73,7 @@ pub(crate) fn by_routes(host: &Snapshot, cni: &str) -> Option<(i64, String)> {
     let hops = hops.filter(|hop| !hop.protocol.is_some_and(is_of_others));
     let to_routers = hops.filter_map(|hop| Some((hop.link, host.link(hop.link)?, hop.router?)));
     let leads_out = |name: LinkName, link: &Link| {
-        link.up && !is_overlay(link) && !link.leads_into_a_pod() && !stays_here(name, link)
+        link.up && !is_overlay(link) && !link.leads_into_a_pod() && !stays_here(host, name, link)
     };
     let ways = to_routers.filter(|(name, link, _)| leads_out(*name, link));
     let (name, link, router) = ways.min_by_key(|(name, link, router)| (link.mtu, *name, *router))?;
@@ -96,7 +104,7 @@ pub(crate) fn with_address(host: &Snapshot, addresses: &BTreeSet<IpAddr>) -> Opt
     let links = host
         .links
         .iter()
-        .filter(|(name, link)| has(link) && !stays_here(**name, link));
+        .filter(|(name, link)| has(link) && !stays_here(host, **name, link));
     let (name, link) = links.min_by_key(|(name, link)| (link.mtu, **name))?;
     Some((
         link.mtu.into(),
@@ -196,6 +204,23 @@ mod tests {
         assert_eq!(found("cilium-cni", &own, on_lo), Err(unknown.to_owned()));
         let by_bgp = own + &hop("eth0", "fe80::2", r#","protocol":186"#);
         assert_eq!(found("cilium-cni", &by_bgp, on_lo), default());
+    }
+
+    #[test]
+    fn an_end_of_a_pair_leads_out_where_the_other_one_is_a_port() {
+        let stays = |port: &str| {
+            let text = format!(
+                r#"{{"format":1,"netns":null,"kernel":"6.12","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{{
+                    "br0":{{"index":2,"kind":"bridge"}},"up0":{{"index":3,"kind":"veth","lower":4}},"up1":{{"index":4,"kind":"veth","lower":3{port}}}}}}}"#
+            );
+            let host = Snapshot::from_json(&text).unwrap();
+            super::stays_here(
+                &host,
+                "up0".parse().unwrap(),
+                host.link("up0".parse().unwrap()).unwrap(),
+            )
+        };
+        assert!(stays("") && !stays(r#","master":2"#));
     }
 
     #[test]

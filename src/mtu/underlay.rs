@@ -194,7 +194,7 @@ fn of_other_tables(
     let others = of_family.filter(|hop| hop.table != MAIN_TABLE && !left_out(hop.link));
     let ways = others.filter_map(|hop| {
         let link = host.link(hop.link).filter(|link| link.up)?;
-        if nodes::stays_here(hop.link, link) {
+        if nodes::stays_here(host, hop.link, link) {
             // Cilium's table for its proxy leads to cilium_host.
             return None;
         }
