@@ -26,7 +26,7 @@ AnsibleModule(argument_spec=options, supports_check_mode=True).exit_json(changed
 SEES_A_DIFFERENCE = (
     'case "$1 $*" in',
     "check*) exit 2 ;;",
-    """plan*json*) echo '{"in_sync": false, "steps": [], "drift": []}' ;;""",
+    """plan*json*) echo '{"in_sync": false, "steps": [{"command": "ip link set dev veth0 mtu 1460"}], "drift": []}' ;;""",
     "plan*) echo 'Plan: 0 to create, 1 to change'; exit 2 ;;",
     "esac",
 )
