@@ -246,7 +246,7 @@ impl Detected {
     /// nodes where nothing is encapsulated, or the default route. KubeSpan's device has an MTU of its own, which may be smaller than what its headers leave.
     ///
     /// # Errors
-    /// As [`preferred`].
+    /// As [`preferred`](crate::underlay::preferred).
     pub fn underlay(&self, host: &Snapshot) -> Result<(i64, String), Error> {
         let below = self.below(host)?;
         let Some(link) = device_up(host, KUBESPAN) else {
