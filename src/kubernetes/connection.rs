@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
-use crate::trouble::OVERLOADED;
+use crate::trouble::Failed;
 
 /// A watch has at least a bookmark a minute. After so long without a byte, its connection is lost.
 pub(crate) const SILENCE: Duration = Duration::from_secs(120);
@@ -46,7 +46,7 @@ impl KeptClient {
     }
 
     /// The client.
-    pub(crate) async fn get(&mut self) -> Result<Client, String> {
+    pub(crate) async fn get(&mut self) -> Result<Client, Failed> {
         let client = match self.client.take() {
             Some(client) => client,
             None => client(&self.connection).await?,
@@ -56,8 +56,8 @@ impl KeptClient {
     }
 
     /// A request failed. The next one connects anew, since the token or a certificate may be another one by now.
-    pub(crate) fn failed(&mut self, why: &str) {
-        if why != OVERLOADED {
+    pub(crate) fn failed(&mut self, why: &Failed) {
+        if !why.is_throttled {
             self.client = None;
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::connection::{Connection, KeptClient};
 use crate::pause::{PAUSE, wait_after};
-use crate::trouble::{OVERLOADED, of_client};
+use crate::trouble::{Failed, of_client};
 
 /// The longest message that the server takes, bytes.
 const LONGEST: usize = 1024;
@@ -48,19 +48,19 @@ pub async fn write_events(
         let (mut pause, mut tries) = (PAUSE, 1);
         while let Err(why) = write(&mut client, &event).await {
             client.failed(&why);
-            if why == OVERLOADED && tries < TRIES {
+            if why.is_throttled && tries < TRIES {
                 wait_after(&why, &mut pause, spread).await;
                 tries += 1;
                 continue;
             }
             // Without a receiver nobody wants to know.
-            let _ = trouble.send(why).await;
+            let _ = trouble.send(why.text).await;
             break;
         }
     }
 }
 
-async fn write(client: &mut KeptClient, event: &Event) -> Result<(), String> {
+async fn write(client: &mut KeptClient, event: &Event) -> Result<(), Failed> {
     let api: Api<Event> = Api::namespaced(client.get().await?, NAMESPACE);
     let failed = |error: kube::Error| of_client(&error, "create", "events in the namespace default");
     let written = api.create(&PostParams::default(), event).await;

@@ -139,7 +139,11 @@ async fn post(client: &Client, eviction: &Eviction) -> Result<EvictionEnd, Strin
             body.to_string().into_bytes(),
         )
         .map_err(|error| error.to_string())?;
-    let lost = |error: kube::Error| Ok(EvictionEnd::Unknown(of_client(&error, "create", "evictions")));
+    let lost = |error: kube::Error| {
+        Ok(EvictionEnd::Unknown(
+            of_client(&error, "create", "evictions").into(),
+        ))
+    };
     let response = match client.send(request.map(Body::from)).await {
         Ok(response) => response,
         Err(error) => return lost(error),

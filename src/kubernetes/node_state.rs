@@ -18,7 +18,7 @@ use crate::events::{self, NodeEvent};
 use crate::lease::of_agent;
 use crate::pause::{PAUSE, wait_after};
 use crate::policies::{GROUP, VERSION, resource};
-use crate::trouble::of_client;
+use crate::trouble::{Failed, of_client};
 use crate::written::{dropped, with_times};
 
 /// Changes within so long are written together.
@@ -63,25 +63,20 @@ pub async fn write_node_state(
                 Ok(client) => write(&client, &node, state, &mut written).await,
                 Err(why) => Err(why),
             };
-            let (done, trouble) = match result {
-                Ok(trouble) => (true, trouble),
-                Err(why) => {
-                    client.failed(&why);
-                    (false, Some(why))
-                }
-            };
+            let failed = result.as_ref().err().cloned();
+            let trouble = result.unwrap_or_else(|why| Some(why.text));
             if reported != trouble {
                 reported.clone_from(&trouble);
                 if news.send(trouble).await.is_err() {
                     return;
                 }
             }
-            if done {
+            let Some(why) = failed else {
                 pause = PAUSE;
                 break;
-            }
-            let why = reported.as_deref().unwrap_or_default();
-            wait_after(why, &mut pause, spread).await;
+            };
+            client.failed(&why);
+            wait_after(&why, &mut pause, spread).await;
         }
     }
 }
@@ -160,7 +155,7 @@ async fn unguarded(client: &Client, api: &Api<DynamicObject>) -> Result<Option<S
         match answer {
             Ok(()) => open.push(what),
             Err(kube::Error::Api(status)) if is_refusal(status.code, &status.message) => {}
-            Err(error) => return Err(of_client(&error, "create", "netkeelnodes, leases and events")),
+            Err(error) => return Err(of_client(&error, "create", "netkeelnodes, leases and events").into()),
         }
     }
     Ok((!open.is_empty()).then(|| {
@@ -192,7 +187,7 @@ async fn write(
     node: &str,
     state: NodeState,
     written: &mut Written,
-) -> Result<Option<String>, String> {
+) -> Result<Option<String>, Failed> {
     let what = format!("the netkeelnode {node}");
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource("NetkeelNode"));
     if !written.read {

@@ -155,7 +155,7 @@ async fn whole(client: &Client, what: &str, address: &str) -> Result<Option<Valu
     let list: Value = match client.request(request).await {
         Ok(list) => list,
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
-        Err(error) => return Err(of_client(&error, "list", what)),
+        Err(error) => return Err(of_client(&error, "list", what).into()),
     };
     is_whole(list.pointer("/metadata/continue").and_then(Value::as_str), what)?;
     Ok(Some(list))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::trouble::OVERLOADED;
+use crate::trouble::Failed;
 
 /// The pause after the first failure.
 pub(crate) const PAUSE: Duration = Duration::from_millis(250);
@@ -30,9 +30,9 @@ pub(crate) async fn wait(pause: &mut Duration, spread: f64) {
     *pause = doubled(*pause);
 }
 
-/// The same after a failure with a reason.
-pub(crate) async fn wait_after(why: &str, pause: &mut Duration, spread: f64) {
-    if why == OVERLOADED {
+/// The same after a request that failed.
+pub(crate) async fn wait_after(why: &Failed, pause: &mut Duration, spread: f64) {
+    if why.is_throttled {
         *pause = PAUSE_OVERLOADED.max(*pause);
     }
     wait(pause, spread).await;

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::connection::{Connection, KeptClient};
 use crate::pause::{PAUSE, wait, wait_after};
-use crate::trouble::{of_client, of_status};
+use crate::trouble::{Failed, of_client, of_status};
 use netkeel_core::cluster_policies::{ClusterNode, PolicyNews};
 
 /// The group of the kinds.
@@ -67,7 +67,7 @@ pub async fn follow_policies(connection: Connection, node: String, spread: f64, 
                     pause = PAUSE;
                 }
                 client.failed(&why);
-                follower.tell(PolicyNews::Trouble(why.clone())).await;
+                follower.tell(PolicyNews::Trouble(why.text.clone())).await;
                 wait_after(&why, &mut pause, spread).await;
             }
         }
@@ -85,7 +85,7 @@ struct Follower {
 
 impl Follower {
     /// Lists the policies and the Node, and follows both until a watch ends or a policy is deleted.
-    async fn round(&mut self, client: &Client) -> Result<(), String> {
+    async fn round(&mut self, client: &Client) -> Result<(), Failed> {
         let policies: Api<DynamicObject> = Api::all_with(client.clone(), &resource("NetkeelPolicy"));
         let nodes: Api<Node> = Api::all(client.clone());
         let of_node = format!("metadata.name={}", self.node);
@@ -100,7 +100,7 @@ impl Follower {
         let found = found.map_err(|error| of_client(&error, "list", &what))?;
         let of_node_from = whole(&found.metadata)?;
         let Some(mut node) = found.items.first().map(|node| cluster_node(&node.metadata)) else {
-            return Err(format!("the cluster has no node {}", self.node));
+            return Err(format!("the cluster has no node {}", self.node).into());
         };
         self.tell_list(&objects, &node).await;
         let longest = WATCH.saturating_add((f64::from(WATCH) * self.spread / 5.0) as u32);
@@ -138,7 +138,7 @@ impl Follower {
                     Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
                         node = of_object(&object);
                     }
-                    Some(Ok(WatchEvent::Deleted(_))) => return Err(format!("{what} was deleted")),
+                    Some(Ok(WatchEvent::Deleted(_))) => return Err(format!("{what} was deleted").into()),
                     Some(Ok(WatchEvent::Bookmark(_))) => {}
                     Some(Ok(WatchEvent::Error(status))) => {
                         return Err(of_status(status.code, &status.message, "watch", &what));
@@ -173,7 +173,7 @@ pub(crate) fn resource(kind: &str) -> ApiResource {
 }
 
 /// The policies, by UID, and the version of the list.
-async fn listed(policies: &Api<DynamicObject>) -> Result<(BTreeMap<String, String>, String), String> {
+async fn listed(policies: &Api<DynamicObject>) -> Result<(BTreeMap<String, String>, String), Failed> {
     let list = policies.list(&ListParams::default()).await;
     let list = list.map_err(|error| missing(&error, "list"))?;
     let from = whole(&list.metadata)?;
@@ -182,7 +182,7 @@ async fn listed(policies: &Api<DynamicObject>) -> Result<(BTreeMap<String, Strin
 
 /// Refuses a list while the server removes the kind: it deletes all objects first, and nobody deleted a policy. The
 /// server does not offer `create` then (`crdHandler` and `DiscoveryController` of k8s.io/apiextensions-apiserver).
-async fn refuse_removed_kind(client: &Client) -> Result<(), String> {
+async fn refuse_removed_kind(client: &Client) -> Result<(), Failed> {
     let kinds = client
         .list_api_group_resources(&format!("{GROUP}/{VERSION}"))
         .await;
@@ -193,9 +193,7 @@ async fn refuse_removed_kind(client: &Client) -> Result<(), String> {
     let kind = kinds.resources.iter().find(|kind| kind.name == "netkeelpolicies");
     match kind.is_some_and(|kind| kind.verbs.iter().any(|verb| verb == "create")) {
         true => Ok(()),
-        false => Err(format!(
-            "the cluster is removing the kind NetkeelPolicy of {GROUP}/{VERSION}"
-        )),
+        false => Err(format!("the cluster is removing the kind NetkeelPolicy of {GROUP}/{VERSION}").into()),
     }
 }
 
@@ -211,12 +209,13 @@ fn whole(list: &ListMeta) -> Result<String, String> {
 }
 
 /// One line about an error; a kind that the server does not know is not a policy that was deleted.
-fn missing(error: &kube::Error, verb: &str) -> String {
+fn missing(error: &kube::Error, verb: &str) -> Failed {
     match error {
         kube::Error::Api(status) if status.code == 404 => {
             format!(
                 "the cluster does not have the kind NetkeelPolicy of {GROUP}/{VERSION} (404): install the chart's definitions"
             )
+            .into()
         }
         other => of_client(other, verb, POLICIES),
     }

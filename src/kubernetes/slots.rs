@@ -18,7 +18,7 @@ use crate::connection::{Connection, KeptClient};
 use crate::lease::{FOR, SlotLease, given_back, of_agent, of_slot, slot};
 use crate::pause::{PAUSE, wait_after};
 use crate::slots::nodes::{Nodes, in_force};
-use crate::trouble::of_client;
+use crate::trouble::{Failed, of_client};
 use netkeel_document::policy::slots::{
     Counts, Decision, Holder, Phase, Sightings, View, decide, must_list_again,
 };
@@ -88,7 +88,7 @@ pub async fn hold_slots(
             Ok(client) => holder.round(&client, &wishes).await,
             Err(why) => Err(why),
         };
-        let failed = done.is_err();
+        let failed = done.as_ref().err().cloned();
         let found = match done {
             Ok((states, pause)) => {
                 after_failure = PAUSE;
@@ -98,13 +98,10 @@ pub async fn hold_slots(
                     trouble: None,
                 }
             }
-            Err(why) => {
-                client.failed(&why);
-                SlotNews {
-                    states: reported.states.clone(),
-                    trouble: Some(why),
-                }
-            }
+            Err(why) => SlotNews {
+                states: reported.states.clone(),
+                trouble: Some(why.text),
+            },
         };
         if found != reported {
             reported = found.clone();
@@ -112,10 +109,10 @@ pub async fn hold_slots(
                 return;
             }
         }
-        if failed {
+        if let Some(why) = failed {
+            client.failed(&why);
             // Also where the wishes change meanwhile.
-            let why = reported.trouble.as_deref().unwrap_or_default();
-            wait_after(why, &mut after_failure, spread).await;
+            wait_after(&why, &mut after_failure, spread).await;
             due = Instant::now();
         }
     }
@@ -144,7 +141,7 @@ type Round = (BTreeMap<String, SlotState>, Duration);
 
 impl SlotHolder {
     /// Writes and reads what is due. Returns the states of the wanted slots, and the time until the next round.
-    async fn round(&mut self, client: &Client, wishes: &Wishes) -> Result<Round, String> {
+    async fn round(&mut self, client: &Client, wishes: &Wishes) -> Result<Round, Failed> {
         let api: Api<Lease> = Api::default_namespaced(client.clone());
         let beat = self.beat.map_or(Duration::ZERO, |beat| {
             (beat + self.pace.renew).saturating_duration_since(Instant::now())
@@ -209,7 +206,7 @@ impl SlotHolder {
     }
 
     /// Renews the Lease of this agent.
-    async fn beat(&mut self, api: &Api<Lease>, node_uid: &str) -> Result<(), String> {
+    async fn beat(&mut self, api: &Api<Lease>, node_uid: &str) -> Result<(), Failed> {
         let failed = |error: kube::Error| of_client(&error, "write", LEASES);
         if self.agent_version.is_none() {
             let found = api.get_opt(&self.node).await;
@@ -228,7 +225,7 @@ impl SlotHolder {
     }
 
     /// All slots, each with its Lease.
-    async fn list(&mut self, api: &Api<Lease>) -> Result<Vec<(Lease, SlotLease)>, String> {
+    async fn list(&mut self, api: &Api<Lease>) -> Result<Vec<(Lease, SlotLease)>, Failed> {
         let list = api
             .list(&ListParams::default().labels(&format!("{FOR}=slot")))
             .await;
@@ -246,7 +243,7 @@ impl SlotHolder {
         Ok(read)
     }
 
-    async fn give_back(&self, api: &Api<Lease>, lease: &Lease, found: &SlotLease) -> Result<(), String> {
+    async fn give_back(&self, api: &Api<Lease>, lease: &Lease, found: &SlotLease) -> Result<(), Failed> {
         let lease = given_back(lease.clone());
         match api.replace(&found.name, &PostParams::default(), &lease).await {
             Ok(_) => Ok(()),
@@ -264,7 +261,7 @@ impl SlotHolder {
         wish: &Wish,
         wishes: &Wishes,
         found: &SlotLease,
-    ) -> Result<SlotState, String> {
+    ) -> Result<SlotState, Failed> {
         let mut wanted = self.holder(wish, wishes);
         let held = |phase, failed| SlotState::Held {
             document: wish.document.clone(),
@@ -326,7 +323,7 @@ impl SlotHolder {
         wish: &Wish,
         wishes: &Wishes,
         listed: &[(Lease, SlotLease)],
-    ) -> Result<SlotState, String> {
+    ) -> Result<SlotState, Failed> {
         let of_policy: Vec<&SlotLease> = listed
             .iter()
             .map(|(_, found)| found)

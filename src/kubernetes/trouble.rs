@@ -24,8 +24,30 @@ pub(crate) struct Trouble {
 /// The end of the text of a connection without a byte (`hyper_timeout`).
 const SILENT: &str = ": timed out";
 
-/// An overloaded server. The connection to it is good.
-pub(crate) const OVERLOADED: &str = "the API server is overloaded (429)";
+/// A request that failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed {
+    /// One line.
+    pub text: String,
+    /// The server refuses requests for now (429). The connection to it is good.
+    pub is_throttled: bool,
+}
+
+impl From<Failed> for String {
+    fn from(failed: Failed) -> Self {
+        failed.text
+    }
+}
+
+/// A failure of the client or of the answer's content.
+impl From<String> for Failed {
+    fn from(text: String) -> Self {
+        Failed {
+            text,
+            is_throttled: false,
+        }
+    }
+}
 
 /// Describes an error of a watch.
 pub(crate) fn describe(error: &watcher::Error, wanted: &ClusterPeers) -> Trouble {
@@ -36,7 +58,7 @@ pub(crate) fn describe(error: &watcher::Error, wanted: &ClusterPeers) -> Trouble
         Error::WatchError(status) => Some(status.code),
         _ => None,
     };
-    let text = line(error, wanted);
+    let text = String::from(line(error, wanted));
     Trouble {
         is_silence: matches!(error, Error::WatchFailed(_)) && text.ends_with(SILENT),
         text,
@@ -48,7 +70,7 @@ pub(crate) fn describe(error: &watcher::Error, wanted: &ClusterPeers) -> Trouble
 }
 
 /// One line about an error of a watch.
-fn line(error: &watcher::Error, wanted: &ClusterPeers) -> String {
+fn line(error: &watcher::Error, wanted: &ClusterPeers) -> Failed {
     use watcher::Error;
     let what = match &wanted.objects {
         PeerObjects::Endpoints { namespace, .. } => {
@@ -60,12 +82,14 @@ fn line(error: &watcher::Error, wanted: &ClusterPeers) -> String {
         Error::InitialListFailed(cause) => of_client(cause, "list", &what),
         Error::WatchStartFailed(cause) | Error::WatchFailed(cause) => of_client(cause, "watch", &what),
         Error::WatchError(status) => of_status(status.code, &status.message, "watch", &what),
-        Error::NoResourceVersion => "the API server gave a list without a resourceVersion".to_owned(),
+        Error::NoResourceVersion => {
+            Failed::from("the API server gave a list without a resourceVersion".to_owned())
+        }
     }
 }
 
 /// One line about an error of the client; `what` are the objects that were asked for.
-pub(crate) fn of_client(error: &kube::Error, verb: &str, what: &str) -> String {
+pub(crate) fn of_client(error: &kube::Error, verb: &str, what: &str) -> Failed {
     match error {
         kube::Error::Api(status) => of_status(status.code, &status.message, verb, what),
         other => {
@@ -79,19 +103,23 @@ pub(crate) fn of_client(error: &kube::Error, verb: &str, what: &str) -> String {
                 }
                 cause = next.source();
             }
-            text.lines().next().unwrap_or_default().to_owned()
+            text.lines().next().unwrap_or_default().to_owned().into()
         }
     }
 }
 
 /// One line about an answer that is an error.
-pub(crate) fn of_status(code: u16, message: &str, verb: &str, what: &str) -> String {
+pub(crate) fn of_status(code: u16, message: &str, verb: &str, what: &str) -> Failed {
     let line = message.lines().next().unwrap_or_default();
-    match code {
+    let text = match code {
         401 => "the API server does not accept the token (401)".to_owned(),
         403 => format!("the token may not {verb} {what} (403)"),
         410 => "the API server no longer has the changes since the last list (410)".to_owned(),
-        429 => OVERLOADED.to_owned(),
+        429 => "the API server is overloaded (429)".to_owned(),
         _ => format!("the API server answers {code}: {line}"),
+    };
+    Failed {
+        text,
+        is_throttled: code == 429,
     }
 }

@@ -64,7 +64,7 @@ const BOOT: u8 = 3;
 
 /// The least MTU of the interfaces by which routes other than default routes lead to routers, and which one that is. Where
 /// a CNI encapsulates nothing, those to the pods of other nodes are such routes. Routes of an administrator lead elsewhere.
-/// `None` where there are none, or the next hops were not read.
+/// `None` on a host without such routes, or whose next hops were not read.
 pub(crate) fn by_routes(host: &Snapshot, cni: &str) -> Option<(i64, String)> {
     // Calico's and Cilium's routes are those of a daemon of BGP, of Felix or of the agent (RTPROT_KERNEL).
     let names_itself = matches!(cni, "calico" | "cilium");

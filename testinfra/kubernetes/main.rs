@@ -35,7 +35,7 @@ use netkeel_kubernetes::follow::follow;
 /// The longest time from a change in the cluster to the right list.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// What the follower reported.
+/// The reports of the follower.
 #[derive(Default)]
 struct Reports {
     peers: Option<BTreeSet<IpAddr>>,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
-# What has another name in each format. The last of each has the order of sysctl.d.
+# The files that each format names otherwise. The last one of each has the order of sysctl.d.
 OF_FORM = {
     "deb": [
         "/usr/share/zsh/vendor-completions/_netkeel",

@@ -80,6 +80,12 @@ fn paused(namespace: &Namespace) -> Value {
 }
 
 /// A namespace with an interface, and a service that keeps it.
+fn answers(namespace: &Namespace) {
+    until("the service answers", || {
+        netkeel(&["status", "--netns", &namespace.name]).1.contains("pid")
+    });
+}
+
 fn kept() -> (Namespace, Daemon) {
     let namespace = Namespace::new();
     namespace.sh("ip link add cali1 type veth peer name eth1");
@@ -144,9 +150,7 @@ fn a_service_that_starts_during_the_wait_is_not_written_against() {
         &["--lock-timeout", "600s"],
     );
     let service = Daemon::start(&namespace, PODS, &[]);
-    until("the service answers", || {
-        netkeel(&["status", "--netns", &namespace.name]).1.contains("pid")
-    });
+    answers(&namespace);
     drop(held);
     let (code, said) = ended(apply);
     assert_eq!(code, Some(1), "{said}");
@@ -227,9 +231,7 @@ fn a_service_that_starts_before_a_confirmation_or_resumption_is_not_written_agai
     let held = Held::of(&namespace);
     let confirm = command_waiting(&namespace, &["confirm", "--lock-timeout", "600s"]);
     let service = Daemon::start(&namespace, PODS, &[]);
-    until("the service answers", || {
-        netkeel(&["status", "--netns", &namespace.name]).1.contains("pid")
-    });
+    answers(&namespace);
     drop(held);
     let (code, said) = ended(confirm);
     assert_eq!(code, Some(1), "{said}");

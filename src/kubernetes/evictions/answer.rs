@@ -44,12 +44,10 @@ pub(super) fn end(code: u16, retry_after: Option<&str>, text: &str) -> Result<Ev
         // 409: the pod of that name has another UID.
         404 | 409 => Ok(EvictionEnd::Gone),
         // Of a server that timed out or broke nobody knows what it did. More than one budget over the pod is 500, too.
-        500..=599 => Ok(EvictionEnd::Unknown(of_status(
-            code,
-            &answer.message,
-            "create",
-            "evictions",
-        ))),
+        500..=599 => {
+            let failed = of_status(code, &answer.message, "create", "evictions");
+            Ok(EvictionEnd::Unknown(failed.into()))
+        }
         429 => {
             // RFC 9110 allows a date, too, which no API server sends.
             let header = retry_after.and_then(|value| value.trim().parse::<u64>().ok());
@@ -62,7 +60,7 @@ pub(super) fn end(code: u16, retry_after: Option<&str>, text: &str) -> Result<Ev
                 why: why.unwrap_or("the API server is overloaded (429)").to_owned(),
             })
         }
-        _ => Err(of_status(code, &answer.message, "create", "evictions")),
+        _ => Err(of_status(code, &answer.message, "create", "evictions").into()),
     }
 }
 

@@ -208,7 +208,7 @@ impl Owners {
         match written {
             Ok(lease) => Ok(Some(lease.metadata.resource_version)),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
-            Err(error) => Err(of_client(&error, "write", LEASES)),
+            Err(error) => Err(of_client(&error, "write", LEASES).into()),
         }
     }
 

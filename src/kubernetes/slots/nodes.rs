@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::lease::{FOR, expires};
 use crate::policies::resource;
-use crate::trouble::of_client;
+use crate::trouble::{Failed, of_client};
 use netkeel_document::policy::slots::{NodeSeen, Now, Sightings};
 
 pub(crate) const LEASES: &str = "leases in the namespace of the agents";
@@ -54,7 +54,7 @@ impl Nodes {
         own: &str,
         longest: Duration,
         clock: &impl Fn() -> Now,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failed> {
         // The list may lack a node that is made from now on.
         let listed = clock();
         let nodes: Api<Node> = Api::all(client.clone());
@@ -104,7 +104,7 @@ pub(crate) fn complete(list: &ListMeta, what: &str) -> Result<(), String> {
 }
 
 /// The hash of a policy's document that a node has in force, as its `NetkeelNode` says.
-pub(super) async fn in_force(client: &Client, node: &str, policy: &str) -> Result<Option<String>, String> {
+pub(super) async fn in_force(client: &Client, node: &str, policy: &str) -> Result<Option<String>, Failed> {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource("NetkeelNode"));
     let found = api.get_opt(node).await;
     let found = found.map_err(|error| of_client(&error, "get", &format!("the netkeelnode {node}")))?;

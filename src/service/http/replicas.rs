@@ -43,22 +43,28 @@ pub struct Packet {
 
 /// Runs a probe that a document declares, in the calling thread's namespace.
 pub(crate) fn declared(wanted: &Probe) -> ProbeResult {
-    if let Some(result) = declared::run(wanted) {
-        return result;
-    }
-    let failed = |message: String| ProbeResult {
-        outcome: Outcome::Failed { message },
+    let done = match &wanted.target {
+        Target::PathMtu {
+            target,
+            protocol,
+            port,
+        } => declared::path_mtu(*target, *protocol, *port, wanted.expect),
+        Target::Ipip { realserver, service } => declared::ipip(*realserver, *service, wanted.expect),
+        Target::Replicate { vip, nodes } => {
+            let packet = Packet {
+                vip: *vip,
+                port: PORT,
+                mtu: MTU,
+            };
+            probe(&packet, nodes).map(|found| result(&found))
+        }
+    };
+    done.unwrap_or_else(|error| ProbeResult {
+        outcome: Outcome::Failed {
+            message: error.message,
+        },
         as_expected: None,
-    };
-    let Target::Replicate { vip, nodes } = &wanted.target else {
-        return failed("this netkeel cannot run the probe".to_owned());
-    };
-    let packet = Packet {
-        vip: *vip,
-        port: PORT,
-        mtu: MTU,
-    };
-    probe(&packet, nodes).map_or_else(|error| failed(error.message), |found| result(&found))
+    })
 }
 
 fn result(found: &Replicas) -> ProbeResult {

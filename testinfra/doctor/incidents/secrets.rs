@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use netkeel_core::fact::Value;
@@ -150,6 +150,17 @@ fn the_secrets_are_planted() {
     assert!(places.matches("hunter2").count() >= 30, "{places}");
 }
 
+/// `doctor` opens a bundle in each of its forms.
+fn opened(file: &Path) -> [Output; 3] {
+    ["text", "json", "html"].map(|output| {
+        Command::new(env!("CARGO_BIN_EXE_netkeel"))
+            .args(["doctor", "--output", output, "--bundle"])
+            .arg(file)
+            .output()
+            .unwrap()
+    })
+}
+
 #[test]
 fn a_recorded_bundle_is_private_and_has_no_secret() {
     let namespace = Namespace::new();
@@ -178,12 +189,7 @@ fn a_recorded_bundle_is_private_and_has_no_secret() {
     // It is never written over.
     assert_eq!(record().status.code(), Some(1));
     assert_eq!(fs::read_to_string(&file).unwrap(), bundle);
-    for output in ["text", "json", "html"] {
-        let opened = Command::new(env!("CARGO_BIN_EXE_netkeel"))
-            .args(["doctor", "--output", output, "--bundle"])
-            .arg(&file)
-            .output()
-            .unwrap();
+    for opened in opened(&file) {
         assert!(opened.status.success() && !opened.stdout.is_empty(), "{opened:?}");
     }
 }
@@ -299,12 +305,7 @@ exec nsenter --net=/run/netns/{netns} sh -c '
     let bundle = Bundle::from_json(&bundle).unwrap();
     let read = bundle.snapshot.cni.as_ref().unwrap().files.len();
     assert_eq!((read, bundle.applies.len()), (4, 1), "{bundle:?}");
-    for output in ["text", "json", "html"] {
-        let opened = Command::new(env!("CARGO_BIN_EXE_netkeel"))
-            .args(["doctor", "--output", output, "--bundle"])
-            .arg(&file)
-            .output()
-            .unwrap();
+    for opened in opened(&file) {
         let shown = String::from_utf8_lossy(&opened.stdout);
         assert!(opened.status.success() && !shown.contains(secret), "{shown}");
     }
