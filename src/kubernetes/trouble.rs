@@ -1,5 +1,7 @@
 //! Errors of the API server as one line for people.
 
+use std::io;
+
 use kube::runtime::watcher;
 
 use netkeel_core::replication::cluster_peers::{ClusterPeers, PeerObjects};
@@ -20,9 +22,6 @@ pub(crate) struct Trouble {
     /// is wrong.
     pub is_silence: bool,
 }
-
-/// The end of the text of a connection without a byte (`hyper_timeout`).
-const SILENT: &str = ": timed out";
 
 /// A request that failed.
 #[derive(Clone, Debug)]
@@ -58,15 +57,22 @@ pub(crate) fn describe(error: &watcher::Error, wanted: &ClusterPeers) -> Trouble
         Error::WatchError(status) => Some(status.code),
         _ => None,
     };
-    let text = String::from(line(error, wanted));
     Trouble {
-        is_silence: matches!(error, Error::WatchFailed(_)) && text.ends_with(SILENT),
-        text,
+        text: line(error, wanted).into(),
+        is_silence: matches!(error, Error::WatchFailed(cause) if is_silent(cause)),
         begins_anew: matches!(code, Some(401 | 410)),
         is_gone: code == Some(410),
         // 502 and 503 are the answers of a load balancer without a server behind it.
         is_overloaded: matches!(code, Some(429 | 500 | 504)),
     }
+}
+
+/// Whether a connection had no byte for too long (`hyper_timeout`). The time of the system for a lost connection (ETIMEDOUT) is
+/// another one.
+fn is_silent(error: &kube::Error) -> bool {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let mut of_system = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
+    of_system.any(|cause| cause.kind() == io::ErrorKind::TimedOut && cause.raw_os_error().is_none())
 }
 
 /// One line about an error of a watch.
