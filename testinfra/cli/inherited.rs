@@ -168,7 +168,8 @@ fn an_apply_in_the_background_of_a_terminal_ends() {
     let namespace = pods();
     let scratch = Scratch::new(&[("pods.yaml", PODS)]);
     // timeout(1) runs it in a process group of its own, which is not that of the terminal.
-    let program = format!("stty tostop; timeout -k 1 150 {PROGRAM}");
+    fs::write(scratch.path().join("tostop"), r#"stty tostop; exec "$@""#).unwrap();
+    let program = format!("sh tostop timeout -k 1 150 {PROGRAM}");
     let arguments = "apply -f pods.yaml --yes";
     let done = on_a_terminal(
         &scratch,

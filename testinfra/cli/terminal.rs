@@ -10,8 +10,9 @@ use crate::review::{fleet, host};
 use crate::run::{Done, PROGRAM, Scratch};
 use crate::{Namespace, PODS, pods};
 
-/// Runs a program, which is netkeel, on a terminal on which `types` types: a command of the shell, where `seen TEXT` waits at most a minute for a
-/// text on the terminal.
+/// Runs a program, which is netkeel, on a terminal on which `types` types: a command of the shell, where `seen TEXT` waits
+/// at most a minute for a text on the terminal. The program takes the place of the shell that script(1) starts, which
+/// would take a Ctrl-C too and end with a status of its own.
 pub fn on_a_terminal(
     scratch: &Scratch,
     types: &str,
@@ -19,13 +20,13 @@ pub fn on_a_terminal(
     arguments: &str,
     namespace: &Namespace,
 ) -> Done {
-    let line = format!("{program} {arguments} --netns {}", namespace.name);
+    let line = format!("exec {program} {arguments} --netns {}", namespace.name);
     let seen = "seen() { for _ in $(seq 600); do if grep -qs \"$1\" terminal.log; then return; fi; sleep 0.1; done; }";
     scratch.command(
         "sh",
         &[
             "-c",
-            &format!("{seen}; : >terminal.log; ({types}) | TERM=dumb script -qefc '{line}' terminal.log"),
+            &format!("{seen}; : >terminal.log; ({types}) | SHELL=/bin/sh TERM=dumb script -qefc '{line}' terminal.log"),
         ],
     )
 }
@@ -279,7 +280,7 @@ fn a_review_shows_its_progress_on_a_terminal_alone() {
         "sh",
         &[
             "-c",
-            &format!("TERM=dumb script -qefc '{review}' terminal.log </dev/null"),
+            &format!("SHELL=/bin/sh TERM=dumb script -qefc '{review}' terminal.log </dev/null"),
         ],
     );
     assert_eq!(done.code, 0, "{done:?}");
