@@ -100,7 +100,10 @@ fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error
     let ledger = store.ledger()?;
     if ledger.of(&arguments.owner).next().is_none() {
         let error = holds_nothing(&arguments.owner, &ledger);
-        return Err(forget_accepted(store, &arguments.owner, error));
+        return Err(match store.accepted(&arguments.owner) {
+            Ok(None) => error,
+            Ok(Some(_)) | Err(_) => error.hint("its last accepted document would be forgotten"),
+        });
     }
     let goal = Release {
         ledger: &ledger,
