@@ -347,9 +347,9 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
         Ok::<(), Error>(())
     })??;
     let claims = pending.journals().flat_map(Journal::claims);
-    transaction.commit(claims, live.released.iter())?;
     // Only its hash is known here: no boot falls back to a document from before.
-    let _ = held.store().forget_accepted(&live.header.owner);
+    let commit = || transaction.commit(claims, live.released.iter());
+    held.store().forget_accepted_and(&live.header.owner, commit)?;
     let writes = done.len();
     // The interrupted apply has no line of its own: this one has all its writes. A missing line does not change
     // the result.

@@ -151,6 +151,7 @@ fn release(
     let log = Recorder::new(&settled, netns.clone(), &arguments.owner, "release", &actor);
     let mut log = log.work(Work::Release);
     log.compacts = ledger.wants_compacting();
+    log.forgets = true;
     log.undoable = Some(&ledger);
     let lossy = arguments.allow_lossy;
     let outcome = Live::with(netns, |kernel| {
@@ -166,7 +167,7 @@ fn release(
         .outcome
     })?;
     drop(log);
-    // No boot brings back what was restored.
+    // No boot brings back what was restored. Where there was nothing to write, nothing was committed.
     if outcome.is_ok()
         && let Err(error) = store.forget_accepted(&arguments.owner)
     {
