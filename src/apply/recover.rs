@@ -144,16 +144,21 @@ pub fn settle(
     }
 }
 
-/// Makes sure that an apply that waits to be confirmed has a watchdog; returns the message about it.
+/// Makes sure that an apply that waits to be confirmed has a watchdog.
+///
+/// # Errors
+/// When it has none, and none can be had: nothing undoes it by itself then.
+pub fn watch(held: &Held) -> Result<(), Error> {
+    let header = held.pending().header();
+    header.map_or(Ok(()), |header| arm::replace(held.store(), header))
+}
+
+/// The same; returns the message about the apply.
 pub fn watched(held: &Held) -> Error {
     let error = unconfirmed_yet(held.pending());
-    let armed = held
-        .pending()
-        .header()
-        .map(|header| arm::replace(held.store(), header));
-    match armed {
-        Some(Err(why)) => error.hint(format!("nothing undoes it by itself now: {}", why.message)),
-        Some(Ok(())) | None => error,
+    match watch(held) {
+        Err(why) => error.hint(format!("nothing undoes it by itself now: {}", why.message)),
+        Ok(()) => error,
     }
 }
 
@@ -347,9 +352,9 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
         Ok::<(), Error>(())
     })??;
     let claims = pending.journals().flat_map(Journal::claims);
-    transaction.commit(claims, live.released.iter())?;
     // Only its hash is known here: no boot falls back to a document from before.
-    let _ = held.store().forget_accepted(&live.header.owner);
+    let commit = || transaction.commit(claims, live.released.iter());
+    held.store().forget_accepted_and(&live.header.owner, commit)?;
     let writes = done.len();
     // The interrupted apply has no line of its own: this one has all its writes. A missing line does not change
     // the result.

@@ -114,11 +114,16 @@ fn a_release_of_an_owner_that_holds_nothing_forgets_its_document() {
         declare(world, 1500);
         apply(world, &[]);
         stop(serve(world, "enforce", "in sync"));
-        let ran = world.netkeel(&["release"]);
-        assert!(
-            ran.code == 1 && ran.stderr.contains("its last accepted document is forgotten"),
-            "{ran:?}"
-        );
+        for (arguments, said) in [
+            (&["release", "--dry-run"][..], "would be forgotten"),
+            (&["release"], "is forgotten"),
+        ] {
+            let ran = world.netkeel(arguments);
+            assert!(
+                ran.code == 1 && ran.stderr.contains(&format!("its last accepted document {said}")),
+                "{ran:?}"
+            );
+        }
         let ran = world.netkeel(&["release"]);
         assert!(
             ran.code == 1 && !ran.stderr.contains("accepted document"),

@@ -1,9 +1,10 @@
 //! The power goes while an apply waits to be confirmed: the next boot has the values from before.
 
 use std::fs;
+use std::process::Command;
 
 use crate::confirmed::{CHANGES, Ended, JOURNAL, apply, kill, until_unwatched, watchdog};
-use crate::world::{DOCUMENT, DropIn, Place, World, inside};
+use crate::world::{DOCUMENT, DropIn, Place, World, inside, program};
 
 const DROP_IN: &str = "/etc/sysctl.d/90-netkeel.conf";
 
@@ -141,6 +142,22 @@ fn a_file_that_somebody_wrote_meanwhile_is_not_written_over() {
         assert!(
             confirm.code == 1 && confirm.stderr.contains("by another program since the apply"),
             "{confirm:?}"
+        );
+        // The first process of a container can leave no other watchdog.
+        kill("KILL", watchdog().unwrap());
+        until_unwatched();
+        let alone = world.run(Command::new("unshare").args(["--pid", "--fork", program(), "confirm"]));
+        assert!(
+            alone.code == 1 && alone.stderr.contains("nothing undoes them by itself now"),
+            "{alone:?}"
+        );
+        let again = world.netkeel(&["confirm"]);
+        assert!(
+            again.code == 1
+                && again
+                    .stderr
+                    .contains("they are rolled back when their time is over"),
+            "{again:?}"
         );
         kill("TERM", watchdog().unwrap());
         until_unwatched();

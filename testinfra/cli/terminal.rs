@@ -109,22 +109,25 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
         let arguments = format!("apply -f pods.yaml --confirm-within {within}");
         on_a_terminal(&scratch, types, PROGRAM, &arguments, &namespace)
     };
-    // The terminal stays open until netkeel has ended.
-    let start = Instant::now();
-    let ctrl_c = r#"seen "y/N"; echo y; seen "Enter keeps"; printf "\003"; seen COMMAND_EXIT_CODE"#;
-    let interrupted = apply(ctrl_c, "300s");
-    assert_eq!(interrupted.code, 3, "{interrupted:?}");
-    assert!(
-        interrupted
-            .stdout
-            .contains("Enter keeps them, Ctrl-C rolls them back"),
-        "{interrupted:?}"
-    );
-    assert!(
-        start.elapsed() < Duration::from_secs(200),
-        "not by the end of the time"
-    );
-    assert_eq!(mtu(&namespace), "1500\n");
+    // The terminal stays open until netkeel has ended. The other key is Ctrl-\.
+    for key in [r"\003", r"\034"] {
+        let start = Instant::now();
+        let types =
+            format!(r#"seen "y/N"; echo y; seen "Enter keeps"; printf "{key}"; seen COMMAND_EXIT_CODE"#);
+        let interrupted = apply(&types, "300s");
+        assert_eq!(interrupted.code, 3, "{interrupted:?}");
+        assert!(
+            interrupted
+                .stdout
+                .contains("Enter keeps them, Ctrl-C rolls them back"),
+            "{interrupted:?}"
+        );
+        assert!(
+            start.elapsed() < Duration::from_secs(200),
+            "not by the end of the time"
+        );
+        assert_eq!(mtu(&namespace), "1500\n");
+    }
     // Long enough for a busy machine to write everything before it is over.
     let late = apply(
         r#"seen "y/N"; echo y; seen COMMAND_EXIT_CODE"#,

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Instant;
 
 use crate::observed::COMPARISONS;
 use crate::random::Random;
+use crate::trace::Point;
 use crate::world::{DOCUMENT, DropIn, Place, World, inside};
-use crate::{full, seed, tell};
+use crate::{full, seed, tell, trace};
 
 const LINKS: &[&str] = &["eth0", "eth0p", "cali1", "cali1p", "cali2p", "mv0", "vx0"];
 
@@ -217,4 +219,41 @@ fn a_bridge_that_followed_its_ports_follows_them_after_a_release_too() {
         world.sh("ip link set cali1 mtu 1450");
         assert!(is(1450), "{}", shown());
     });
+}
+
+/// The document is accepted.
+fn applied<T: Send>(work: impl FnOnce(&World) -> T + Send) -> T {
+    inside(Place::Host, DropIn::None, |world| {
+        world.document("version: 1\nlink:\n  cali1: { mtu: 1400 }\n");
+        let ran = world.netkeel(&["apply", "-f", DOCUMENT]);
+        assert!(ran.code == 0 && accepted().exists(), "{ran:?}");
+        work(world)
+    })
+}
+
+fn accepted() -> &'static Path {
+    Path::new("/var/lib/netkeel/accepted-default.json")
+}
+
+#[test]
+fn what_is_killed_once_it_has_given_back_leaves_no_document_to_fall_back_to() {
+    let is_end = |point: &Point| point.call == "ftruncate" && point.line.contains("/run/netkeel/journal>");
+    for command in [&["release"], &["undo"]] {
+        let points = applied(|world| {
+            let (points, ran) = trace::points(world, command);
+            assert_eq!(ran.code, 0, "{ran:?}");
+            points
+        });
+        let end = points
+            .iter()
+            .rposition(is_end)
+            .expect("a commit empties the journal");
+        let after = points.iter().skip(end + 1).filter(|point| point.writes());
+        for point in after.take(3) {
+            applied(|world| {
+                trace::kill(world, point, command);
+                assert!(!accepted().exists(), "{command:?}: {}", point.line);
+            });
+        }
+    }
 }

@@ -27,6 +27,8 @@ pub struct Recorder<'a> {
     pub confirm_within: Option<Duration>,
     /// The ledger is written anew before anything is added to it.
     pub compacts: bool,
+    /// The accepted document of the owner is forgotten: the host is no longer as it says.
+    pub forgets: bool,
     /// The ledger before the apply, if `undo` is to be able to undo it.
     pub undoable: Option<&'a Ledger>,
 }
@@ -52,6 +54,7 @@ impl<'a> Recorder<'a> {
             transaction: None,
             confirm_within: None,
             compacts: false,
+            forgets: false,
             undoable: None,
         }
     }
@@ -139,7 +142,14 @@ impl Log for Recorder<'_> {
         if let Some(transaction) = &self.transaction {
             let claims = plans.iter().flat_map(|plan| plan.claims());
             let released = plans.iter().flat_map(|plan| &plan.released);
-            transaction.commit(claims, released)?;
+            let commit = || transaction.commit(claims, released);
+            match self.forgets {
+                true => self
+                    .settled
+                    .store()
+                    .forget_accepted_and(&self.header.owner, commit)?,
+                false => commit()?,
+            }
         }
         self.transaction = None;
         // A missing line in the history is no reason to undo an apply that holds.

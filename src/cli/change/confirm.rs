@@ -11,13 +11,13 @@ use crate::change::service_holder::{PauseOption, Way, clear_way};
 use crate::change::watcher::interruptions;
 use crate::{exit, output};
 use netkeel_apply::journal::Journal;
-use netkeel_apply::recover::{Cause, keep, undo_held, watched};
+use netkeel_apply::recover::{Cause, keep, undo_held, watch};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::history::{HistoryEntry, HistoryEvent};
 use netkeel_apply::store::lock::Patience;
 use netkeel_apply::store::pending::Pending;
-use netkeel_apply::store::settled::Gate;
+use netkeel_apply::store::settled::{Gate, Held};
 use netkeel_apply::watchdog::arm::wait_for_end;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
@@ -163,23 +163,29 @@ fn keep_pending(
         let message = "another apply began to wait for its confirmation just now";
         return Err(Error::new(ErrorKind::Refused, message).hint("run `netkeel confirm` again to keep it"));
     };
-    if let Err(error) = way.is_still_clear(&header.owner, Some(&header.document)) {
-        watched(&held);
-        return Err(error.hint(NOT_KEPT));
-    }
-    let (files, unnoted) = match keep(&held, netns) {
-        Ok(kept) => kept,
-        Err(error) => {
-            watched(&held);
-            return Err(error.hint(NOT_KEPT));
-        }
-    };
+    let kept = way
+        .is_still_clear(&header.owner, Some(&header.document))
+        .and_then(|()| keep(&held, netns));
+    let (files, unnoted) = kept.map_err(|error| not_kept(&held, error))?;
     drop(held);
     for error in unnoted {
         output::say(&format!("warning: {}\n", error.message));
     }
     wait_for_end(store, &transaction);
     Ok(End::Kept(files))
+}
+
+/// The error of changes that are not kept, with what becomes of them.
+fn not_kept(held: &Held, error: Error) -> Error {
+    match watch(held) {
+        Ok(()) => error.hint(NOT_KEPT),
+        Err(why) => error
+            .hint(format!(
+                "the changes are not kept, and nothing undoes them by itself now: {}",
+                why.message
+            ))
+            .hint("netkeel recover undoes them"),
+    }
 }
 
 /// Reports the end of an apply that nobody confirmed here, and returns the exit code.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use nix::sys::signal::Signal;
 use signal_hook::flag;
 
 use crate::arguments::LockOptions;
@@ -19,6 +19,7 @@ use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::settled::Gate;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
+use netkeel_kernel::process::signals::ENDING;
 
 /// How often the remaining time is shown, in milliseconds.
 const TICK: u16 = 1000;
@@ -44,8 +45,9 @@ pub(crate) fn left(netns: &Netns, transaction: &str) -> Result<Option<Duration>,
 /// When the state cannot be read, or keeping or rolling back fails. The watchdog then rolls back in time.
 pub(crate) fn wait(netns: &Netns, transaction: &str, lock: LockOptions) -> Result<u8, Error> {
     let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register(signal, Arc::clone(&interrupted)).map_err(|error| {
+    // The terminal may be gone for a while because of the changes: they can be confirmed on another one.
+    for signal in ENDING.into_iter().filter(|signal| *signal != Signal::SIGHUP) {
+        flag::register(signal as i32, Arc::clone(&interrupted)).map_err(|error| {
             Error::new(
                 ErrorKind::Refused,
                 format!("cannot install signal handlers: {error}"),

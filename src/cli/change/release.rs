@@ -100,7 +100,10 @@ fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error
     let ledger = store.ledger()?;
     if ledger.of(&arguments.owner).next().is_none() {
         let error = holds_nothing(&arguments.owner, &ledger);
-        return Err(forget_accepted(store, &arguments.owner, error));
+        return Err(match store.accepted(&arguments.owner) {
+            Ok(None) => error,
+            Ok(Some(_)) | Err(_) => error.hint("its last accepted document would be forgotten"),
+        });
     }
     let goal = Release {
         ledger: &ledger,
@@ -148,6 +151,7 @@ fn release(
     let log = Recorder::new(&settled, netns.clone(), &arguments.owner, "release", &actor);
     let mut log = log.work(Work::Release);
     log.compacts = ledger.wants_compacting();
+    log.forgets = true;
     log.undoable = Some(&ledger);
     let lossy = arguments.allow_lossy;
     let outcome = Live::with(netns, |kernel| {
@@ -163,7 +167,7 @@ fn release(
         .outcome
     })?;
     drop(log);
-    // No boot brings back what was restored.
+    // No boot brings back what was restored. Where there was nothing to write, nothing was committed.
     if outcome.is_ok()
         && let Err(error) = store.forget_accepted(&arguments.owner)
     {

@@ -243,6 +243,7 @@ fn undo(
     let log = Recorder::new(&settled, netns.clone(), owner, name, &actor);
     let mut log = log.work(Work::Undo);
     log.compacts = ledger.wants_compacting();
+    log.forgets = true;
     let lossy = arguments.allow_lossy;
     let outcome = Live::with(netns, |kernel| {
         apply(
@@ -257,7 +258,7 @@ fn undo(
         .outcome
     })?;
     drop(log);
-    // No boot brings back what was restored.
+    // No boot brings back what was restored. Where there was nothing to write, nothing was committed.
     if outcome.is_ok()
         && let Err(error) = store.forget_accepted(owner)
     {

@@ -53,6 +53,20 @@ impl Store {
         log::remove(&self.accepted_path(owner)).map(drop)
     }
 
+    /// Forgets it before a commit: killed between the two, no process leaves a document of what was given back. A document
+    /// that cannot be removed is no reason not to commit: who gives back tries it again, and reports that.
+    pub(crate) fn forget_accepted_and(
+        &self,
+        owner: &str,
+        commit: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let kept = self.accepted(owner).ok().flatten();
+        let _ = self.forget_accepted(owner);
+        commit().inspect_err(|_| {
+            let _ = kept.map(|canonical| self.keep_accepted(owner, &canonical));
+        })
+    }
+
     /// Keeps a document until it is confirmed.
     ///
     /// # Errors
