@@ -148,17 +148,27 @@ async fn read(connection: &Connection) -> Result<(Vec<String>, Vec<String>), Str
     Ok((objects, troubles))
 }
 
-/// A complete list; `None` if the cluster does not have the kind.
-async fn whole(client: &Client, what: &str, address: &str) -> Result<Option<Value>, String> {
+/// A complete list without its items, and these; `None` if the cluster does not have the kind.
+async fn whole(client: &Client, what: &str, address: &str) -> Result<Option<(Value, Vec<Value>)>, String> {
     let request = Request::new(address).list(&ListParams::default());
     let request = request.map_err(|error| error.to_string())?;
-    let list: Value = match client.request(request).await {
+    let mut list: Value = match client.request(request).await {
         Ok(list) => list,
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
         Err(error) => return Err(of_client(&error, "list", what).into()),
     };
     is_whole(list.pointer("/metadata/continue").and_then(Value::as_str), what)?;
-    Ok(Some(list))
+    let items = taken(&mut list, what)?;
+    Ok(Some((list, items)))
+}
+
+/// The items of a list. Go writes null for none. An answer without items, as of a proxy, is no empty list.
+fn taken(list: &mut Value, what: &str) -> Result<Vec<Value>, String> {
+    match list.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => Ok(items),
+        Some(Value::Null) => Ok(Vec::new()),
+        _ => Err(format!("the API server's list of the {what} has no items")),
+    }
 }
 
 /// Refuses a part of a list.
@@ -170,23 +180,17 @@ fn is_whole(more: Option<&str>, what: &str) -> Result<(), String> {
 }
 
 async fn items(client: &Client, what: &str, address: &str) -> Result<Vec<Value>, String> {
-    let mut list = whole(client, what, address).await?.unwrap_or_default();
-    match list.get_mut("items").map(Value::take) {
-        Some(Value::Array(items)) => Ok(items),
-        _ => Ok(Vec::new()),
-    }
+    let found = whole(client, what, address).await?;
+    Ok(found.map(|(_, items)| items).unwrap_or_default())
 }
 
 async fn list(client: &Client, what: &str, address: &str) -> Result<Vec<String>, String> {
-    let Some(list) = whole(client, what, address).await? else {
+    let Some((list, items)) = whole(client, what, address).await? else {
         return Ok(Vec::new());
     };
-    let items = list.get("items").and_then(Value::as_array);
-    Ok(items
-        .into_iter()
-        .flatten()
-        .filter_map(|item| slim(&list, item))
-        .collect())
+    let slim =
+        |item| slim(&list, item).ok_or_else(|| format!("the API server's list of the {what} has no kind"));
+    items.iter().map(slim).collect()
 }
 
 /// The parts of an object that findings need. A ConfigMap of another program may have secrets.
@@ -224,6 +228,7 @@ fn without_nulls(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kube::api::ObjectList;
 
     #[test]
     fn only_what_findings_need_is_kept() {
@@ -240,6 +245,35 @@ mod tests {
         });
         let kept: Value = serde_json::from_str(&slim(&list, &map).unwrap()).unwrap();
         assert_eq!(kept, wanted);
+    }
+
+    #[test]
+    fn an_answer_without_items_is_no_empty_list() {
+        let taken = |mut list: Value| super::taken(&mut list, "nodes");
+        assert_eq!(taken(json!({ "items": [{}] })), Ok(vec![json!({})]));
+        for none in [json!({ "items": [] }), json!({ "items": null })] {
+            assert_eq!(taken(none), Ok(vec![]));
+        }
+        for answer in [json!({}), json!({ "items": {} }), json!("ok"), json!(null)] {
+            let why = "the API server's list of the nodes has no items";
+            assert_eq!(taken(answer), Err(why.to_owned()));
+        }
+    }
+
+    /// The lists of policies, peers and Leases: what one lacks is released or forgotten.
+    #[test]
+    fn the_client_takes_no_answer_without_items_for_a_list() {
+        let listed =
+            |answer: Value| serde_json::from_value::<ObjectList<Node>>(answer).map(|list| list.items.len());
+        let with = |items: Value| json!({ "kind": "NodeList", "apiVersion": "v1", "metadata": { "resourceVersion": "7" }, "items": items });
+        let mut without = with(json!([]));
+        assert_eq!(listed(without.clone()).ok(), Some(0));
+        if let Value::Object(fields) = &mut without {
+            fields.remove("items");
+        }
+        let why = listed(without).unwrap_err().to_string();
+        assert!(why.contains("items"), "{why}");
+        assert!(listed(with(json!({}))).is_err());
     }
 
     #[test]

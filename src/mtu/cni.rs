@@ -1,7 +1,5 @@
 //! How CNIs show themselves on a host: their plugins, their devices, and the veths of their pods.
 
-use std::net::IpAddr;
-
 use netkeel_core::fact::Value;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
@@ -231,11 +229,11 @@ pub(crate) fn leaves_otherwise(host: &Snapshot, link: &Link) -> bool {
     }
 }
 
-/// Whether a port of Open vSwitch may be of another network than the overlay of the CNI, such as a VLAN of the underlay: the
-/// switch has a port by which packets leave as they are, the port is larger than the CNI's gateway device, and no route is
-/// known that leads to the pod by that device. In OVN-Kubernetes only further interfaces of a pod are of such a network
-/// (`localnet`), and br-ex has a NIC on every node.
-fn may_be_of_underlay(host: &Snapshot, cni: &str, name: LinkName, port: &Link) -> bool {
+/// Whether a port of Open vSwitch is of the overlay of the CNI. It may be of another network, such as a VLAN of the underlay,
+/// where the switch has a port by which packets leave as they are, the port is larger than the CNI's gateway device, and no
+/// route leads to the pod by that device. In OVN-Kubernetes only further interfaces of a pod are of such a network
+/// (`localnet`), and br-ex has a NIC on every node. `None` where the routes were not read.
+fn is_of_overlay(host: &Snapshot, cni: &str, name: LinkName, port: &Link) -> Option<bool> {
     let is_physical = |name: LinkName, other: &Link| {
         let kinds = ["bond", "team", "vlan", "macvlan"];
         other.is_hardware(name) || kinds.contains(&other.kind_name())
@@ -247,24 +245,44 @@ fn may_be_of_underlay(host: &Snapshot, cni: &str, name: LinkName, port: &Link) -
     let gateway = gateways.find_map(|(name, ..)| Some((name.parse().ok()?, device_up(host, name)?)));
     let first = port.pod.as_ref().map(|end| end.name.as_bytes() == b"eth0");
     let may_be_further = cni != "openshift" || first != Some(true);
-    may_be_further
-        && ports.any(|(name, other)| is_physical(*name, other))
-        && gateway.is_none_or(|(by, gateway)| port.mtu > gateway.mtu && !is_reached_by(host, name, by))
+    if !may_be_further || !ports.any(|(name, other)| is_physical(*name, other)) {
+        return Some(true);
+    }
+    match gateway {
+        None => Some(false),
+        Some((_, gateway)) if port.mtu <= gateway.mtu => Some(true),
+        Some((by, _)) => is_reached_by(host, name, by),
+    }
 }
 
-/// Whether a route is known that leads to an address of the pod at a port by a device.
-fn is_reached_by(host: &Snapshot, port: LinkName, device: LinkName) -> bool {
-    let Some(ways) = host.forwarding.as_deref() else {
-        return false;
+/// Whether a route leads to an address of the pod at a port by a device; `None` where that was not read.
+fn is_reached_by(host: &Snapshot, port: LinkName, device: LinkName) -> Option<bool> {
+    let ways = host.forwarding.as_deref()?;
+    let (routes, pod) = (ways.routes.as_ref()?, ways.pods.get(&port)?);
+    let mut is_known = true;
+    for address in &pod.addresses {
+        match routes.to(address.addr()) {
+            Ok(Some(route)) if route.hops().iter().any(|hop| hop.link == device) => return Some(true),
+            Ok(_) => {}
+            Err(_) => is_known = false,
+        }
+    }
+    is_known.then_some(false)
+}
+
+/// The ports of pods at Open vSwitch that may be of the CNI's overlay or of another network: the routes that tell it were not
+/// read.
+pub(crate) fn unplaced(host: &Snapshot, cni: &str) -> Vec<LinkName> {
+    let links = host.links.iter().map(|(name, link)| (*name, link.as_ref()));
+    let is_port = |name: LinkName, link: &Link| {
+        let of_cni = MARKS
+            .iter()
+            .any(|(of, mark)| *of == cni && matches!(mark, Mark::OpenVSwitch));
+        of_cni && link.leads_into_a_pod() && Mark::OpenVSwitch.is_on(host, name, link)
     };
-    let (Some(routes), Some(pod)) = (ways.routes.as_ref(), ways.pods.get(&port)) else {
-        return false;
-    };
-    let by_it = |address: IpAddr| {
-        let route = routes.to(address).ok().flatten();
-        route.is_some_and(|route| route.hops().iter().any(|hop| hop.link == device))
-    };
-    pod.addresses.iter().any(|address| by_it(address.addr()))
+    let ports = links.filter(|(name, link)| is_port(*name, link));
+    let unplaced = ports.filter(|(name, link)| is_of_overlay(host, cni, *name, link).is_none());
+    unplaced.map(|(name, _)| name).collect()
 }
 
 /// Splits the veths into other namespaces: those of the pods of a CNI, and others, as those of Docker's containers. The
@@ -293,7 +311,7 @@ pub(crate) fn split<'a>(host: &'a Snapshot, cni: &str) -> (Vec<&'a Link>, Vec<&'
     });
     own.extend(further);
     if matches!(mark, Mark::OpenVSwitch) {
-        own.retain(|(name, link)| !may_be_of_underlay(host, cni, *name, link));
+        own.retain(|(name, link)| is_of_overlay(host, cni, *name, link) == Some(true));
     }
     others.retain(|(_, link)| !leaves_otherwise(host, link));
     let links = |veths: Vec<(LinkName, &'a Link)>| veths.into_iter().map(|(_, link)| link).collect();
@@ -440,17 +458,33 @@ mod tests {
 
     #[test]
     fn a_large_port_of_open_vswitch_with_a_route_by_the_gateway_is_of_the_overlay() {
-        let pods = |address: &str| {
+        let pods = |forwarding: &str| {
             let text = format!(
                 r#"{{"format":1,"netns":null,"kernel":"6.12","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{{
                     "ovs-system":{{"index":25,"kind":"openvswitch"}},"ovn0":{{"index":26,"kind":"openvswitch","mtu":1400,"up":true}},
-                    "eth1":{{"index":28,"mtu":1500,"master":25,"up":true}},"a_h":{{"index":30,"kind":"veth","mtu":1500,"lower":9,"peer_netns":1,"master":25}}}},
-                    "forwarding":{{"routes":{{"routes":[{{"destination":"10.16.0.0/16","to":{{"hops":[{{"link":"ovn0","via":"100.64.0.1"}}]}}}}]}},
-                    "pods":{{"a_h":{{"addresses":["{address}"],"routes":{{"routes":[]}},"neighbours":[]}}}}}}}}"#
+                    "eth1":{{"index":28,"mtu":1500,"master":25,"up":true}},"a_h":{{"index":30,"kind":"veth","mtu":1500,"lower":9,"peer_netns":1,"master":25}}}}{forwarding}}}"#
             );
-            split(&Snapshot::from_json(&text).unwrap(), "kube-ovn").0.len()
+            let host = Snapshot::from_json(&text).unwrap();
+            (
+                split(&host, "kube-ovn").0.len(),
+                unplaced(&host, "kube-ovn").len(),
+            )
         };
-        assert_eq!((pods("10.16.0.7/16"), pods("192.0.2.7/24")), (1, 0));
+        let read = |more: &str, pods: &str| {
+            format!(
+                r#","forwarding":{{"routes":{{"routes":[{{"destination":"10.16.0.0/16","to":{{"hops":[{{"link":"ovn0","via":"100.64.0.1"}}]}}}}]{more}}},
+                    "pods":{{{pods}}}}}"#
+            )
+        };
+        let at = |address: &str| {
+            format!(r#""a_h":{{"addresses":["{address}"],"routes":{{"routes":[]}},"neighbours":[]}}"#)
+        };
+        assert_eq!(pods(&read("", &at("10.16.0.7/16"))), (1, 0));
+        assert_eq!(pods(&read("", &at("192.0.2.7/24"))), (0, 0));
+        // Without the routes, those of the pod, or all of them nobody knows.
+        for unread in ["", &read("", ""), &read(r#","more":true"#, &at("192.0.2.7/24"))] {
+            assert_eq!(pods(unread), (0, 1), "{unread}");
+        }
     }
 
     #[test]

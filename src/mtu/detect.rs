@@ -9,13 +9,13 @@ use serde::Serialize;
 use crate::budget::{Budget, Derivation};
 use crate::cni::{
     DEVICES, PLUGINS, SHARED, TUNL0, device_up, device_used, leads_to_nodes, loaded, loads_generic,
-    named_pods,
+    named_pods, unplaced,
 };
 use crate::layer::{self, Layer};
 use crate::nodes;
 use crate::pods::{of_cni, veths};
 use crate::underlay::preferred_beside;
-use netkeel_core::error::Error;
+use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::cni::state::StateFiles;
 use netkeel_host::snapshot::Snapshot;
@@ -336,6 +336,21 @@ impl Detected {
             .iter()
             .filter(move |(_, of, parameter)| own(of) && !parameter.is_empty());
         names.filter_map(|(name, ..)| Some((name.parse().ok()?, device_used(host, name)?)))
+    }
+
+    /// Why it is not known of some pods whether they are of the CNI's overlay. A snapshot with `forwarding` has what tells it.
+    pub fn unplaced(&self, host: &Snapshot) -> Option<Error> {
+        let ports = unplaced(host, self.cni);
+        let first = ports.first()?;
+        let more = match ports.len() {
+            1 => String::new(),
+            number => format!(" and {} more", number - 1),
+        };
+        let message = format!(
+            "{first}{more}: the routes that tell whether it is a pod of {} or of another network were not read",
+            self.cni
+        );
+        Some(Error::new(ErrorKind::Unreadable, message))
     }
 
     /// The MTU that its convention leaves of an underlay.

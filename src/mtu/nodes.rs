@@ -56,8 +56,8 @@ pub(crate) fn stays_here(host: &Snapshot, name: LinkName, link: &Link) -> bool {
 }
 
 /// Programs that set no routes to the pods of other nodes: RTPROT_REDIRECT, RTPROT_STATIC, RTPROT_RA and RTPROT_DHCP
-/// (include/uapi/linux/rtnetlink.h).
-const OF_OTHERS: &[u8] = &[1, 4, 9, 16];
+/// (include/uapi/linux/rtnetlink.h), and FRR for static routes (RTPROT_ZSTATIC, zebra/rt_netlink.h).
+const OF_OTHERS: &[u8] = &[1, 4, 9, 16, 196];
 
 /// RTPROT_BOOT: commands by hand, flannel and Antrea leave it so.
 const BOOT: u8 = 3;
@@ -177,8 +177,8 @@ mod tests {
         let hop = |link: &str, router: &str, protocol: &str| {
             format!(r#",{{"link":"{link}","router":"{router}"{protocol}}}"#)
         };
-        // Those of netplan and of DHCP; those by hand, where the CNI's have a protocol of their own.
-        for protocol in [4, 16, 3] {
+        // Those of netplan, of DHCP and of FRR's staticd; those by hand, where the CNI's have a protocol of their own.
+        for protocol in [4, 16, 196, 3] {
             let by_hand = hop("ens10", "10.0.0.1", &format!(r#","protocol":{protocol}"#));
             assert_eq!(found("calico", &by_hand, ""), default(), "{protocol}");
             let by_bird = hop("eth0", "192.0.2.6", r#","protocol":12"#);

@@ -202,3 +202,25 @@ fn a_skipped_veth_that_the_document_names_is_not_in_sync() {
     let warning = result["warnings"][0].as_str().unwrap();
     assert!(warning.starts_with("netkeel NK045 lxc0"), "{warning}");
 }
+
+/// With `enable-endpoint-routes`, Cilium gives each pod a route by its device. Its rules are beside the kernel's.
+#[test]
+fn lint_reads_the_routes_to_the_pods_of_cilium() {
+    let node = Node::new(2);
+    node.host.sh(&format!(
+        "for at in 0 1; do
+             ip link set cali$at down; ip link set cali$at name lxc$at; ip link set lxc$at up
+         done
+         ip route add {} dev lxc0
+         ip link add cilium_host type veth peer name cilium_net
+         ip rule add fwmark 0x200/0xf00 lookup 2004 pref 9; ip rule add lookup local pref 100; ip rule del pref 0
+         sysctl -qw net.ipv4.conf.all.rp_filter=1",
+        crate::address(0)
+    ));
+    let (_, lint) = node.netkeel(&["lint"]);
+    let found: Vec<&str> = lint.lines().filter(|line| line.contains("NK063")).collect();
+    assert!(
+        matches!(found.as_slice(), [line] if line.starts_with("warning NK063 lxc1: ")),
+        "{lint}"
+    );
+}

@@ -91,7 +91,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     let mut host = match subject.saved.take() {
         Some(saved) => saved,
-        None => subject.scan(Scope::wide())?,
+        None => {
+            let host = subject.scan(Scope::wide())?;
+            // Few hosts need the routes of pods, and reading them enters every pod again.
+            match host::lacks_routes(&host) {
+                true => subject.scan(Scope {
+                    forwarding: true,
+                    ..Scope::wide()
+                })?,
+                false => host,
+            }
+        }
     };
     let (findings, unjudged) = match &subject.loaded {
         None => {

@@ -15,6 +15,7 @@ use netkeel_diagnose::lint::cni;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Families;
+use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::scope::{CniScope, Scope};
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_mtu::budget::{Budget, Derivation};
@@ -172,13 +173,27 @@ fn detected(arguments: &Arguments) -> Result<u8, Error> {
         },
         ..Scope::default()
     };
-    let host = match arguments.snapshot.as_deref() {
+    let scan = |scope: &Scope| Live::with(&arguments.place.netns(), |kernel| kernel.snapshot(scope))?;
+    let mut host = match arguments.snapshot.as_deref() {
         Some(path) => read_snapshot(path)?,
-        None => Live::with(&arguments.place.netns(), |kernel| kernel.snapshot(&scope))??,
+        None => scan(&scope)?,
     };
+    let is_unplaced = detect(&host).is_some_and(|detected| detected.unplaced(&host).is_some());
+    if is_unplaced && arguments.snapshot.is_none() {
+        let scope = Scope {
+            forwarding: true,
+            ..scope
+        };
+        host = scan(&scope)?;
+    }
     let Some(detected) = detect(&host) else {
         return unknown(arguments, &host);
     };
+    host.problems
+        .extend(detected.unplaced(&host).map(|error| Problem {
+            what: Subject::Other("whether the packets of pods fit their underlay".to_owned()),
+            why: error.message,
+        }));
     let (underlay, from) = match Underlay::parse(&arguments.underlay)? {
         Underlay::DefaultRoute => detected.underlay(&host)?,
         given => given.on(&host)?,

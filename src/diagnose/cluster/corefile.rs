@@ -6,6 +6,18 @@ pub(super) const DEFAULT: i64 = 1232;
 /// Protocols of server blocks that do not serve UDP.
 const WITHOUT_UDP: [&str; 4] = ["tls://", "https://", "grpc://", "https3://"];
 
+/// Plugins of a server block whose answers are about the server itself, and those that answer nothing. OpenShift has a block
+/// for hostname.bind with `chaos` alone.
+const OF_ITSELF: [&str; 7] = [
+    "chaos",
+    "errors",
+    "health",
+    "log",
+    "prometheus",
+    "ready",
+    "reload",
+];
+
 /// The size of answers that a server block allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Size {
@@ -35,7 +47,13 @@ pub(super) fn sizes(corefile: &str) -> Vec<(String, Size)> {
         let is_other = |name: &&str| WITHOUT_UDP.iter().any(|scheme| name.starts_with(scheme));
         !is_snippet(block) && !block.names.iter().all(is_other)
     };
-    let servers = blocks.iter().filter(serves_udp);
+    let is_of_itself = |block: &Block<'_>| {
+        let mut plugins = block.directives.iter().filter_map(|words| words.first());
+        plugins.clone().any(|plugin| *plugin == "chaos") && plugins.all(|plugin| OF_ITSELF.contains(plugin))
+    };
+    let servers = blocks
+        .iter()
+        .filter(|block| serves_udp(block) && !is_of_itself(block));
     let mut sizes: Vec<(String, Size)> = servers
         .map(|block| (block.names.join(" "), size(block, &snippets)))
         .collect();
@@ -161,6 +179,11 @@ mod tests {
                 vec![(".:53", Size::Bytes(1400))],
             ),
             ("tls://.:853 {\n  errors\n}\n", vec![]),
+            ("hostname.bind:5353 {\n  chaos\n}\n", vec![]),
+            (
+                "a:53 {\n  chaos\n  forward . 192.0.2.53\n}\n",
+                vec![("a:53", Size::Client)],
+            ),
             (
                 ".:53 {\n  errors\n",
                 vec![("the Corefile", unknown("its form is not understood"))],

@@ -68,6 +68,9 @@ pub(crate) fn unjudged(
             return Some(error);
         }
     }
+    if let Some(error) = detected.unplaced(host) {
+        return Some(error);
+    }
     let is_known = fit(containers(host, detected.cni), OF_CONTAINERS);
     let underlay = preferred(host, OF_CONTAINERS);
     underlay.err().filter(|_| !is_known).and_then(unread)
@@ -158,6 +161,24 @@ mod tests {
         assert_eq!(check(1450, r#"{"link":"eth1"}"#), "");
         // The packets leave nowhere.
         assert_eq!(check(1450, ""), "");
+    }
+
+    #[test]
+    fn a_pod_of_an_unknown_network_is_not_judged_in_silence() {
+        let links = r#","ovs-system":{"index":21,"kind":"openvswitch"},"eth2":{"index":22,"mtu":1500,"master":21,"up":true},
+            "ovn0":{"index":23,"kind":"openvswitch","mtu":1400,"up":true},"genev_sys_6081":{"index":24,"kind":"geneve","mtu":65000,"up":true},
+            "a_h":{"index":25,"kind":"veth","lower":6,"peer_netns":2,"mtu":1500,"master":21,"up":true},"vxlan.calico":{"index":5,"up":false}"#;
+        let judged = |routes: &str| docker(1500, "", &format!("{ROUTES}{routes}"), links);
+        let unread =
+            "a_h: the routes that tell whether it is a pod of kube-ovn or of another network were not read";
+        assert_eq!(judged(""), (String::new(), unread.to_owned()));
+        let forwarding = r#","forwarding":{"routes":{"routes":[{"destination":"10.16.0.0/16","to":{"hops":[{"link":"ovn0","via":"100.64.0.1"}]}}]},
+            "pods":{"a_h":{"addresses":["10.16.0.7/16"],"routes":{"routes":[]},"neighbours":[]}}}"#;
+        let (found, unjudged) = judged(forwarding);
+        assert!(
+            found.contains("kube-ovn:geneve leaves 1442 of 1500") && unjudged.is_empty(),
+            "{found} {unjudged}"
+        );
     }
 
     /// Docker beside a WireGuard device that takes all packets without its mark.

@@ -22,6 +22,18 @@ pub struct Judged {
     pub unjudged: Vec<Problem>,
 }
 
+/// Whether findings depend on routes to pods that were not read: whether a pod is of the CNI's overlay, and whether the way
+/// back to a pod of Cilium is by its device.
+pub fn lacks_routes(host: &Snapshot) -> bool {
+    let filtered = || {
+        let mut findings = Findings::default();
+        rp_filter::of_cilium(host, &mut findings);
+        !findings.into_sorted().is_empty()
+    };
+    let is_unplaced = || detect(host).is_some_and(|detected| detected.unplaced(host).is_some());
+    host.forwarding.is_none() && (is_unplaced() || filtered())
+}
+
 /// The findings on a whole host.
 pub fn host(host: &Snapshot) -> Vec<Finding> {
     judge(host, None).findings

@@ -136,7 +136,14 @@ fn leads_back(host: &Snapshot, name: LinkName) -> bool {
     let known = || {
         let ways = host.forwarding.as_ref()?;
         let routes = ways.routes.as_ref()?;
-        let has_rules = ways.other_rules.as_ref()?.contains(&Family::Ipv4);
+        // Cilium's own rules choose by marks, and the kernel looks for the way back without the mark. It moves the rule of the
+        // table local (`NodeEnsureLocalRoutingRule`).
+        let with_mark = host.sysctl_number("net/ipv4/conf/all/src_valid_mark") == Some(1);
+        let unmarked = host.policy_routing.as_ref().filter(|_| !with_mark);
+        let has_rules = match unmarked {
+            Some(families) => families.contains(&Family::Ipv4),
+            None => ways.other_rules.as_ref()?.contains(&Family::Ipv4),
+        };
         let mut addresses = ways.pods.get(&name)?.addresses.iter().map(IpNet::addr);
         let by_it = |address: IpAddr| {
             let route = routes.to(address).ok().flatten();
@@ -228,6 +235,31 @@ mod tests {
             // Without Cilium nobody says that another interface has the way back.
             assert_eq!(check(all, own, "eth0"), "");
         }
+    }
+
+    #[test]
+    fn a_route_to_each_pod_leads_back_beside_the_rules_of_cilium() {
+        let check = |more: &str, via: &str| {
+            let text = format!(
+                r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},
+                "sysctls":{{"net/ipv4/conf/all/rp_filter":{{"value":"1","writable":true}}{more}}},
+                "links":{{"lxc1":{{"index":3,"mtu":1500,"up":true,"kind":"veth","lower":2,"peer_netns":0,"rp_filter":0}},
+                    "cilium_host":{{"index":4,"mtu":1500,"kind":"veth"}}}},
+                "policy_routing":[],
+                "forwarding":{{"routes":{{"routes":[{{"destination":"10.0.1.7/32","to":{{"hops":[{{"link":"{via}"}}]}}}}]}},
+                    "other_rules":["ipv4"],"pods":{{"lxc1":{{"addresses":["10.0.1.7/32"],"routes":{{"routes":[]}},"neighbours":[]}}}}}}}}"#
+            );
+            let findings = crate::lint::host::host(&Snapshot::from_json(&text).unwrap());
+            findings
+                .iter()
+                .map(|found| found.code.to_string())
+                .collect::<String>()
+        };
+        assert_eq!(check("", "lxc1"), "");
+        assert_eq!(check("", "cilium_host"), "NK063");
+        // The mark may choose another table.
+        let marked = r#","net/ipv4/conf/all/src_valid_mark":{"value":"1","writable":true}"#;
+        assert_eq!(check(marked, "lxc1"), "NK063");
     }
 
     /// The findings on one tunnel, with `all` at 0.
