@@ -23,7 +23,8 @@ use netkeel_host::sysctl_form::bound::{Bound, approaches};
 pub(crate) struct SortKey {
     /// The phase.
     pub phase: Phase,
-    rank: i32,
+    /// The position in the phase.
+    pub rank: i32,
     /// The fact that the op is for.
     pub fact: Fact,
 }
