@@ -78,7 +78,8 @@ impl Model {
 
     /// Applies an op and returns all facts that it changes.
     pub fn apply(&mut self, op: &Op) -> Vec<Change> {
-        let mut changes = Vec::new();
+        // Most ops change one fact, and plans have thousands of them.
+        let mut changes = Vec::with_capacity(1);
         match op {
             Op::WriteFile { path, content, mode } => {
                 let file = File {

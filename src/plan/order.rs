@@ -19,11 +19,12 @@ use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::sysctl_form::bound::{Bound, approaches};
 
 /// The position of an op.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SortKey {
     /// The phase.
     pub phase: Phase,
-    rank: i32,
+    /// The position in the phase.
+    pub rank: i32,
     /// The fact that the op is for.
     pub fact: Fact,
 }

@@ -9,7 +9,8 @@ use netkeel_host::model::Change;
 
 /// The earlier value of every fact that the plan has changed so far.
 pub(crate) struct Originals<'a> {
-    drift: BTreeMap<&'a Fact, &'a Drift>,
+    /// In the order of the facts.
+    drift: &'a [Drift],
     others: BTreeMap<Fact, Option<Value>>,
 }
 
@@ -23,17 +24,17 @@ pub(crate) enum Known {
 }
 
 impl<'a> Originals<'a> {
-    /// The originals of a plan that has not changed anything yet.
+    /// The originals of a plan that has not changed anything yet. `drift` must be in the order of the facts.
     pub fn new(drift: &'a [Drift]) -> Self {
         Originals {
-            drift: drift.iter().map(|drift| (&drift.fact, drift)).collect(),
+            drift,
             others: BTreeMap::new(),
         }
     }
 
     /// Stores the earlier value of a fact, unless the plan changed the fact before.
     pub fn note(&mut self, change: &Change) -> Known {
-        if self.drift.contains_key(&change.fact) {
+        if self.drift_of(&change.fact).is_some() {
             return Known::Drifts;
         }
         if !self.others.contains_key(&change.fact) {
@@ -44,13 +45,14 @@ impl<'a> Originals<'a> {
 
     /// The drift of a fact that differs.
     pub(crate) fn drift_of(&self, fact: &Fact) -> Option<&'a Drift> {
-        self.drift.get(fact).copied()
+        let at = self.drift.binary_search_by(|drift| drift.fact.cmp(fact)).ok()?;
+        self.drift.get(at)
     }
 
     /// The earlier value of a fact. The inner `None` means that it did not exist; the outer `None` that the
     /// plan has not changed it.
     pub fn get(&self, fact: &Fact) -> Option<Option<&Value>> {
-        match self.drift.get(fact) {
+        match self.drift_of(fact) {
             Some(drift) => Some(drift.observed.as_ref()),
             None => self.others.get(fact).map(Option::as_ref),
         }

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::order::SortKey;
 use netkeel_core::fact::Fact;
-use netkeel_core::op::Op;
+use netkeel_core::op::{Op, Phase};
 
 /// Queued ops. A later op with the same key replaces the earlier one.
 #[derive(Default)]
 pub(crate) struct Queue {
-    ops: BTreeMap<SortKey, Queued>,
-    /// The number of queued ops for each fact. Ops of one fact in several phases have different keys.
-    facts: BTreeMap<Fact, usize>,
+    /// By phase and rank, then by fact. There are few phases and ranks. None of the inner maps is empty.
+    ops: BTreeMap<(Phase, i32), BTreeMap<Fact, Queued>>,
 }
 
 /// An op, and whether it only restores a fact that another op changes.
@@ -20,24 +19,24 @@ pub(crate) type Queued = (Op, bool);
 impl Queue {
     /// Adds an op.
     pub fn push(&mut self, key: SortKey, queued: Queued) {
-        let fact = key.fact.clone();
-        if self.ops.insert(key, queued).is_none() {
-            *self.facts.entry(fact).or_default() += 1;
-        }
+        let SortKey { phase, rank, fact } = key;
+        self.ops.entry((phase, rank)).or_default().insert(fact, queued);
     }
 
     /// Removes the first op.
     pub fn pop(&mut self) -> Option<(SortKey, Queued)> {
-        let first = self.ops.pop_first()?;
-        if let Some(number) = self.facts.get_mut(&first.0.fact) {
-            *number -= 1;
+        let mut first = self.ops.first_entry()?;
+        let (phase, rank) = *first.key();
+        let (fact, queued) = first.get_mut().pop_first()?;
+        if first.get().is_empty() {
+            first.remove();
         }
-        Some(first)
+        Some((SortKey { phase, rank, fact }, queued))
     }
 
     /// Whether an op for this fact is queued.
     pub(crate) fn holds(&self, fact: &Fact) -> bool {
-        self.facts.get(fact).is_some_and(|number| *number > 0)
+        self.ops.values().any(|ops| ops.contains_key(fact))
     }
 }
 
@@ -46,7 +45,7 @@ mod tests {
     use super::*;
     use netkeel_core::fact::Field;
     use netkeel_core::name::netns::Netns;
-    use netkeel_core::op::{Phase, Target};
+    use netkeel_core::op::Target;
 
     fn entry(name: &str, mtu: u32) -> (SortKey, Queued) {
         let name = name.parse().unwrap();

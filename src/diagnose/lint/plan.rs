@@ -127,10 +127,10 @@ fn newly_too_large(host: &Snapshot, planned: &Planned, findings: &mut Findings) 
         encapsulation::check(host, detect(host).as_ref(), None, &mut found);
         found.into_sorted()
     };
+    let then = judged(after);
+    if then.is_empty() {
+        return;
+    }
     let before = judged(host);
-    findings.extend(
-        judged(after)
-            .into_iter()
-            .filter(|finding| !before.contains(finding)),
-    );
+    findings.extend(then.into_iter().filter(|finding| !before.contains(finding)));
 }

@@ -191,8 +191,10 @@ pub(crate) fn felix(
         .links
         .keys()
         .filter(|name| name.as_bytes().starts_with(b"cali"));
-    let pods = pods.any(is_left);
-    if let (Some(now), Some(then), true) = (now, then, pods && now != then) {
+    if let (Some(now), Some(then)) = (now, then)
+        && now != then
+        && pods.any(is_left)
+    {
         let message = format!(
             "it changes from {} to {}: Felix (Calico) read it when it started, and keeps writing {now} to the cali* interfaces of new pods",
             word(now),
@@ -228,13 +230,11 @@ fn word(number: i64) -> String {
 
 /// Reports side effects of a step that the document does not name.
 pub(crate) fn side_effects(step: &Step, wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
-    // A release restores its side effects.
-    if !wants.contains_key(&step.fact) {
-        return;
-    }
     let changes = &step.changes;
+    // A release restores its side effects.
+    let is_wanted = || wants.contains_key(&step.fact);
     match &step.op {
-        Op::WriteSysctl { key, .. } if changes.len() > 1 => {
+        Op::WriteSysctl { key, .. } if changes.len() > 1 && is_wanted() => {
             let parts = key.per_interface();
             let default = parts.is_some_and(|parts| parts.slot == Slot::Default);
             let family = match parts {
@@ -257,7 +257,9 @@ pub(crate) fn side_effects(step: &Step, wants: &BTreeMap<Fact, Want>, findings: 
                 );
             }
         }
-        Op::SetMtu { mtu, .. } | Op::SetPodMtu { mtu, .. } if *mtu < IPV6_MIN_MTU && !step.permitted => {
+        Op::SetMtu { mtu, .. } | Op::SetPodMtu { mtu, .. }
+            if *mtu < IPV6_MIN_MTU && !step.permitted && is_wanted() =>
+        {
             let mut lost: BTreeMap<LinkName, Vec<String>> = BTreeMap::new();
             // Only `link` entries have the key `allow_ipv6_loss`.
             let may_permit = changes

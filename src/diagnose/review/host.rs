@@ -87,8 +87,9 @@ pub fn change(old: Version<'_>, new: Version<'_>, host: &Snapshot) -> Result<Hos
         old: Locator::new(old.sources),
         new: Locator::new(new.sources),
     };
-    for one in changes(&before, &after, settled, new.document.prune) {
-        collected.add(one);
+    let changes = changes(&before, &after, settled, new.document.prune);
+    for object in changes.chunk_by(|one, next| one.fact.object == next.fact.object) {
+        collected.add(object);
     }
     collected.add_other_risks();
     Ok(HostChange {
@@ -119,47 +120,33 @@ struct Change<'a> {
     is_old: bool,
 }
 
-/// All changes in the order of the facts, object by object.
-fn changes<'a>(
-    before: &'a Planned,
-    after: &'a Planned,
-    host: &Snapshot,
-    prunes: bool,
-) -> Vec<Vec<Change<'a>>> {
-    let mut all: BTreeMap<&Fact, Change<'_>> = BTreeMap::new();
-    for drift in &after.plan.drift {
-        all.insert(&drift.fact, of_drift(drift));
-    }
+/// All changes in the order of the facts.
+fn changes<'a>(before: &'a Planned, after: &'a Planned, host: &Snapshot, prunes: bool) -> Vec<Change<'a>> {
     let (old, new) = (&before.wants.facts, &after.wants.facts);
-    for (fact, want) in new
-        .iter()
-        .filter(|(fact, _)| !all.contains_key(fact))
-        .collect::<Vec<_>>()
-    {
-        if host.get(fact) == Lookup::Unread
-            && let Some(change) = of_unread(fact, old.get(fact), want)
-        {
-            all.insert(fact, change);
-        }
-    }
-    let gone = old
-        .iter()
-        .filter(|(fact, _)| !new.contains_key(fact) && !after.wants.withholds(fact));
-    for (fact, want) in gone {
-        // Facts of an interface that does not exist are not held.
-        let exists = fact.link_name().is_none_or(|name| host.links.contains_key(&name));
-        if exists && !all.contains_key(fact) {
-            all.insert(fact, of_undeclared(fact, want, prunes));
-        }
-    }
-    let mut objects: Vec<Vec<Change<'_>>> = Vec::new();
-    for change in all.into_values() {
-        match objects.last_mut() {
-            Some(last) if last.iter().any(|one| one.fact.object == change.fact.object) => last.push(change),
-            _ => objects.push(vec![change]),
-        }
-    }
-    objects
+    let drift = &after.plan.drift;
+    let mut all: Vec<Change<'_>> = drift.iter().map(of_drift).collect();
+    // Without a ledger, all drift is of wanted facts.
+    let others = without(new, drift.iter().map(|drift| &drift.fact));
+    let unread = others.filter(|(fact, _)| host.get(fact) == Lookup::Unread);
+    all.extend(unread.filter_map(|(fact, want)| of_unread(fact, old.get(fact), want)));
+    // Facts of an interface that does not exist are not held.
+    let exists = |fact: &Fact| fact.link_name().is_none_or(|name| host.links.contains_key(&name));
+    let gone = without(old, new.keys()).filter(|(fact, _)| !after.wants.withholds(fact) && exists(fact));
+    all.extend(gone.map(|(fact, want)| of_undeclared(fact, want, prunes)));
+    all.sort_by_key(|change| change.fact);
+    all
+}
+
+/// The wants without those of some facts, which come in their order.
+fn without<'a>(
+    wants: &'a BTreeMap<Fact, Want>,
+    facts: impl Iterator<Item = &'a Fact>,
+) -> impl Iterator<Item = (&'a Fact, &'a Want)> {
+    let mut facts = facts.peekable();
+    wants.iter().filter(move |(fact, _)| {
+        while facts.next_if(|other| other < fact).is_some() {}
+        facts.peek() != Some(fact)
+    })
 }
 
 fn of_drift(drift: &Drift) -> Change<'_> {
@@ -228,7 +215,7 @@ struct Collected<'a> {
 
 impl Collected<'_> {
     /// Adds the changes of an object.
-    fn add(&mut self, changes: Vec<Change<'_>>) {
+    fn add(&mut self, changes: &[Change<'_>]) {
         let Some(object) = changes.first().map(|change| &change.fact.object) else {
             return;
         };

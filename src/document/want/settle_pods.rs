@@ -41,6 +41,9 @@ impl Wants {
             let Some(name) = fact.link_name() else { continue };
             let wish = self.pods.get(&name).cloned();
             let follows = !matches!(&wish, Some(wish) if matches!(wish.mtu, PodMtu::Bytes(_)));
+            if wish.is_some() {
+                settled.insert(name);
+            }
             let (value, want) = match wish {
                 Some(PodMtuRequest {
                     mtu: PodMtu::Bytes(bytes),
@@ -57,7 +60,6 @@ impl Wants {
                 }
                 _ => (want.value.clone(), want),
             };
-            settled.insert(name);
             self.want_of_pod(&fact, name, value, want, follows, host);
         }
         // Requests without a wanted MTU of this end: its current MTU counts.

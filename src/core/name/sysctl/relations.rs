@@ -177,9 +177,9 @@ impl SysctlKey {
 
 /// Whether the components of a path are those of a pattern.
 fn is_of(pattern: &str, parts: &[&str]) -> bool {
-    let pattern: Vec<&str> = pattern.split('/').collect();
-    let mut pairs = pattern.iter().zip(parts);
-    pattern.len() == parts.len() && pairs.all(|(known, own)| matches!(*known, "*") || known == own)
+    let mut parts = parts.iter();
+    let mut known = pattern.split('/');
+    known.all(|known| parts.next().is_some_and(|own| known == "*" || known == *own)) && parts.next().is_none()
 }
 
 #[cfg(test)]
