@@ -67,6 +67,10 @@ pub struct Status {
     pub paused: Option<PauseStatus>,
     /// A full scan has ended since the document was loaded.
     pub looked: bool,
+    /// The end of the last full scan, Unix seconds.
+    pub scanned: Option<u64>,
+    /// Declared facts that only a full scan reads, as the pods' ends of veths: `drift` has them as of `scanned`.
+    pub only_by_full_scans: bool,
     /// The number of wanted facts on the whole host.
     pub wanted: usize,
     /// The facts that differ.
@@ -87,6 +91,9 @@ pub struct Status {
     pub blocked: Option<String>,
     /// Why /healthz answers 503; `None` if it answers 200. Filled in for display.
     pub unhealthy: Option<String>,
+    /// The process that holds the lock, while the service waits for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
     /// Counters since the start of the service.
     pub counters: Counters,
     /// The replication worker; `None` if the document has no `replicate`.
@@ -215,6 +222,8 @@ impl Status {
             document: DocumentStatus::default(),
             paused: None,
             looked: false,
+            scanned: None,
+            only_by_full_scans: false,
             wanted: 0,
             drift: Vec::new(),
             suspended: Vec::new(),
@@ -224,6 +233,7 @@ impl Status {
             failure: None,
             blocked: None,
             unhealthy: None,
+            waits: None,
             counters: Counters::default(),
             worker: None,
             handshakes: Vec::new(),
