@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::arguments::{Documents, Format};
@@ -235,6 +236,11 @@ fn by_own_name(key: SysctlKey, netns: &Netns) -> Result<SysctlKey, Error> {
 }
 
 fn subject(what: &str, netns: &Netns) -> Result<Subject, Error> {
+    if what == "default" || what.parse::<IpNet>().is_ok() {
+        let message = format!("{what} is a route, and not a sysctl, an interface or a finding");
+        return Err(Error::new(ErrorKind::Input, message)
+            .hint(format!("`ip route show {what}` shows the route and its mtu")));
+    }
     let link = what.parse::<LinkName>().ok();
     let field = field::parse(what);
     let is_short = link.is_some() || field.is_some();
@@ -245,6 +251,14 @@ fn subject(what: &str, netns: &Netns) -> Result<Subject, Error> {
     // A further name can be longer than that of an interface, and have dots.
     if let Some(name) = host.named(what) {
         return Ok(Subject::Link(name));
+    }
+    // eth0.100 may be the name of a VLAN.
+    if let Some((name, word)) = what.rsplit_once('.')
+        && field.is_none()
+        && host.named(name).is_some()
+        && !word.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return Err(no_such_field(name, word));
     }
     if !is_short && what.contains('.') {
         return Ok(Subject::Key);
@@ -334,6 +348,18 @@ fn known(
         Some(near) => error.hint(format!("did you mean {near}?")),
         None => error,
     })
+}
+
+fn no_such_field(name: &str, word: &str) -> Error {
+    let message = format!("the interface {name} has no setting {word}");
+    let error = Error::new(ErrorKind::Missing, message);
+    match nearest(word, field::names()) {
+        Some(near) => error.hint(format!("did you mean {name}.{near}?")),
+        None => error.hint(format!(
+            "settings of an interface are {}",
+            field::names().collect::<Vec<_>>().join(", ")
+        )),
+    }
 }
 
 fn no_such_link(what: &str, snapshot: &Snapshot) -> Error {

@@ -267,7 +267,7 @@ impl Section for Routes {
                 let explained = host.problems.iter().any(|one| one.what == Subject::Routes);
                 wants.problems.extend((!explained).then(|| Problem {
                     what: Subject::Other(format!("the routes to {}", entry.place)),
-                    why: "the snapshot does not hold them".to_owned(),
+                    why: "the snapshot does not hold them; record it with `netkeel observe -f DOCUMENT`".to_owned(),
                 }));
                 continue;
             }
