@@ -1,9 +1,9 @@
 //! `netkeel explain`: explains where the value of a setting comes from.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::arguments::{Documents, Format};
@@ -236,7 +236,10 @@ fn by_own_name(key: SysctlKey, netns: &Netns) -> Result<SysctlKey, Error> {
 }
 
 fn subject(what: &str, netns: &Netns) -> Result<Subject, Error> {
-    if what == "default" || what.parse::<IpNet>().is_ok() {
+    let is_prefix = what
+        .split_once('/')
+        .is_some_and(|(address, length)| address.parse::<IpAddr>().is_ok() && length.parse::<u8>().is_ok());
+    if what == "default" || is_prefix {
         let message = format!("{what} is a route, and not a sysctl, an interface or a finding");
         return Err(Error::new(ErrorKind::Input, message)
             .hint(format!("`ip route show {what}` shows the route and its mtu")));
