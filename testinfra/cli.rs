@@ -85,7 +85,7 @@ fn a_node_is_brought_to_its_document_once() {
 
     let check = verb(&["check"]);
     let line = format!(
-        "Drift: 6 of 6 declared facts, on 3 objects (netns {}); 6 writes, all with exact undo; 1 warning.\n",
+        "Drift: 6 of 6 declared facts, on 3 objects (netns {}); 6 writes, all with exact undo; 1 warning. `netkeel plan` shows NK013.\n",
         namespace.name
     );
     assert_eq!((check.code, check.stdout), (2, line));

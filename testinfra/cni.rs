@@ -296,8 +296,8 @@ cni:
     2 writes, all with exact undo.
     Plan: 1 to create, 1 to change, 0 to destroy (2 objects); 2 warnings.
     Applied: 2 writes; verified, nothing left to change.
-    check: In sync: 2 facts as declared (this host); 2 warnings.
-    Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 2 warnings.
+    check: In sync: 2 facts as declared (this host); 2 warnings. `netkeel plan` shows NK040, NK041.
+    Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 2 warnings. `netkeel plan` shows NK040, NK041.
     check: 2
     error: /etc/cni/net.d/30-gone.conf: it is a symbolic link to 20-calico.conflist
      --> pods.yaml:6:30
@@ -393,9 +393,9 @@ cni:
         "#,
     );
     insta::assert_snapshot!(shown, @r#"
-    In sync: 0 facts as declared (this host); 1 warning.
+    Nothing matched: the document names nothing that is here (this host); 1 warning. `netkeel plan` shows NK040.
     exit 0
-    Not in sync: 1 problem; otherwise nothing differs of 0 declared facts (this host); 1 warning.
+    Not in sync: 1 problem; otherwise nothing differs of 0 declared facts (this host); 1 warning. `netkeel plan` shows NK041.
     error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ has not been filled in; the CNI's installer rewrites it: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
     exit 1
     warning NK041 /etc/cni/net.d/10-calico.conflist: the container runtime takes

@@ -60,10 +60,11 @@ impl FailOnArguments {
         );
         for finding in found {
             error = error.hint(format!(
-                "{} {}: {}",
+                "{} {}: {}; {}",
                 finding.code,
                 finding.subjects.join(", "),
-                finding.message
+                finding.message,
+                finding.remedy
             ));
         }
         Err(error)

@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Refused,
     /// The data was read, but netkeel cannot interpret it.
     Unreadable,
+    /// Another netkeel holds the lock.
+    Busy,
 }
 
 /// An error: the failure, and how to fix it. The caller adds context once.

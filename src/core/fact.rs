@@ -230,6 +230,8 @@ impl Fact {
     /// a terminal would act on are escaped.
     pub fn show(&self, value: Option<&Value>) -> String {
         match value {
+            // The route exists, and lacks the attribute.
+            None if matches!(self.field, Field::RouteMetric(..)) => "none".into(),
             None => "absent".into(),
             Some(value) => match printable(&self.describe(value)) {
                 Cow::Borrowed(words) => words.to_owned(),

@@ -10,6 +10,7 @@ mod fragment;
 pub mod growth;
 mod join;
 mod neighbours;
+mod paste;
 mod refute;
 pub mod sign;
 mod signs;
@@ -21,6 +22,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
 
 use crate::diagnosis::cause::Diagnosis;
+use crate::diagnosis::fix::Fix;
 
 /// The facts of a host that a diagnosis needs.
 pub fn scope() -> Scope {
@@ -52,8 +54,21 @@ pub fn diagnose(host: &Snapshot, findings: &[Finding], window: Option<&Deltas>) 
         ..join::join(configured, counted, host, window)
     };
     let signs = window.map(|window| signs::signs(&found, window, host));
-    Diagnosis {
+    let mut found = Diagnosis {
         signs: signs.unwrap_or_default(),
         ..found
+    };
+    let fixes = found.causes.iter_mut().map(|cause| &mut cause.fix);
+    for fixes in fixes.chain(found.signs.iter_mut().map(|sign| &mut sign.next)) {
+        *fixes = paste::one_of_each_section(std::mem::take(fixes));
+        for fix in fixes {
+            if let Fix::Command(command) = fix {
+                *command = paste::inside(command, &host.netns);
+            }
+        }
     }
+    for cause in &mut found.causes {
+        cause.refute.command = paste::inside(&cause.refute.command, &host.netns);
+    }
+    found
 }

@@ -176,6 +176,11 @@ fn by_bytes(
 
 fn no_layer(text: &str, name: &str) -> Error {
     let error = wrong(format!("there is no layer {}", quoted(text)));
+    if text.parse::<u32>().is_ok() {
+        return error.hint(format!(
+            "the MTU below the layers is the underlay: --underlay {text}, in a document `underlay: {text}`"
+        ));
+    }
     let names: Vec<&str> = encapsulation::names()
         .chain(convention::names())
         .chain(words())

@@ -50,6 +50,7 @@ fn what_is_no_layer_is_told_with_what_would_be() {
             "ipip:ipv6",
             "esp-trailer:align=3",
             "ip v4+udp",
+            "1500",
         ]
         .map(refused)
         .join("\n"),
@@ -92,6 +93,8 @@ fn what_is_no_layer_is_told_with_what_would_be() {
     esp-trailer: ESP pads to 4 to 256 bytes, not to 3
     `ip v4+udp`: there is no header `ip v4`
       did you mean `ipv4`?
+    there is no layer `1500`
+      the MTU below the layers is the underlay: --underlay 1500, in a document `underlay: 1500`
     "
     );
 }

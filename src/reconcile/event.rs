@@ -58,6 +58,8 @@ pub enum Outcome {
     Failed,
     /// The pass could not start, for a reason that does not concern the facts.
     Blocked,
+    /// The pass could not start since another netkeel holds the lock.
+    Waits,
 }
 
 /// A fact at which a pass failed.

@@ -200,6 +200,7 @@ impl Reconciler {
             Event::Resumed => {
                 self.paused = None;
                 self.all = true;
+                self.suspended.end_flaps();
             }
             Event::Looking(extent) => self.looking(&extent),
             Event::Ended(extent, outcome) => self.ended(extent, outcome, now),
@@ -227,7 +228,7 @@ impl Reconciler {
 
     fn ended(&mut self, extent: Extent, outcome: Outcome, now: Now) {
         self.under_way = false;
-        if !matches!(outcome, Outcome::Blocked) {
+        if !matches!(outcome, Outcome::Blocked | Outcome::Waits) {
             self.blocked = None;
         }
         if let (Extent::Links(links), true) = (&extent, self.interest.pods)
@@ -249,7 +250,7 @@ impl Reconciler {
                 self.again(&extent);
             }
             Outcome::Failed => self.narrow(extent, now),
-            Outcome::Blocked => {
+            Outcome::Blocked | Outcome::Waits => {
                 let (times, _) = self.blocked.unwrap_or_default();
                 self.blocked = Some((times + 1, now + growing(BLOCKED, times, BLOCKED_LONGEST)));
                 self.again(&extent);

@@ -8,6 +8,7 @@ pub mod mtus;
 pub mod policies;
 pub mod probes;
 pub mod replication;
+pub mod suspended;
 pub mod unread;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,6 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::event::Now;
 use crate::status::counters::{BUCKETS, Counters};
 use crate::status::doctor::DoctorStatus;
 use crate::status::handshake::HandshakeStatus;
@@ -23,8 +23,8 @@ use crate::status::last_apply::LastApply;
 use crate::status::mtus::{MtuStatus, Mtus};
 use crate::status::policies::PoliciesStatus;
 use crate::status::probes::ProbeStatus;
+use crate::status::suspended::SuspendedStatus;
 use crate::status::unread::{UnreadFacts, reservation};
-use crate::suspended::{Suspension, Why};
 use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::finding::Code;
 use netkeel_core::name::link::LinkName;
@@ -67,6 +67,10 @@ pub struct Status {
     pub paused: Option<PauseStatus>,
     /// A full scan has ended since the document was loaded.
     pub looked: bool,
+    /// The end of the last full scan, Unix seconds.
+    pub scanned: Option<u64>,
+    /// Declared facts that only a full scan reads, as the pods' ends of veths: `drift` has them as of `scanned`.
+    pub only_by_full_scans: bool,
     /// The number of wanted facts on the whole host.
     pub wanted: usize,
     /// The facts that differ.
@@ -87,6 +91,9 @@ pub struct Status {
     pub blocked: Option<String>,
     /// Why /healthz answers 503; `None` if it answers 200. Filled in for display.
     pub unhealthy: Option<String>,
+    /// The process that holds the lock, while the service waits for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
     /// Counters since the start of the service.
     pub counters: Counters,
     /// The replication worker; `None` if the document has no `replicate`.
@@ -171,23 +178,6 @@ pub struct DriftStatus {
     index: Option<u32>,
 }
 
-/// A suspended fact.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SuspendedStatus {
-    /// The fact.
-    pub fact: String,
-    /// `flaps` or `refused`.
-    pub why: &'static str,
-    /// The error of the write that failed.
-    pub reason: Option<String>,
-    /// The number of attempts to write it.
-    pub times: u32,
-    /// Seconds until the next attempt; 0 while netkeel watches whether it stays in sync.
-    pub(crate) again_in: u64,
-    /// The programs known to write it too.
-    pub writers: Vec<String>,
-}
-
 /// A finding.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FindingStatus {
@@ -215,6 +205,8 @@ impl Status {
             document: DocumentStatus::default(),
             paused: None,
             looked: false,
+            scanned: None,
+            only_by_full_scans: false,
             wanted: 0,
             drift: Vec::new(),
             suspended: Vec::new(),
@@ -224,6 +216,7 @@ impl Status {
             failure: None,
             blocked: None,
             unhealthy: None,
+            waits: None,
             counters: Counters::default(),
             worker: None,
             handshakes: Vec::new(),
@@ -443,24 +436,6 @@ impl Status {
         shown.failure = self.blocked.clone().or(shown.failure);
         shown.unhealthy = self.healthy().err();
         shown
-    }
-}
-
-impl SuspendedStatus {
-    /// The entry of a suspended fact.
-    pub fn new(fact: &Fact, suspension: &Suspension, now: Now, writers: Vec<String>) -> Self {
-        let (why, reason) = match &suspension.why {
-            Why::Flaps => ("flaps", None),
-            Why::Refused(reason) => ("refused", Some(reason.clone())),
-        };
-        SuspendedStatus {
-            fact: fact.to_string(),
-            why,
-            reason,
-            times: suspension.times,
-            again_in: suspension.until.saturating_sub(now).as_secs_f64().ceil() as u64,
-            writers,
-        }
     }
 }
 

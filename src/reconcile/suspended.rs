@@ -186,6 +186,13 @@ impl Suspended {
         self.reports.extend(ended.into_iter().map(Report::Ended));
     }
 
+    /// After a pause: its purpose was that others write, also another netkeel.
+    pub(crate) fn end_flaps(&mut self) {
+        self.recent.clear();
+        let ended = take(&mut self.facts, |suspension| suspension.why == Why::Flaps);
+        self.reports.extend(ended.into_iter().map(Report::Ended));
+    }
+
     /// Whether all these facts are suspended already.
     pub(crate) fn has_all(&self, blamed: &[Blamed], now: Now) -> bool {
         let suspension = |fact| {

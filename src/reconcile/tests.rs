@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::event::{Action, Blamed, Event, Interest, Now, Outcome};
 use crate::reconciler::Reconciler;
-use crate::suspended::{Report, Why};
+use crate::suspended::{Report, Suspended, Why};
 use netkeel_core::fact::{Fact, Field};
 use netkeel_core::name::netns::Netns;
 use netkeel_host::event::HostEvent;
@@ -411,6 +411,28 @@ fn a_pass_that_cannot_start_is_retried_and_no_event_is_lost() {
         panic!("it gave up")
     };
     assert_eq!(extent, Extent::All);
+}
+
+#[test]
+fn a_pause_forgives_the_writes_that_it_was_for() {
+    let mut suspended = Suspended::default();
+    let wrote = |suspended: &mut Suspended, times: u64, from: u64| {
+        for number in 0..times {
+            suspended.wrote(vec![(fact(1), Some(1))], ms(from + number));
+        }
+    };
+    wrote(&mut suspended, 5, 0);
+    assert_eq!(suspended.all().count(), 1);
+    let mut reconciler = Reconciler::new(true, INTERVAL, Interest::default());
+    reconciler.suspended = suspended;
+    reconciler.handle(Event::Paused(ms(60_000)), ms(10));
+    reconciler.handle(Event::Resumed, ms(20));
+    assert_eq!(reconciler.suspended.all().count(), 0);
+    let reports = reconciler.reports();
+    assert!(matches!(reports.last(), Some(Report::Ended(_))), "{reports:?}");
+    // What was written before the pause does not count either.
+    wrote(&mut reconciler.suspended, 4, 30);
+    assert_eq!(reconciler.suspended.all().count(), 0);
 }
 
 /// The possible events, each with a delay in milliseconds.

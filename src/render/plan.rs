@@ -1,5 +1,6 @@
 //! A plan for people: text, diff and Markdown. All show the same groups.
 
+mod beside;
 pub mod diff;
 pub(crate) mod entry;
 pub mod html;

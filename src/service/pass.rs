@@ -197,6 +197,9 @@ impl PassRunner {
         let begun = begun.and_then(|settled| self.refuse_rejected(document).map(|()| settled));
         let settled = match begun {
             Ok(settled) => settled,
+            Err(error) if error.kind == ErrorKind::Busy => {
+                return PassResult::failed(Outcome::Waits, error.message);
+            }
             Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
         self.guard.budget = match self.store.writes_left(document.limits.changes_per_minute) {

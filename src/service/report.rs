@@ -47,7 +47,14 @@ impl Service<'_> {
                 ],
             );
         }
-        log_pass(log, passed, took);
+        match news.waits {
+            Some(true) => {
+                let why = passed.failure.as_deref().unwrap_or_default();
+                log.say(Level::Info, "waiting", &[("why", &why)]);
+            }
+            Some(false) => {}
+            None => log_pass(log, passed, took),
+        }
         for (event, level, facts) in [
             ("drift-found", Level::Warning, &news.drift_found),
             ("drift-ended", Level::Info, &news.drift_ended),
@@ -195,7 +202,8 @@ fn log_pass(log: &mut Log, passed: &PassResult, took: Duration) {
                     changed(&step.fact, first.from.as_ref(), last.to.as_ref())
                 }
                 (None, Some(Change { fact, from, to })) => changed(fact, from.as_ref(), to.as_ref()),
-                (None, None) => step.op.to_string(),
+                // It writes the value that another write of the pass changes.
+                (None, None) => step.fact.to_string(),
             }
         });
         log.say(

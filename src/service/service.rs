@@ -333,12 +333,15 @@ impl<'a> Service<'a> {
         };
         self.count_lost(lost);
         // A stop ended the pass before its transaction: nothing failed.
-        if self.effects.interrupt.is_asked() && matches!(passed.outcome, Outcome::Blocked) {
+        if self.effects.interrupt.is_asked() && matches!(passed.outcome, Outcome::Blocked | Outcome::Waits) {
             return;
         }
         let took = begun.elapsed();
         self.report_recovered();
         self.report_pass(&extent, except, &passed, took);
+        if extent == Extent::All && passed.seen.is_some() {
+            self.state.status.scanned = Some(clock::now());
+        }
         let doubts = self.doubts(&changing, except, &passed, live);
         let ended = ChangeEnd::of(&extent, &passed, writes, doubts);
         if let Some(last) = LastApply::of(&passed, clock::now()) {

@@ -24,7 +24,8 @@ use netkeel_core::replication::settings::Replication;
 use netkeel_document::document::Document;
 use netkeel_reconcile::event::{Event, Now};
 use netkeel_reconcile::reconciler::Reconciler;
-use netkeel_reconcile::status::{PauseStatus, Status, SuspendedStatus};
+use netkeel_reconcile::status::suspended::SuspendedStatus;
+use netkeel_reconcile::status::{PauseStatus, Status};
 use netkeel_render::html::status;
 use netkeel_render::html::status::Recent;
 use netkeel_render::metrics;
@@ -55,6 +56,8 @@ pub(crate) struct State {
     status_line: String,
     /// The drift that was reported, while the service does not write.
     told: BTreeMap<Fact, String>,
+    /// The number of passes in a row that found the lock held.
+    waited: u32,
     /// Whether the service was healthy at the last publication; `None` until it is ready.
     healthy: Option<bool>,
     /// Parts of the page that the status does not have.
@@ -95,6 +98,7 @@ impl State {
             status,
             status_line: String::new(),
             told: BTreeMap::new(),
+            waited: 0,
             healthy: None,
             recent: Recent::default(),
             policies: None,
@@ -114,6 +118,7 @@ impl State {
 
     /// Shows the document in force in the status. `files` were read, at `loaded` Unix seconds.
     pub(crate) fn show_document(&mut self, files: Vec<String>, loaded: u64) {
+        self.status.only_by_full_scans = self.document.scope().pods;
         let document = &mut self.status.document;
         document.hash.clone_from(&self.document.hash);
         document.owner.clone_from(&self.document.owner);

@@ -301,6 +301,9 @@ fn verbs_that_plan_fail_for_what_is_as_bad_as_they_were_told_and_worse() {
         let done = scratch.run_with(&arguments, "");
         let refused = done.stderr.contains("of severity");
         assert_eq!(refused, done.code == 1, "{arguments:?} {done:?}");
+        // The finding comes with its remedy.
+        let remedy = "`link.etho` names it and it is not there; nothing is done until it appears";
+        assert_eq!(refused, done.stderr.contains(remedy), "{arguments:?} {done:?}");
         done.code
     };
     for verb in ["plan", "check", "apply"] {

@@ -133,6 +133,15 @@ fn one_setting_is_explained_with_the_line_that_wants_it() {
             && missing.stderr.contains("did you mean cali1?"),
         "{missing:?}"
     );
+    for (what, said) in [
+        ("cali1.mtuu", "did you mean cali1.mtu?"),
+        ("cali1.colour", "settings of an interface are mtu, "),
+        ("10.0.0.0/24", "`ip route show 10.0.0.0/24` shows the route"),
+        ("default", "`ip route show default` shows the route"),
+    ] {
+        let done = explain(what, "pods.yaml");
+        assert!(done.code == 1 && done.stderr.contains(said), "{what}: {done:?}");
+    }
     // The host is explained; the error is reported.
     let wrong = explain("cali1.mtu", "wrong.yaml");
     assert_eq!(wrong.code, 1);

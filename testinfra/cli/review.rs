@@ -434,7 +434,9 @@ fn documents_come_from_commits_and_layers_from_an_inventory() {
     );
     let unknown = scratch.run(&["review", "git:nobranch:site", "site", "--snapshots", "snapshots"]);
     assert!(
-        unknown.stderr.contains("git knows no commit nobranch"),
+        unknown
+            .stderr
+            .starts_with("error: git knows no commit nobranch\n  help: name a commit, a branch or a tag"),
         "{unknown:?}"
     );
 }

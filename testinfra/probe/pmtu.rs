@@ -249,6 +249,9 @@ fn a_pod_is_named_by_its_veth_or_by_its_namespace() {
         );
         assert_eq!(code, Some(0), "{from}: {said}");
     }
+    // The host of the pod may be another namespace.
+    let said = chain.printed(&["probe", "pmtu", &target, "--from", "w", "--netns", host]);
+    assert!(said.starts_with(&format!("{target}: path MTU 1400 ")), "{said}");
     let (code, said) = probe("nobody");
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("there is no pod `nobody`"), "{said}");

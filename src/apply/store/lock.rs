@@ -219,7 +219,7 @@ fn busy(path: &Path) -> Error {
         Err(error) => format!("somebody ({}: {error})", path.display()),
     };
     Error::new(
-        ErrorKind::Refused,
+        ErrorKind::Busy,
         format!("another netkeel is at work here: {holder}"),
     )
     .hint("wait for it with --lock-timeout")

@@ -31,6 +31,7 @@ pub(crate) fn unless_rejected(loaded: Loaded, lock: LockOptions) -> Result<Loade
         return Ok(loaded);
     };
     let Some(text) = store.accepted(&document.owner)? else {
+        no_other(&document.owner);
         return Ok(loaded);
     };
     let accepted = read_accepted(text, document.netns.clone()).map_err(|invalid| {
@@ -42,6 +43,7 @@ pub(crate) fn unless_rejected(loaded: Loaded, lock: LockOptions) -> Result<Loade
         .hint("change the document that was rolled back, and apply it")
     })?;
     if store.rejection(Some(&accepted.document.hash))?.is_some() {
+        no_other(&document.owner);
         return Ok(loaded);
     }
     output::say(&format!(
@@ -49,4 +51,11 @@ pub(crate) fn unless_rejected(loaded: Loaded, lock: LockOptions) -> Result<Loade
         rejection.reason, document.owner
     ));
     Ok(accepted)
+}
+
+/// Says that nothing can be applied in place of the document.
+fn no_other(owner: &str) {
+    output::say(&format!(
+        "warning: there is no document to fall back to: the owner {owner} has no accepted one that was not rolled back\n"
+    ));
 }

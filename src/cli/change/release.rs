@@ -80,9 +80,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let watch = Watcher::new(Guard::of(arguments.allow_management, &netns))?;
     let way = clear_way(&store, &arguments.owner, None, &arguments.pause)?;
     match release(arguments, &store, &netns, watch, &way) {
-        Ok(Ok(released)) => {
+        Ok(Ok((released, side_effects))) => {
             way.tell();
-            Ok(report(arguments, &released))
+            Ok(report(arguments, &released, side_effects))
         }
         Ok(Err(failure)) => {
             way.close();
@@ -126,13 +126,14 @@ fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error
     Ok(exit::OK)
 }
 
+/// Restores, and returns also the number of facts that the owner held only as side effects of others.
 fn release(
     arguments: &Arguments,
     store: &Store,
     netns: &Netns,
     mut watch: Watcher,
     way: &Way<'_>,
-) -> Result<Result<Applied, Failure>, Error> {
+) -> Result<Result<(Applied, usize), Failure>, Error> {
     let actor = actor();
     let mut said = Said::default();
     let patience = watch.patience(arguments.lock.timeout);
@@ -148,6 +149,8 @@ fn release(
         owner: &arguments.owner,
         netns,
     };
+    let side_effects = ledger.of(&arguments.owner);
+    let side_effects = side_effects.filter(|record| record.caused_by.is_some()).count();
     let log = Recorder::new(&settled, netns.clone(), &arguments.owner, "release", &actor);
     let mut log = log.work(Work::Release);
     log.compacts = ledger.wants_compacting();
@@ -176,7 +179,7 @@ fn release(
     drop(settled);
     drop(said);
     watch.clear();
-    Ok(outcome)
+    Ok(outcome.map(|released| (released, side_effects)))
 }
 
 /// Forgets a document that was applied when the host was as it says already: nothing is held, and nothing is to be
@@ -193,7 +196,7 @@ fn forget_accepted(store: &Store, owner: &str, error: Error) -> Error {
     }
 }
 
-fn report(arguments: &Arguments, released: &Applied) -> u8 {
+fn report(arguments: &Arguments, released: &Applied, side_effects: usize) -> u8 {
     let plan = &released.planned.plan;
     let sources = Sources::default();
     let detail = Detail {
@@ -207,9 +210,14 @@ fn report(arguments: &Arguments, released: &Applied) -> u8 {
         detail,
         output::here(),
     ));
-    let (facts, writes) = (count(plan.released.len(), "fact"), count(released.done, "write"));
+    let facts = count(plan.released.len().saturating_sub(side_effects), "fact");
+    let with = match side_effects {
+        0 => String::new(),
+        number => format!(" and {number} that changed with them"),
+    };
+    let writes = count(released.done, "write");
     output::print_done(&format!(
-        "Released: the owner {} held {facts}; {writes} done.\n",
+        "Released: the owner {} held {facts}{with}; {writes} done.\n",
         arguments.owner
     ));
     new_drift_exit(&released.new_drift)

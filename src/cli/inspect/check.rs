@@ -14,7 +14,7 @@ use crate::{exit, output};
 use netkeel_core::error::Error;
 use netkeel_diagnose::lint::plan;
 use netkeel_render::plan::of::Of;
-use netkeel_render::plan::summary::summary;
+use netkeel_render::plan::summary::{codes, summary};
 
 /// Report in one line whether the host is in sync
 ///
@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     match arguments.output {
         _ if arguments.quiet => {}
-        Format::Text => output::print(&format!("{}\n", summary(&plan, of)))?,
+        Format::Text => output::print(&format!("{}{}\n", summary(&plan, of), codes(&plan)))?,
         Format::Json => output::plan(&plan, &sources, Output::Json, Detail::default(), of)?,
     }
     output::problems(&plan.problems);

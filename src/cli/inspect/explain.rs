@@ -1,5 +1,6 @@
 //! `netkeel explain`: explains where the value of a setting comes from.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -235,6 +236,14 @@ fn by_own_name(key: SysctlKey, netns: &Netns) -> Result<SysctlKey, Error> {
 }
 
 fn subject(what: &str, netns: &Netns) -> Result<Subject, Error> {
+    let is_prefix = what
+        .split_once('/')
+        .is_some_and(|(address, length)| address.parse::<IpAddr>().is_ok() && length.parse::<u8>().is_ok());
+    if what == "default" || is_prefix {
+        let message = format!("{what} is a route, and not a sysctl, an interface or a finding");
+        return Err(Error::new(ErrorKind::Input, message)
+            .hint(format!("`ip route show {what}` shows the route and its mtu")));
+    }
     let link = what.parse::<LinkName>().ok();
     let field = field::parse(what);
     let is_short = link.is_some() || field.is_some();
@@ -245,6 +254,14 @@ fn subject(what: &str, netns: &Netns) -> Result<Subject, Error> {
     // A further name can be longer than that of an interface, and have dots.
     if let Some(name) = host.named(what) {
         return Ok(Subject::Link(name));
+    }
+    // eth0.100 may be the name of a VLAN.
+    if let Some((name, word)) = what.rsplit_once('.')
+        && field.is_none()
+        && host.named(name).is_some()
+        && !word.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return Err(no_such_field(name, word));
     }
     if !is_short && what.contains('.') {
         return Ok(Subject::Key);
@@ -334,6 +351,18 @@ fn known(
         Some(near) => error.hint(format!("did you mean {near}?")),
         None => error,
     })
+}
+
+fn no_such_field(name: &str, word: &str) -> Error {
+    let message = format!("the interface {name} has no setting {word}");
+    let error = Error::new(ErrorKind::Missing, message);
+    match nearest(word, field::names()) {
+        Some(near) => error.hint(format!("did you mean {name}.{near}?")),
+        None => error.hint(format!(
+            "settings of an interface are {}",
+            field::names().collect::<Vec<_>>().join(", ")
+        )),
+    }
 }
 
 fn no_such_link(what: &str, snapshot: &Snapshot) -> Error {

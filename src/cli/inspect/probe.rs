@@ -73,12 +73,12 @@ struct PmtuArguments {
     #[arg(long, value_enum)]
     family: Option<IpVersion>,
     /// Send from this pod, a NAMESPACE/NAME or the host's end of its veth
-    #[arg(long, value_name = "POD", conflicts_with = "netns")]
+    #[arg(long, value_name = "POD")]
     from: Option<String>,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Format,
-    /// Send from this network namespace, as `ip netns` names it
+    /// Send from this network namespace, as `ip netns` names it; with --from, the pod's host is this namespace
     #[arg(long, value_name = "NAME")]
     netns: Option<String>,
 }
@@ -105,12 +105,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
 fn pmtu(arguments: &PmtuArguments) -> Result<u8, Error> {
     let target = resolve(&arguments.target, arguments.family)?;
     let methods = methods(arguments.proto, arguments.port)?;
+    let netns = arguments.netns.as_deref().map_or(Netns::CURRENT, Netns::named);
     let report = match &arguments.from {
-        Some(pod) => ends::enter(&sandbox(pod)?, || probe(target, &methods))?,
-        None => {
-            let netns = arguments.netns.as_deref().map_or(Netns::CURRENT, Netns::named);
-            inside(&netns, || probe(target, &methods))??
-        }
+        Some(pod) => ends::enter(&sandbox(pod, &netns)?, || probe(target, &methods))?,
+        None => inside(&netns, || probe(target, &methods))??,
     };
     let well = report.is_well(arguments.expect);
     let shown = match arguments.output {
@@ -143,13 +141,13 @@ fn methods(protocol: Option<Protocol>, port: Option<u16>) -> Result<Vec<Method>,
     Ok(Method::all(protocol, port))
 }
 
-/// The namespace of a pod.
-fn sandbox(pod: &str) -> Result<Sandbox, Error> {
+/// The namespace of a pod whose veth has its other end in `netns`.
+fn sandbox(pod: &str, netns: &Netns) -> Result<Sandbox, Error> {
     let scope = Scope {
         pods: true,
         ..Scope::default()
     };
-    let host = Live::with(&Netns::CURRENT, |kernel| kernel.snapshot(&scope))??;
+    let host = Live::with(netns, |kernel| kernel.snapshot(&scope))??;
     let names = pod_names();
     let sandbox = match select::start(&host, pod, &|path: &str| names.get(path).cloned()) {
         Some(Start::Pod(name)) => host

@@ -235,7 +235,11 @@ impl Object {
             "--quiet",
             &format!("{revision}^{{commit}}"),
         ])
-        .map_err(|error| error.context(format!("git knows no commit {revision}")))?;
+        .map_err(|error| match error.kind {
+            ErrorKind::Missing => Error::new(ErrorKind::Missing, format!("git knows no commit {revision}"))
+                .hint("name a commit, a branch or a tag of this repository; `git branch -a` and `git tag` list them"),
+            _ => error.context(format!("git knows no commit {revision}")),
+        })?;
         let top = Object {
             kind: Kind::Tree,
             id: format!("{}:", text(commit)?.trim_end()),
@@ -346,8 +350,13 @@ fn text(output: Vec<u8>) -> Result<String, Error> {
 }
 
 /// The output of git in the working directory.
+/// Runs git.
+///
+/// # Errors
+/// [`ErrorKind::Missing`] when git fails without a word, as with --quiet for an object that does not exist.
 fn git(arguments: &[&str]) -> Result<Vec<u8>, Error> {
-    let failed = |why: String| Error::new(ErrorKind::Input, format!("git {}: {why}", arguments.join(" ")));
+    let of_kind = |kind, why: String| Error::new(kind, format!("git {}: {why}", arguments.join(" ")));
+    let failed = |why: String| of_kind(ErrorKind::Input, why);
     let mut git = Command::new("git");
     // A review reads what the repository has: an object that a partial clone lacks is an error, not a download. git
     // before 2.45 ignores the variable and obeys the option.
@@ -357,6 +366,7 @@ fn git(arguments: &[&str]) -> Result<Vec<u8>, Error> {
     let output = git.output().map_err(|error| failed(error.to_string()))?;
     match output.status.success() {
         true => Ok(output.stdout),
+        false if output.stderr.is_empty() => Err(of_kind(ErrorKind::Missing, output.status.to_string())),
         false => Err(failed(one_line(&String::from_utf8_lossy(&output.stderr)))),
     }
 }

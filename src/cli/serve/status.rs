@@ -156,6 +156,10 @@ fn text(status: &Value) -> String {
         word("/document/owner"),
         utc(number("/document/loaded"))
     ));
+    let files = status.pointer("/document/files").and_then(Value::as_array);
+    for file in files.into_iter().flatten() {
+        out.push_str(&format!("    {}\n", shown(Some(file))));
+    }
     if status.get("idle").and_then(Value::as_bool) == Some(true) {
         out.push_str("idle: there is no document yet; the service waits for one\n");
     }
@@ -172,8 +176,18 @@ fn text(status: &Value) -> String {
         }
     }
     out.push_str(&policies(status));
+    if let Some(holder) = status.get("waits").and_then(Value::as_str) {
+        out.push_str(&format!("waiting: {}\n", one_line(holder)));
+    }
     if let Some(why) = status.get("failure").and_then(Value::as_str) {
         out.push_str(&format!("FAILED: {}\n", one_line(why)));
+    }
+    if let Some(at) = status.get("scanned").and_then(Value::as_u64) {
+        let others = match status.get("only_by_full_scans").and_then(Value::as_bool) {
+            Some(true) => "; changes inside pods are found by the next one",
+            _ => "",
+        };
+        out.push_str(&format!("last full scan {}{others}\n", utc(at)));
     }
     let drift = list("drift");
     let wanted = number("/wanted") as usize;
@@ -253,15 +267,18 @@ fn text(status: &Value) -> String {
         ));
     }
     out.extend(list("probes").iter().map(probe));
-    let counter = |key: &str| number(&format!("/counters/{key}"));
+    let counter = |key: &str| number(&format!("/counters/{key}")) as usize;
     out.push_str(&format!(
-        "{} passes, {} applies with {} writes, {} failures, {} rollbacks, {} flaps\n",
-        counter("passes"),
-        counter("applies"),
-        counter("writes"),
-        counter("failures"),
-        counter("rollbacks"),
-        counter("flaps")
+        "{}, {} with {}, {}, {}, {}\n",
+        match counter("passes") {
+            1 => "1 pass".to_owned(),
+            passes => format!("{passes} passes"),
+        },
+        count(counter("applies"), "apply"),
+        count(counter("writes"), "write"),
+        count(counter("failures"), "failure"),
+        count(counter("rollbacks"), "rollback"),
+        count(counter("flaps"), "flap")
     ));
     if let Some(worker) = status.get("worker").filter(|worker| !worker.is_null()) {
         out.push_str(&replication(worker));
@@ -305,10 +322,10 @@ fn probe(probe: &Value) -> String {
 fn replication(worker: &Value) -> String {
     let number = |path: &str| worker.pointer(path).and_then(Value::as_u64).unwrap_or_default();
     let mut out = format!(
-        "replication {}, pid {}, {} restarts: {} received, {} replicated, {} copies sent, {} failed, {} lost\n",
+        "replication {}, pid {}, {}: {} received, {} replicated, {} copies sent, {} failed, {} lost\n",
         shown(worker.get("health")),
         number("/pid"),
-        number("/restarts"),
+        count(number("/restarts") as usize, "restart"),
         number("/statistics/received"),
         number("/statistics/replicated"),
         number("/statistics/sent"),

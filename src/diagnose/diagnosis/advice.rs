@@ -1,6 +1,6 @@
 //! The remedy of a cause.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnosis::cause::{Evidence, Kind, Subject};
 use crate::diagnosis::configured::Fault;
@@ -196,20 +196,25 @@ fn gateway(fault: &Fault) -> Vec<Fix> {
     }]
 }
 
+/// Each veth gets the smaller MTU of its own two ends. A pod's end follows the host's, which alone is named.
 fn veth_ends(subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Fix> {
-    let ends = links(subjects).filter_map(|name| {
-        let link = host.link(name)?;
-        let other = match (&link.pod, link.lower.and_then(|index| host.by_index(index))) {
-            (Some(pod), _) => Some(pod.mtu),
-            (None, Some((_, peer))) if link.peer_netns.is_none() => Some(peer.mtu),
-            _ => None,
+    let mut by_mtu: BTreeMap<u32, BTreeSet<LinkName>> = BTreeMap::new();
+    for name in links(subjects) {
+        let Some(link) = host.link(name) else { continue };
+        let (other, mtu) = match (&link.pod, link.lower.and_then(|index| host.by_index(index))) {
+            (Some(pod), _) => (None, pod.mtu),
+            (None, Some((other, peer))) if link.peer_netns.is_none() => (Some(other), peer.mtu),
+            _ => (None, link.mtu),
         };
-        Some((name, link.mtu.min(other.unwrap_or(link.mtu))))
+        let ends = by_mtu.entry(link.mtu.min(mtu)).or_default();
+        ends.insert(name);
+        ends.extend(other);
+    }
+    let fixes = by_mtu.iter().flat_map(|(mtu, names)| {
+        let names: Vec<LinkName> = names.iter().copied().collect();
+        of_links(host, &names, &format!("mtu: {mtu}"))
     });
-    let ends: Vec<(LinkName, u32)> = ends.collect();
-    let smallest = ends.iter().map(|(_, mtu)| *mtu).min();
-    let names: Vec<LinkName> = ends.iter().map(|(name, _)| *name).collect();
-    smallest.map_or(Vec::new(), |mtu| of_links(host, &names, &format!("mtu: {mtu}")))
+    fixes.collect()
 }
 
 fn bridge_port(subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Fix> {

@@ -324,6 +324,25 @@ mod tests {
     }
 
     #[test]
+    fn each_veth_gets_the_smaller_mtu_of_its_own_ends() {
+        let host = Snapshot::from_json(
+            r#"{"format":1,"netns":"nu","kernel":"6.12","families":{"ipv4":true,"ipv6":true},"sysctls":{},"links":{
+                "v0":{"index":3,"kind":"veth","lower":4,"mtu":1500,"up":true},
+                "v1":{"index":4,"kind":"veth","lower":3,"mtu":1400,"up":true},
+                "w0":{"index":5,"kind":"veth","lower":6,"mtu":1300,"up":true},
+                "w1":{"index":6,"kind":"veth","lower":5,"mtu":1460,"up":true}}}"#,
+        )
+        .unwrap();
+        let findings = crate::lint::host::host(&host);
+        let cause = &crate::diagnosis::diagnose(&host, &findings, None).causes[0];
+        let wanted =
+            "link: { w0: { mtu: 1300 }, w1: { mtu: 1300 }, v0: { mtu: 1400 }, v1: { mtu: 1400 } }".to_owned();
+        assert_eq!(cause.fix, [Fix::Document(wanted)]);
+        // The test runs where the diagnosis was made.
+        assert_eq!(cause.refute.command, "ip netns exec nu ip neigh show dev v1");
+    }
+
+    #[test]
     fn the_remedy_is_of_the_setting_that_is_wrong() {
         let mut host = host();
         host.links.clear();

@@ -51,6 +51,11 @@ pub fn parse(text: &str) -> Option<(&str, Field)> {
     (!link.is_empty() && !link.contains('/')).then_some((link, *field))
 }
 
+/// The names of the settings.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FIELDS.iter().map(|(name, _)| *name)
+}
+
 /// Explains a setting; `None` if the interface does not exist.
 pub fn field(host: &Inputs<'_>, name: LinkName, field: Field) -> Option<FieldExplained> {
     let of = host.snapshot.links.get(&name)?;

@@ -265,9 +265,12 @@ impl Section for Routes {
         for entry in &self.entries {
             if !host.routes.contains(&entry.place) {
                 let explained = host.problems.iter().any(|one| one.what == Subject::Routes);
-                wants.problems.extend((!explained).then(|| Problem {
-                    what: Subject::Other(format!("the routes to {}", entry.place)),
-                    why: "the snapshot does not hold them".to_owned(),
+                wants.problems.extend((!explained).then(|| {
+                    Problem {
+                        what: Subject::Other(format!("the routes to {}", entry.place)),
+                        why: "the snapshot does not hold them; record it with `netkeel observe -f DOCUMENT`"
+                            .to_owned(),
+                    }
                 }));
                 continue;
             }

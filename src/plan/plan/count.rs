@@ -50,6 +50,8 @@ impl Drift {
             other => other.is_no_rules(),
         };
         match (&self.observed, &self.desired) {
+            // An attribute of a route, which exists and stays.
+            _ if matches!(self.fact.field, Field::RouteMetric(..)) => Action::Change,
             (_, None) => Action::Destroy,
             (_, Some(value)) if is_off(value) => Action::Destroy,
             (None, Some(_)) => Action::Create,
@@ -101,6 +103,7 @@ mod tests {
     use std::sync::Arc;
 
     use netkeel_core::name::netns::Netns;
+    use netkeel_core::name::route::{Metric, RouteKey};
 
     #[test]
     fn a_fact_is_created_changed_or_destroyed() {
@@ -124,5 +127,9 @@ mod tests {
         let number = |number| Some(Value::Number(number));
         assert_eq!(action(Field::Mtu, number(1), number(2)), Action::Change);
         assert_eq!(action(Field::Mtu, None, number(2)), Action::Create);
+        // A route is there with and without its attribute.
+        let mtu = Field::RouteMetric(RouteKey::new("0.0.0.0/0".parse().unwrap()), Metric::Mtu);
+        assert_eq!(action(mtu, None, number(2)), Action::Change);
+        assert_eq!(action(mtu, number(2), None), Action::Change);
     }
 }

@@ -355,6 +355,16 @@ fn an_interface_that_is_not_there_yet() {
     ");
 }
 
+/// No host has the files of the page, so that its blocks are not run like others.
+#[test]
+fn the_page_shows_what_is_printed() {
+    let page = include_str!("../../../docs/how-to/explain.md");
+    for key in ["net.ipv4.conf.cali0.rp_filter", "net.ipv4.conf.all.rp_filter"] {
+        let block = format!("$ netkeel explain {key}\n{}```\n", explained(key));
+        assert!(page.contains(&block), "{block}");
+    }
+}
+
 #[test]
 fn an_interface_with_all_its_settings() {
     insta::assert_snapshot!(explained("eth0.7"), @"

@@ -16,6 +16,21 @@ pub fn summary(plan: &Plan, of: Of) -> String {
     format!("{start}{}.", notes(plan))
 }
 
+/// The codes of the errors and warnings of a plan, with the command that shows them; empty if there are none. It
+/// follows a summary that is printed without the findings.
+pub fn codes(plan: &Plan) -> String {
+    let worth = |code: &Code| code.severity() != Severity::Note;
+    let codes = plan.findings.iter().map(|finding| finding.code).filter(worth);
+    let codes: BTreeSet<String> = codes.map(|code| code.to_string()).collect();
+    match codes.is_empty() {
+        true => String::new(),
+        false => {
+            let codes = codes.into_iter().collect::<Vec<_>>().join(", ");
+            format!(" `netkeel plan` shows {codes}.")
+        }
+    }
+}
+
 /// Notes at the end of a sentence.
 fn after(notes: &[String]) -> String {
     match notes {
@@ -45,7 +60,9 @@ pub(super) fn drift(plan: &Plan, of: Of) -> String {
 /// The line of a plan that has nothing to do.
 pub(super) fn settled(plan: &Plan, of: Of) -> String {
     let (place, stale) = (of.place(&plan.netns), stale(plan));
-    if plan.in_sync() {
+    if plan.in_sync() && matches_nothing(plan) {
+        format!("Nothing matched: the document names nothing that is here ({place})")
+    } else if plan.in_sync() {
         let facts = count_thousands(plan.wanted, "fact");
         format!("In sync: {facts} as declared{stale} ({place})")
     } else {
@@ -61,6 +78,12 @@ pub(super) fn settled(plan: &Plan, of: Of) -> String {
             count_thousands(plan.wanted, "declared fact"),
         )
     }
+}
+
+/// Whether nothing is declared on this host only since what the document names does not exist.
+fn matches_nothing(plan: &Plan) -> bool {
+    let missing = |code| matches!(code, Code::NK005 | Code::NK037 | Code::NK040 | Code::NK073);
+    plan.wanted == 0 && plan.findings.iter().any(|finding| missing(finding.code))
 }
 
 /// The number of writes, and whether they can be undone: `3 writes, all with exact undo`.

@@ -4,7 +4,7 @@ mod thousand_pods;
 
 use crate::plan::of::Of;
 use crate::plan::text::Style;
-use crate::plan::{diff, markdown, text};
+use crate::plan::{diff, markdown, summary, text};
 use netkeel_core::fact::Fact;
 use netkeel_core::name::netns::Netns;
 use netkeel_document::document::Document;
@@ -54,6 +54,56 @@ fn shown(text: &str, host: &Snapshot) -> [String; 4] {
     let (document, sources) = document(text);
     let plan = netkeel_diagnose::lint::plan::plan(&document, host).unwrap();
     formats(&plan, &sources)
+}
+
+#[test]
+fn side_effects_of_the_kernel_are_part_of_a_plan() {
+    let host = Snapshot::from_json(
+        r#"{"format":1,"netns":null,"kernel":"6.12","families":{"ipv4":true,"ipv6":false},
+        "sysctls":{"net/ipv4/conf/all/accept_redirects":{"value":"1","writable":true},
+          "net/ipv4/conf/default/forwarding":{"value":"0","writable":true},
+          "net/ipv4/ip_forward":{"value":"0","writable":true}},
+        "links":{"eth0":{"index":2,"mtu":1500,"up":true,"rp_filter":0,"forwarding":0},
+          "eth1":{"index":3,"mtu":1500,"up":true,"rp_filter":0,"forwarding":0}}}"#,
+    )
+    .unwrap();
+    let [plan, ..] = shown(
+        "version: 1\npersist: no\nsysctl: { net.ipv4.ip_forward: 1 }\n",
+        &host,
+    );
+    let line = plan.split("\n\n").find(|part| part.starts_with("Also changes"));
+    assert_eq!(
+        line.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")),
+        Some(
+            "Also changes, by the kernel: forwarding 0 -> 1 of 2 links; net.ipv4.conf.all.accept_redirects 1 -> 0; \
+             net.ipv4.conf.default.forwarding 0 -> 1"
+                .to_owned()
+        ),
+        "{plan}"
+    );
+}
+
+#[test]
+fn a_document_that_names_nothing_here_is_not_in_sync() {
+    let line = |text: &str| {
+        let (document, _) = document(text);
+        let plan = netkeel_diagnose::lint::plan::plan(&document, &host(&[("eth0", "")])).unwrap();
+        summary::summary(&plan, Of::Here) + &summary::codes(&plan)
+    };
+    let missing = "version: 1\npersist: no\nlink: { ethh0: { mtu: 1500 }, pods: { match: { name: \"veth*\" }, mtu: 1460 } }\n";
+    assert_eq!(
+        line(missing),
+        "Nothing matched: the document names nothing that is here (this host); 2 warnings. `netkeel plan` shows NK005, NK073."
+    );
+    assert_eq!(
+        line(&missing.replace("ethh0", "eth0")),
+        "In sync: 1 fact as declared (this host); 1 warning. `netkeel plan` shows NK073."
+    );
+    // An empty document declares nothing, and nothing is missing.
+    assert_eq!(
+        line("version: 1\npersist: no\n"),
+        "In sync: 0 facts as declared (this host)."
+    );
 }
 
 fn host(links: &[(&str, &str)]) -> Snapshot {

@@ -6,7 +6,7 @@ use crate::findings;
 use crate::paint::Paint;
 use crate::plan::entry::{Entry, WIDTH};
 use crate::plan::of::Of;
-use crate::plan::{lossy, summary};
+use crate::plan::{beside, lossy, summary};
 use crate::wording::wrap::wrap;
 use netkeel_plan::plan::groups::{Group, Grouping};
 use netkeel_plan::plan::{Plan, Step};
@@ -56,6 +56,7 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
     out.push_str(&entries(&rare, &mut locator, paint));
     out.push_str(&findings);
     out.push_str(&entries(&common, &mut locator, paint));
+    out.push_str(&beside::text(plan));
     if style.commands && !plan.steps.is_empty() {
         let _ = writeln!(out, "{}", paint.bold("Commands"));
         for step in &plan.steps {

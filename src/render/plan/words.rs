@@ -7,6 +7,7 @@ use crate::wording::utc::utc;
 use netkeel_core::fact::{Field, Object};
 use netkeel_plan::plan::Drift;
 use netkeel_plan::plan::cause::{Cause, Side};
+use netkeel_plan::plan::count::Action;
 use netkeel_plan::plan::groups::difference::Difference;
 use netkeel_plan::plan::groups::{Group, pattern};
 
@@ -137,8 +138,8 @@ pub(super) fn short_change(number: usize, group: &Group<'_>) -> String {
 
 fn arrow(drift: &Drift, before: String, after: String) -> String {
     match &drift.observed {
-        None => after,
-        Some(_) => format!("{before} -> {after}"),
+        None if drift.action() == Action::Create => after,
+        _ => format!("{before} -> {after}"),
     }
 }
 

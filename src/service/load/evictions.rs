@@ -115,9 +115,10 @@ impl Service<'_> {
             looked,
             failure,
             blocked,
+            waits,
             ..
         } = &self.state.status;
-        let is_well = *looked && failure.is_none() && blocked.is_none();
+        let is_well = *looked && failure.is_none() && blocked.is_none() && waits.is_none();
         if is_well && self.state.evictions.is_due(now) {
             self.ask_for_evictions(EvictionRequest::Look);
         }

@@ -61,7 +61,7 @@ impl ChangeEnd {
             Outcome::Blamed(_) if doubts.of_others && undone => ChangeEnd::Open,
             Outcome::Blamed(_) | Outcome::Failed => failed(why()),
             // Something else is in the way, as the lock of another process.
-            Outcome::Blocked => ChangeEnd::Blocked(why()),
+            Outcome::Blocked | Outcome::Waits => ChangeEnd::Blocked(why()),
             Outcome::Kept(_) | Outcome::Looked if *extent == Extent::All && passed.failure.is_none() => {
                 match doubts.held_back {
                     None => ChangeEnd::Holds,

@@ -12,6 +12,9 @@ use netkeel_reconcile::pass_result::PassResult;
 use netkeel_reconcile::status::FindingStatus;
 use netkeel_reconcile::status::unread::UnreadFacts;
 
+/// The passes in a row that may find the lock held before that is a failure: with their growing pauses, most of a minute.
+const PATIENCE: u32 = 10;
+
 /// News of a pass.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct PassNews {
@@ -31,6 +34,8 @@ pub(crate) struct PassNews {
     pub(crate) unread: Vec<String>,
     /// Facts of `unread` that can be read again.
     pub(crate) read: Vec<String>,
+    /// The pass waits for the lock, and nothing failed yet; whether it is the first one that does.
+    pub(crate) waits: Option<bool>,
     /// For the first full scan with a document: the number of wanted facts, and of those that differ.
     pub(crate) first: Option<(usize, usize)>,
 }
@@ -88,9 +93,15 @@ impl State {
             status.findings = found;
             status.findings.extend(self.evictions.findings());
         }
-        status.counters.failures += u64::from(passed.failure.is_some());
-        let blocked = matches!(passed.outcome, Outcome::Blocked);
-        status.blocked = passed.failure.clone().filter(|_| blocked);
+        self.waited = match passed.outcome {
+            Outcome::Waits => self.waited.saturating_add(1),
+            _ => 0,
+        };
+        let waits = (1..PATIENCE).contains(&self.waited);
+        status.counters.failures += u64::from(passed.failure.is_some() && !waits);
+        let blocked = matches!(passed.outcome, Outcome::Blocked | Outcome::Waits);
+        status.blocked = passed.failure.clone().filter(|_| blocked && !waits);
+        status.waits = passed.failure.clone().filter(|_| waits);
         // Facts that cannot be written are suspended from now on, and the next pass writes the others at once.
         let news = |blamed: &[Blamed]| blamed.iter().any(|one| !except.contains(&one.fact));
         let goes_on = matches!(&passed.outcome, Outcome::Blamed(blamed) if news(blamed));
@@ -132,6 +143,7 @@ impl State {
             drift_ended,
             unread,
             read,
+            waits: waits.then_some(self.waited == 1),
             first,
         }
     }
@@ -300,6 +312,36 @@ mod tests {
         let passed = looked(Outcome::Kept(Vec::new()));
         let news = state.report(&Extent::All, &none, &passed, took);
         assert!(news.corrected);
+        assert_eq!(state.status.healthy(), Ok(()));
+    }
+
+    #[test]
+    fn a_held_lock_is_waited_for_and_a_failure_only_if_it_stays_held() {
+        let mut state = state(true);
+        let none = BTreeSet::new();
+        let took = Duration::from_millis(1);
+        state.report(&Extent::All, &none, &looked(Outcome::Looked), took);
+        let held = PassResult::failed(Outcome::Waits, "another netkeel is at work here".to_owned());
+        for number in 1..PATIENCE {
+            let news = state.report(&Extent::All, &none, &held, took);
+            assert_eq!(news.waits, Some(number == 1));
+            assert_eq!(state.status.healthy(), Ok(()));
+            assert_eq!(
+                (state.status.counters.failures, &state.status.failure),
+                (0, &None)
+            );
+            assert!(state.status.waits.is_some());
+        }
+        assert_eq!(state.report(&Extent::All, &none, &held, took).waits, None);
+        assert_eq!(state.status.counters.failures, 1);
+        assert_eq!(
+            state.status.healthy(),
+            Err("another netkeel is at work here".to_owned())
+        );
+        // Once the lock is free, nothing of it is left.
+        let passed = looked(Outcome::Kept(Vec::new()));
+        state.report(&Extent::All, &none, &passed, took);
+        assert_eq!(state.status.waits, None);
         assert_eq!(state.status.healthy(), Ok(()));
     }
 }

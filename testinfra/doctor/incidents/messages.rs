@@ -118,7 +118,10 @@ fn packets_that_a_filter_of_tc_drops() {
     assert!(sign["counters"][0]["by"].as_u64().unwrap() >= 40, "{sign}");
     // A filter drops what it was made to drop.
     assert_eq!(sign["severity"], "warning");
-    assert_eq!(sign["next"][0]["command"], "tc -s filter show dev up0 ingress");
+    // The command runs in the namespace that was diagnosed.
+    let command = sign["next"][0]["command"].as_str().unwrap();
+    assert!(command.starts_with("ip netns exec "), "{command}");
+    assert!(command.ends_with(" tc -s filter show dev up0 ingress"), "{command}");
     net.host.sh(&format!(
         "tc filter del dev up0 ingress; tc filter add dev up0 egress {SHOT}"
     ));

@@ -111,7 +111,9 @@ fn a_vxlan_that_does_not_fit_its_underlay() {
     // The sender learns the MTU from its first packets, so hardly any are lost.
     net.alone(send(), ("too-large", "possible"), &[]);
     let fix = &net.report(None)["causes"][0]["fix"][0];
-    assert_eq!(fix["document"], "link: { vx0: { mtu: 1350 } }");
+    // One fragment, with the pods behind the device.
+    let document = fix["document"].as_str().unwrap();
+    assert!(document.starts_with("link: { vx0: { mtu: 1350 }"), "{fix}");
     for (place, device) in [(&net.host, "up0"), (&net.peer, "x0")] {
         place.sh(&format!("ip link set {device} mtu 1500"));
     }

@@ -205,7 +205,10 @@ fn of_a_host(snapshot: Snapshot) -> Result<Snapshot, Error> {
         None => Ok(snapshot),
         Some(_) => Err(Error::new(
             ErrorKind::Input,
-            format!("the snapshot is of {}, not of the host", snapshot.netns),
+            format!(
+                "the snapshot is of {}, not of the host: record it with `netkeel observe` without --netns",
+                snapshot.netns
+            ),
         )),
     }
 }
