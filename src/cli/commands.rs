@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use netkeel_core::error::Error;
 use netkeel_core::finding::Finding;
+use netkeel_core::name::netns::Netns;
 use netkeel_core::text::shell::Quoted;
 use netkeel_source::diagnostic::Diagnostics;
 
@@ -35,6 +36,13 @@ pub(crate) fn name(netns: &str) {
         netns: Quoted(netns).to_string(),
         verbs: VERBS.get().map(|verbs| verbs()).unwrap_or_default(),
     });
+}
+
+/// Names the namespace of a saved snapshot or plan.
+pub(crate) fn name_of(netns: &Netns) {
+    if let Some(name) = netns.name() {
+        self::name(name);
+    }
 }
 
 /// A text with commands that an operator may paste.
@@ -157,8 +165,8 @@ mod tests {
                 "release it: netkeel release --netns pods --owner default",
             ),
             (
-                "`netkeel history` lists all; `netkeel probe pmtu A`",
-                "`netkeel history --netns pods` lists all; `netkeel probe pmtu --netns pods A`",
+                "`netkeel history` lists all; netkeel probe pmtu A",
+                "`netkeel history --netns pods` lists all; netkeel probe pmtu --netns pods A",
             ),
             (
                 "netkeel recover undoes it, netkeel recover --resume finishes it",

@@ -235,9 +235,7 @@ fn execute(arguments: &Arguments) -> Result<Result<Outcome, Box<Invalid>>, Error
     } = loaded;
     document.allow_missing = arguments.allow_missing;
     // A saved plan names its namespace itself.
-    if let Some(netns) = document.netns.name() {
-        commands::name(netns);
-    }
+    commands::name_of(&document.netns);
     let targets = arguments
         .verify_reach
         .iter()

@@ -203,6 +203,10 @@ fn release(
         )
         .outcome
     })?;
+    let outcome = outcome.map(|mut applied| {
+        plan::add(None, &mut applied.planned, &applied.before);
+        applied
+    });
     drop(log);
     // No boot brings back what was restored.
     if outcome.is_ok()

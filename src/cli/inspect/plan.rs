@@ -11,7 +11,7 @@ use crate::fail_on::FailOnArguments;
 use crate::load::documents::{Host, Loaded, read};
 use crate::load::snapshot::read_snapshot;
 use crate::output::Detail;
-use crate::{exit, output, taken};
+use crate::{commands, exit, output, taken};
 use netkeel_apply::recover::refuse_pending;
 use netkeel_apply::store::Store;
 use netkeel_core::error::{Error, ErrorKind};
@@ -131,6 +131,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = saved
         .as_ref()
         .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
+    commands::name_of(&netns);
     let as_json = arguments.output == PlanOutput::Json;
     let Loaded { document, sources } = match read(&arguments.documents, netns, Host::of(&saved))? {
         Ok(loaded) => loaded,

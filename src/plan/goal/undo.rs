@@ -330,10 +330,7 @@ fn refused(since: &BTreeMap<Fact, Since>, changes: &[OwnershipRecord]) -> Diagno
                     fact.summary(now.as_ref())
                 ),
             ),
-            Since::Unread => (
-                "not read",
-                ", so that it may have been changed since the apply".to_owned(),
-            ),
+            Since::Unread => ("not read", ", and may have been changed".to_owned()),
             Since::Lost => ("not to be made again as before the apply", String::new()),
         };
         groups.entry((was, about)).or_default().push(fact);
