@@ -244,7 +244,7 @@ cni:
     5a6
     >       "mtu": 1460,
     600 /etc/cni/pods/10-calico.conflist
-    Drift: 1 fact to give back, on 1 object (this host).
+    To give back: 1 fact, on 1 object (this host).
 
       ~ cni /etc/cni/pods/10-calico.conflist calico  mtu 1460 -> absent
 

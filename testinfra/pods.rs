@@ -169,6 +169,26 @@ fn both_ends_and_the_route_of_a_pod_follow_and_come_back() {
     assert_eq!([node.mtus(0), node.mtus(1)], before);
 }
 
+/// The host's end stays as another program wrote it, and the pod's end goes back.
+#[test]
+fn a_release_names_the_value_to_restore_and_the_black_hole_that_it_leaves() {
+    let node = Node::new(1);
+    node.document(PODS);
+    assert_eq!(node.netkeel(&["apply", "-f", "pods.yaml"]).0, 0);
+    node.host.sh("ip link set cali0 mtu 1400");
+    let (code, said) = node.netkeel(&["release"]);
+    assert_eq!(code, 0, "{said}");
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let words = words.join(" ");
+    for told in [
+        "NK011 link cali0 mtu: it is 1400 now, netkeel wrote 1460, and before that it was 1500: another program",
+        "restore it by hand if needed: `ip -n host link set dev cali0 mtu 1500`",
+        "NK013 cali0: its MTU is 1400 and that of its other end, eth0 in a pod, is 1500",
+    ] {
+        assert!(words.contains(told), "{told}: {said}");
+    }
+}
+
 #[test]
 fn what_others_keep_is_left_alone_and_what_is_said_otherwise_is_done() {
     let node = Node::new(3);

@@ -246,11 +246,17 @@ impl Journal {
         claims.chain(self.beside.iter().cloned())
     }
 
-    /// Its kind, for messages.
-    pub fn describe(&self) -> String {
+    /// The apply, for messages.
+    pub(crate) fn name(&self) -> String {
         let Header { owner, actor, .. } = &self.header;
+        format!("an apply for the owner {owner} by {actor}")
+    }
+
+    /// Its state, for messages about an apply that did not end.
+    pub fn describe(&self) -> String {
         format!(
-            "an apply for the owner {owner} by {actor} was interrupted after {} of {} writes",
+            "{} was interrupted after {} of {} writes",
+            self.name(),
             self.begun,
             self.entries.len()
         )

@@ -25,8 +25,12 @@ const APPLY_LIMIT: Duration = Duration::from_secs(30);
 /// Why an apply is undone, for the history. Where it was to be confirmed, its document is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// It was interrupted, or an operator undoes it.
+    /// It was interrupted.
     Interrupted,
+    /// Whoever was asked to confirm it said no.
+    Declined,
+    /// An operator undoes it while it waits to be confirmed.
+    Withdrawn,
     /// Its time to be confirmed is over.
     Expired,
     /// The host was booted since, and it was not confirmed before.
@@ -39,6 +43,8 @@ impl Cause {
     fn reason(self) -> &'static str {
         match self {
             Cause::Interrupted => "it was interrupted",
+            Cause::Declined => "the answer to its confirmation was no",
+            Cause::Withdrawn => "an operator rolled it back before anybody confirmed it",
             Cause::Expired => "nobody confirmed it in time",
             Cause::Restarted => "the host restarted before anybody confirmed it",
             Cause::Stopped => "its watchdog was stopped before anybody confirmed it",
@@ -47,8 +53,8 @@ impl Cause {
 
     fn rejects(self) -> bool {
         match self {
-            Cause::Interrupted => false,
-            Cause::Expired | Cause::Restarted | Cause::Stopped => true,
+            Cause::Interrupted | Cause::Withdrawn => false,
+            Cause::Declined | Cause::Expired | Cause::Restarted | Cause::Stopped => true,
         }
     }
 
@@ -57,6 +63,7 @@ impl Cause {
         match (pending.is_unconfirmed(), &pending.live, pending.overdue()) {
             (true, None, _) => Cause::Restarted,
             (true, Some(_), Some(_)) => Cause::Expired,
+            (true, Some(live), None) if live.complete && !live.undoing => Cause::Withdrawn,
             (true, Some(_), None) | (false, _, _) => Cause::Interrupted,
         }
     }
@@ -102,13 +109,13 @@ impl Undone {
     pub fn incomplete(&self) -> Error {
         match &self.unrecorded {
             Some(error) if self.remaining.is_empty() => {
-                let message = "an interrupted apply was undone, and that could not be written down";
+                let message = "an interrupted apply was rolled back, and that could not be written down";
                 let error = error.clone().context(message);
                 error.hint("repair the directory, then run netkeel recover")
             }
             _ => Error::new(
                 ErrorKind::Refused,
-                "an interrupted apply could not be undone, so nothing new is begun",
+                "an interrupted apply could not be rolled back, so nothing new is begun",
             )
             .hint("mend what is named above, then run netkeel recover"),
         }
@@ -157,7 +164,7 @@ pub fn watch(held: &Held) -> Result<(), Error> {
 pub fn watched(held: &Held) -> Error {
     let error = unconfirmed_yet(held.pending());
     match watch(held) {
-        Err(why) => error.hint(format!("nothing undoes it by itself now: {}", why.message)),
+        Err(why) => error.hint(format!("nothing rolls it back by itself now: {}", why.message)),
         Ok(()) => error,
     }
 }
@@ -181,7 +188,10 @@ pub fn undo_held(held: &Held, netns: &Netns, cause: Cause) -> Result<Undone, Err
         false => Ok(()),
     };
     Ok(Undone {
-        apply: held.journal().map(Journal::describe),
+        apply: held.journal().map(|journal| match cause {
+            Cause::Interrupted => journal.describe(),
+            _ => format!("{}: {}", journal.name(), cause.reason()),
+        }),
         writes: undone.len(),
         remaining,
         unrecorded: recorded.err(),
@@ -299,7 +309,7 @@ fn unchanged(kernel: &mut dyn Kernel, entry: &Entry, begun: bool) -> Result<(), 
     };
     let message = format!("{} {was} by another program since the apply", path.display());
     Err(Error::new(ErrorKind::Refused, message)
-        .hint("put it back, or let the apply be undone and apply the document again"))
+        .hint("put it back, or let the apply be rolled back and apply the document again"))
 }
 
 /// Does what is left of an apply, files first, as the plan had it; the number of writes that took.
@@ -314,14 +324,14 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
             ErrorKind::Refused,
             "the host was rebooted meanwhile: there is nothing to resume",
         )
-        .hint("netkeel recover undoes what was done to files; then apply the document again"));
+        .hint("netkeel recover rolls back what was done to files; then apply the document again"));
     };
     if live.undoing {
         return Err(Error::new(
             ErrorKind::Refused,
-            "undoing it was begun: it cannot be finished any more",
+            "its rollback was begun: it cannot be finished any more",
         )
-        .hint("netkeel recover undoes the rest"));
+        .hint("netkeel recover rolls back the rest"));
     }
     // To finish it would be to confirm it, without the time and the checks of `keep`.
     if live.header.confirm_by.is_some() {
@@ -334,7 +344,7 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
             for (number, entry) in journal.rest() {
                 let op = &entry.op;
                 if op.is_durable() {
-                    let instead = "netkeel recover undoes it all instead";
+                    let instead = "netkeel recover rolls it all back instead";
                     unchanged(kernel, entry, number <= journal.begun).map_err(|error| error.hint(instead))?;
                 }
                 if number > journal.begun {
@@ -343,8 +353,11 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
                 match kernel.execute(op) {
                     // The op that was begun last may have been done.
                     Err(_) if number == journal.begun && stands(kernel, op) => {}
-                    other => other
-                        .map_err(|error| error.context(op).hint("netkeel recover undoes it all instead"))?,
+                    other => other.map_err(|error| {
+                        error
+                            .context(op)
+                            .hint("netkeel recover rolls it all back instead")
+                    })?,
                 }
                 done.push(op);
             }
@@ -411,8 +424,9 @@ fn interrupted(store: &Store) -> Result<Option<Error>, Error> {
         .next()
         .map(Journal::describe)
         .unwrap_or_default();
-    let error = Error::new(ErrorKind::Refused, described)
-        .hint("netkeel recover undoes it, netkeel recover --resume finishes it, and apply undoes it first");
+    let error = Error::new(ErrorKind::Refused, described).hint(
+        "netkeel recover rolls it back, netkeel recover --resume finishes it, and apply rolls it back first",
+    );
     Ok(Some(error))
 }
 
@@ -438,20 +452,20 @@ pub fn unconfirmed_yet(pending: &Pending) -> Error {
         (None, Some(late)) => {
             let seconds = late.as_secs();
             let message =
-                format!("an apply by {actor} was not confirmed, and its undoing is overdue by {seconds} s");
+                format!("an apply by {actor} was not confirmed, and its rollback is overdue by {seconds} s");
             Error::new(ErrorKind::Refused, message)
-                .hint(format!("`{}` undoes it now", command("recover", netns)))
+                .hint(format!("`{}` rolls it back now", command("recover", netns)))
         }
         (None, None) => {
             let message = format!("an apply by {actor} that was to be confirmed was interrupted");
             Error::new(ErrorKind::Refused, message)
-                .hint(format!("`{}` undoes it now", command("recover", netns)))
+                .hint(format!("`{}` rolls it back now", command("recover", netns)))
         }
         (Some(left), _) => {
             let left = left.as_millis().div_ceil(1000);
             let message = format!("an apply by {actor} waits to be confirmed for another {left} s");
             Error::new(ErrorKind::Refused, message).hint(format!(
-                "`{}` keeps it; else it is undone when its time is over",
+                "`{}` keeps it; else it is rolled back when its time is over",
                 confirm_command(netns)
             ))
         }

@@ -88,6 +88,11 @@ impl Store {
         })
     }
 
+    /// Whether this is the state of the host's own namespace, which the unit serves.
+    pub fn is_of_the_host(&self) -> bool {
+        self.run == Path::new(RUN)
+    }
+
     /// The ledger: the owner of each fact.
     ///
     /// # Errors

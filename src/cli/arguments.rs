@@ -100,7 +100,7 @@ pub(crate) struct Place {
     /// Network namespace to work on, as `ip netns` names it
     ///
     /// Interfaces, sysctls, routes and rules are those of this namespace, with the ends of its veths in pods.
-    /// Files do not depend on it.
+    /// Files are those of the host, and no drop-in of sysctl.d is written for another namespace.
     #[arg(long, value_name = "NAME")]
     netns: Option<String>,
 }
@@ -165,9 +165,9 @@ impl OuterFamily {
 /// How to treat facts that netkeel wrote earlier.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct OwnershipArguments {
-    /// Restore settings that the documents no longer declare
+    /// Also restore settings that the documents no longer declare
     ///
-    /// Only settings that netkeel wrote are restored.
+    /// Only settings that netkeel wrote are restored. `plan` and `check` count them, and write nothing.
     #[arg(long)]
     prune: bool,
     /// Take over settings that another owner holds

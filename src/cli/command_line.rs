@@ -5,18 +5,22 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind as Usage};
-use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::change::{ansible_module, apply, confirm, edit, recover, release, undo, wireguard_mtu};
+use crate::commands::Verbs;
 use crate::inspect::{
     check, doctor, explain, history, import, lint, mtu, observe, owners, path, plan, pods, probe, review,
     validate,
 };
 use crate::print::{complete, completions, man, render, schema};
 use crate::serve::{pause, replicate_worker, run, status};
-use crate::{exit, output, short_help};
+use crate::{commands, exit, output, short_help};
 use netkeel_core::text::escape::printable;
 use netkeel_kernel::process::inherited;
+
+/// The id of the option that names a namespace.
+const NETNS: &str = "netns";
 
 /// Keep a Linux host's network path in sync with a declarative config
 #[derive(Debug, Parser)]
@@ -77,6 +81,7 @@ enum Verb {
 /// Parses the command line, runs the verb and returns the exit code.
 pub fn main() -> ExitCode {
     exit_on_panic();
+    commands::know(verbs_of_namespaces);
     if let Err(errno) = inherited::settle() {
         output::say(&format!(
             "warning: the inherited signals stay blocked or ignored: {errno}\n"
@@ -146,7 +151,33 @@ fn parse(line: Vec<OsString>) -> Result<Cli, clap::Error> {
         command = full_command();
     }
     let mut matches = command.try_get_matches_from_mut(line)?;
+    if let Some(netns) = named_namespace(&matches) {
+        commands::name(netns);
+    }
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// The namespace that a command line names.
+fn named_namespace(matches: &ArgMatches) -> Option<&str> {
+    let (_, verb) = matches.subcommand()?;
+    match verb.try_get_one::<String>(NETNS) {
+        Ok(Some(netns)) => Some(netns),
+        Ok(None) | Err(_) => named_namespace(verb),
+    }
+}
+
+/// The verbs that take a namespace; those of a group as `probe pmtu`.
+fn verbs_of_namespaces() -> Verbs {
+    let takes = |command: &Command| command.get_arguments().any(|argument| argument.get_id() == NETNS);
+    let mut verbs = Verbs::new();
+    for verb in full_command().get_subcommands() {
+        if takes(verb) {
+            verbs.insert(verb.get_name().to_owned());
+        }
+        let of_group = verb.get_subcommands().filter(|of_group| takes(of_group));
+        verbs.extend(of_group.map(|of_group| format!("{} {}", verb.get_name(), of_group.get_name())));
+    }
+    verbs
 }
 
 /// The remedy for a slip that is common: a document without its option, and options of other programs.

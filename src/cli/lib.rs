@@ -5,6 +5,7 @@
 mod arguments;
 mod change;
 pub mod command_line;
+mod commands;
 mod exit;
 mod fail_on;
 mod inspect;
@@ -13,3 +14,4 @@ mod output;
 mod print;
 mod serve;
 mod short_help;
+mod taken;

@@ -11,6 +11,7 @@ use nix::unistd::geteuid;
 use serde::Serialize;
 
 use crate::arguments::{FullOption, Output};
+use crate::commands;
 use netkeel_core::error::Error;
 use netkeel_core::text::escape::{is_deceptive, printable};
 use netkeel_host::snapshot::problem::{Problem, summarize};
@@ -73,7 +74,7 @@ pub(crate) fn error_text(error: &Error) -> String {
     let paint = Paint(stderr_colour());
     let shown = |text: &str| text.lines().map(printable).collect::<Vec<_>>().join("\n");
     let mut message = format!("{} {}\n", paint.red("error:"), shown(&error.message));
-    for hint in &error.hints {
+    for hint in &commands::error_here(error).hints {
         message.push_str(&format!("  help: {}\n", shown(hint)));
     }
     message
@@ -81,14 +82,16 @@ pub(crate) fn error_text(error: &Error) -> String {
 
 /// Reports the diagnostics of documents.
 pub(crate) fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) {
-    say(&render::render(diagnostics, sources, stderr_colour()));
+    let diagnostics = commands::diagnostics_here(diagnostics);
+    say(&render::render(&diagnostics, sources, stderr_colour()));
 }
 
 /// Reports the diagnostics of documents, and with `--output json` prints them as the result too.
 pub(crate) fn invalid(diagnostics: &Diagnostics, sources: &Sources, as_json: bool) -> Result<(), Error> {
     self::diagnostics(diagnostics, sources);
     if as_json {
-        print(&pretty(&json::diagnostics::report(diagnostics, sources)))?;
+        let diagnostics = commands::diagnostics_here(diagnostics);
+        print(&pretty(&json::diagnostics::report(&diagnostics, sources)))?;
     }
     Ok(())
 }
@@ -144,6 +147,7 @@ pub(crate) fn plan(
 
 /// Formats a plan.
 pub(crate) fn shown(plan: &Plan, sources: &Sources, output: Output, detail: Detail, of: Of) -> String {
+    let plan = &*of_here(plan);
     let style = text::Style {
         colour: stdout_colour(),
         commands: detail.commands,
@@ -156,6 +160,15 @@ pub(crate) fn shown(plan: &Plan, sources: &Sources, output: Output, detail: Deta
         Output::Json => pretty(&json::plan(plan, sources)),
         Output::Markdown => markdown::plan(plan, sources, of),
     }
+}
+
+/// A plan whose findings name commands that hold here.
+fn of_here(plan: &Plan) -> Cow<'_, Plan> {
+    let mut plan = Cow::Borrowed(plan);
+    if commands::is_named() && !plan.findings.is_empty() {
+        commands::findings_here(&mut plan.to_mut().findings);
+    }
+    plan
 }
 
 /// Indented JSON with a final newline.

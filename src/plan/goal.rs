@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use crate::goal::planned::Planned;
 use crate::ledger::{Ledger, OwnershipRecord};
 use crate::make::routers::accept_ra;
-use crate::make::{ToDo, finish, plan_with};
+use crate::make::{ToDo, finish, plan_with, report_kept};
 use crate::ownership::{Ownership, give_back};
 use netkeel_core::fact::Fact;
 use netkeel_core::finding::Findings;
@@ -158,7 +158,8 @@ fn release<'a>(
     host: &Snapshot,
 ) -> Result<Planned, Box<Diagnostics>> {
     let mut findings = Findings::default();
-    let back = give_back(claims, host, &mut findings);
+    let back = give_back(claims, host);
+    report_kept(&back.kept, host, &mut findings);
     let wants = Wants::default();
     let to_do = ToDo {
         drift: back.drift,

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::goal::planned::Planned;
 use crate::ledger::{Ledger, OwnershipRecord};
-use crate::ownership::Ownership;
+use crate::ownership::{Kept, Ownership};
 use crate::plan::cause::Cause;
 use crate::plan::{Drift, Plan};
 use crate::planner::Planner;
 use crate::{ownership, pod_routes};
 use netkeel_core::fact::{Fact, Field, Object};
-use netkeel_core::finding::Findings;
+use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::netns::Netns;
 use netkeel_document::document::Document;
 use netkeel_document::want::Want;
@@ -79,7 +79,8 @@ pub(crate) fn plan_wants(
     if whole {
         ownership::report(others.into_iter(), &mut findings);
     }
-    let back = ownership::give_back(given_back.into_iter(), host, &mut findings);
+    let back = ownership::give_back(given_back.into_iter(), host);
+    report_kept(&back.kept, host, &mut findings);
     drift.extend(back.drift);
     let mut released = back.released;
     released.sort();
@@ -170,6 +171,36 @@ pub(crate) struct ToDo {
     pub followers: BTreeSet<Fact>,
     /// The number of wanted facts.
     pub wanted: usize,
+}
+
+/// Reports the facts that stay as another program wrote them, each with its values and the command that restores it.
+pub(crate) fn report_kept(kept: &[Kept], host: &Snapshot, findings: &mut Findings) {
+    if kept.is_empty() {
+        return;
+    }
+    let drift: Vec<Drift> = kept.iter().map(|kept| kept.back.clone()).collect();
+    let (wants, followers) = (BTreeMap::new(), BTreeSet::new());
+    let mut planner = Planner::new(&wants, &drift, &followers, host);
+    planner.run();
+    for Kept { back, wrote } in kept {
+        let fact = &back.fact;
+        let message = format!(
+            "it is {} now, netkeel wrote {}, and before that it was {}: another program changed it since, and netkeel does not restore it",
+            fact.summary(back.observed.as_ref()),
+            fact.summary(wrote.as_ref()),
+            fact.summary(back.desired.as_ref())
+        );
+        // A file is no command, and other objects come back by more than one.
+        let is_one_write = matches!(fact.object, Object::Link(_) | Object::Sysctl(_));
+        let mut steps = planner.steps.iter().filter(|step| step.fact == *fact);
+        let remedy = match (steps.next(), steps.next()) {
+            (Some(step), None) if is_one_write => {
+                format!("restore it by hand if needed: `{}`", step.op)
+            }
+            _ => "restore it by hand if needed".to_owned(),
+        };
+        findings.add(Code::NK011, fact, message, remedy);
+    }
 }
 
 /// Orders the ops for a drift. Returns the plan and, if it has steps, the host after the last op.

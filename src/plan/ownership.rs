@@ -8,6 +8,7 @@ use crate::plan::Drift;
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
+use netkeel_core::text::shell::Quoted;
 use netkeel_document::want::request::SkippedPod;
 use netkeel_document::want::{Origin, Want};
 use netkeel_host::snapshot::Snapshot;
@@ -51,6 +52,17 @@ pub(crate) struct Back {
     pub followers: BTreeSet<Fact>,
     /// The facts that are no longer owned.
     pub released: Vec<Fact>,
+    /// The facts that another program has written since.
+    pub kept: Vec<Kept>,
+}
+
+/// A fact that stays as another program wrote it.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// The fact now, and with the value from before netkeel as the desired one.
+    pub back: Drift,
+    /// The value that netkeel wrote.
+    pub wrote: Option<Value>,
 }
 
 /// Reports an error, with the owner's name, for each wanted fact of another owner.
@@ -78,12 +90,17 @@ pub(crate) fn refuse_foreign(
             told.concerns(fact);
         } else {
             let message = format!("{fact} is owned by {}", claim.owner);
+            let all = ledger.of(&claim.owner).count();
+            let all = match all {
+                1 => "the only fact".to_owned(),
+                _ => format!("all {all} facts"),
+            };
             diagnostics
                 .add(want.origin.span, &*want.origin.path, message)
                 .concerns(fact)
                 .hint(format!(
-                    "remove it from that owner's document, or release it: netkeel release --owner {}",
-                    claim.owner
+                    "remove it from that owner's document and apply that with --prune; `netkeel release --owner {}` gives back {all} of that owner",
+                    Quoted(&claim.owner)
                 ))
                 .hint("--force-ownership makes it this owner's");
         }
@@ -148,11 +165,7 @@ pub(crate) fn does_harm(
 }
 
 /// The changes that release these records. A value that another program has written since is not changed.
-pub(crate) fn give_back<'a>(
-    claims: impl Iterator<Item = &'a OwnershipRecord>,
-    host: &Snapshot,
-    findings: &mut Findings,
-) -> Back {
+pub(crate) fn give_back<'a>(claims: impl Iterator<Item = &'a OwnershipRecord>, host: &Snapshot) -> Back {
     let claims: Vec<&OwnershipRecord> = claims.collect();
     let goes =
         |claim: &&OwnershipRecord| claim.fact.field == Field::Kind && !can_be_made(claim.found.as_ref());
@@ -187,8 +200,16 @@ pub(crate) fn give_back<'a>(
             continue;
         }
         if observed != claim.wrote {
-            let message = "another program changed it since netkeel wrote it; netkeel does not restore it";
-            findings.add(Code::NK011, &claim.fact, message, "restore it by hand if needed");
+            back.kept.push(Kept {
+                back: Drift {
+                    fact: claim.fact.clone(),
+                    observed,
+                    desired: claim.found.clone(),
+                    origin: nowhere.clone(),
+                    cause: None,
+                },
+                wrote: claim.wrote.clone(),
+            });
             continue;
         }
         // A device that a tunnel replaced cannot be created again, so the release only deletes the tunnel.

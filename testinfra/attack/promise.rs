@@ -247,13 +247,13 @@ fn an_overdue_promise_is_told() {
         for verb in ["plan", "check"] {
             let ran = later(&[verb, "-f", DOCUMENT]);
             assert!(
-                ran.code == 1 && ran.stderr.contains("its undoing is overdue by"),
+                ran.code == 1 && ran.stderr.contains("its rollback is overdue by"),
                 "{ran:?}"
             );
         }
         let status = later(&["status"]);
         assert!(
-            (status.stdout.clone() + &status.stderr).contains("its undoing is overdue by"),
+            (status.stdout.clone() + &status.stderr).contains("its rollback is overdue by"),
             "{status:?}"
         );
         let confirm = later(&["confirm"]);
@@ -288,7 +288,7 @@ fn a_resumption_keeps_nothing_that_was_to_be_confirmed() {
             }
             let resumed = world.run(&mut later(&["recover", "--resume"]));
             assert!(
-                resumed.code == 1 && resumed.stderr.contains("its undoing is overdue by"),
+                resumed.code == 1 && resumed.stderr.contains("its rollback is overdue by"),
                 "complete: {complete}: {resumed:?}"
             );
             // The watchdog that took the place of the killed one.

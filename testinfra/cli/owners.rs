@@ -81,6 +81,69 @@ fn a_release_of_an_owner_that_holds_nothing_names_those_that_do() {
     assert_eq!(run(&["release", "--owner", "net-team"]).code, 1);
 }
 
+/// Pasted without the namespace, the command would work on the host.
+#[test]
+fn the_commands_of_a_message_name_the_namespace() {
+    let namespace = pods();
+    let taken = "version: 1\nowner: net-team\nlink: { cali2: { mtu: 1300 } }\n";
+    let scratch = Scratch::new(&[
+        ("default.yaml", DEFAULT),
+        ("taken.yaml", taken),
+        ("less.yaml", "version: 1\nlink: { cali2: { mtu: 1400 } }\n"),
+    ]);
+    let netns = format!("--netns {}", namespace.name);
+    let run = |arguments: &[&str]| scratch.run(&[arguments, &["--netns", &namespace.name]].concat());
+    assert_eq!(run(&["apply", "-f", "default.yaml"]).code, 0);
+    let refused = run(&["apply", "-f", "taken.yaml"]);
+    let release = format!("`netkeel release {netns} --owner default` gives back all 2 facts of that owner");
+    assert!(
+        refused.code == 1 && refused.stderr.contains(&release),
+        "{refused:?}"
+    );
+    let json = run(&["apply", "-f", "taken.yaml", "--output", "json"]);
+    assert!(json.stdout.contains(&release), "{json:?}");
+    let less = run(&["plan", "-f", "less.yaml", "--output", "json"]);
+    let release = format!("`netkeel release {netns}`");
+    assert!(less.stdout.contains(&release), "{less:?}");
+    let unknown = run(&["history", "0123"]);
+    let history = format!("`netkeel history {netns}`");
+    assert!(unknown.stderr.contains(&history), "{unknown:?}");
+    let none = run(&["status"]);
+    assert!(
+        none.stderr.contains(&format!("`netkeel run {netns}`")),
+        "{none:?}"
+    );
+}
+
+#[test]
+fn a_takeover_names_the_owner_and_a_saved_plan_its_file() {
+    let namespace = pods();
+    let taken = "version: 1\nowner: net-team\nlink: { cali2: { mtu: 1300 } }\n";
+    let scratch = Scratch::new(&[("default.yaml", DEFAULT), ("taken.yaml", taken)]);
+    let netns = ["--netns", namespace.name.as_str()];
+    let run = |arguments: &[&str]| scratch.run(&[arguments, &netns[..]].concat());
+    assert_eq!(run(&["apply", "-f", "default.yaml"]).code, 0);
+    let note =
+        "taken from the owner default: 1 fact: link cali2 mtu (wrote 1400); the next apply of its document";
+    for verb in ["plan", "apply"] {
+        let done = run(&[verb, "-f", "taken.yaml", "--force-ownership"]);
+        assert!(done.code == 0 && done.stderr.contains(note), "{verb}: {done:?}");
+    }
+    let own = run(&["plan", "-f", "taken.yaml", "--save", "low.plan"]);
+    assert!(!own.stderr.contains("taken from"), "{own:?}");
+    let saved = format!("Saved low.plan (netns {})\n", namespace.name);
+    assert!(own.stderr.contains(&saved), "{own:?}");
+    namespace.sh("ip link set cali2 mtu 1400");
+    assert_eq!(run(&["plan", "-f", "taken.yaml", "--save", "low.plan"]).code, 0);
+    let applied = scratch.run(&["apply", "--plan", "low.plan"]);
+    assert_eq!(applied.code, 0, "{applied:?}");
+    // The file that is there.
+    assert!(
+        applied.stdout.contains("low.plan:") && !applied.stdout.contains("low.plan.json"),
+        "{applied:?}"
+    );
+}
+
 /// Later writes of others make no difference.
 #[test]
 fn a_late_confirmation_is_told_for_the_apply_that_waited() {

@@ -83,6 +83,38 @@ fn apply_shows_the_plan_and_writes_after_a_yes_alone() {
 }
 
 #[test]
+fn release_shows_what_it_gives_back_and_writes_after_a_yes_alone() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let netns = ["--netns", namespace.name.as_str()];
+    let applied = scratch.run(&[&["apply", "-f", "pods.yaml"], &netns[..]].concat());
+    assert_eq!(applied.code, 0, "{applied:?}");
+    let release = |types: &str, more: &str| {
+        on_a_terminal(&scratch, types, PROGRAM, &format!("release {more}"), &namespace)
+    };
+    let refused = release(r#"seen "y/N"; echo n; seen COMMAND_EXIT_CODE"#, "");
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(
+        refused.stdout.contains("1460 -> 1500")
+            && refused
+                .stdout
+                .contains("Give back the 6 facts of the owner default? [y/N]"),
+        "{refused:?}"
+    );
+    assert_eq!(mtu(&namespace), "1460\n");
+    let done = release(YES, "");
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(done.stdout.matches("Plan: ").count(), 1, "shown once: {done:?}");
+    assert!(done.stdout.contains("6 writes done"), "{done:?}");
+    assert_eq!(mtu(&namespace), "1500\n");
+    let again = scratch.run(&[&["apply", "-f", "pods.yaml"], &netns[..]].concat());
+    assert_eq!(again.code, 0, "{again:?}");
+    let yes = release("sleep 0.1", "--yes");
+    assert!(yes.code == 0 && !yes.stdout.contains("[y/N]"), "{yes:?}");
+    assert_eq!(mtu(&namespace), "1500\n");
+}
+
+#[test]
 fn a_change_while_somebody_reads_the_plan_is_not_overwritten() {
     let namespace = pods();
     let scratch = Scratch::new(&[("pods.yaml", PODS)]);
@@ -202,7 +234,26 @@ fn only_enter_or_a_yes_keeps_the_changes() {
         let back = apply(no);
         assert_eq!(back.code, 3, "{no}: {back:?}");
         assert_eq!(mtu(&namespace), "1500\n", "{no}");
+        let why = "the answer to its confirmation was no\r\nrolled back: 6 writes undone";
+        assert!(
+            back.stdout.contains(why) && !back.stdout.contains("interrupted"),
+            "{back:?}"
+        );
     }
+    let netns = ["--netns", namespace.name.as_str()];
+    let history = scratch.run(&[&["history"], &netns[..]].concat());
+    assert!(
+        history
+            .stdout
+            .contains("rolled back: the answer to its confirmation was no"),
+        "{history:?}"
+    );
+    // As after the end of the time.
+    let rejected = scratch.run(&[&["apply", "-f", "pods.yaml"], &netns[..]].concat());
+    assert!(
+        rejected.code == 1 && rejected.stderr.contains("this document was rolled back before"),
+        "{rejected:?}"
+    );
     let kept = apply(r#"echo what; seen "please answer"; echo yes"#);
     assert_eq!(kept.code, 0, "{kept:?}");
     assert!(kept.stdout.contains("Confirmed: the changes stay"), "{kept:?}");

@@ -102,7 +102,8 @@ fn what_was_changed_since_is_replaced_by_force_alone() {
     assert!(
         refused
             .stderr
-            .contains("link cali1 mtu was changed since the apply: it is 1380 now")
+            .contains("link cali1 mtu was changed since the apply: the apply set 1400, now it is 1380")
+            && refused.stderr.starts_with("Undo of ")
             && refused.stderr.contains("--force"),
         "{refused:?}"
     );

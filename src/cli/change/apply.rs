@@ -21,7 +21,7 @@ use crate::inspect::plan as preview;
 use crate::load::documents::{Host, Invalid, Loaded, read, read_saved};
 use crate::load::file::read_printed;
 use crate::output::Detail;
-use crate::{exit, output};
+use crate::{commands, exit, output, taken};
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::recorder::Recorder;
 use netkeel_apply::engine::session::Session;
@@ -69,7 +69,8 @@ pub(crate) struct Arguments {
     ownership: OwnershipArguments,
     /// Apply a plan saved by `netkeel plan --save`; - is standard input
     ///
-    /// Nothing is written when a fact that the plan depends on has changed.
+    /// Nothing is written when a fact that the plan depends on has changed. The plan names its network namespace, so
+    /// that --netns is not given.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "netns"])]
     plan: Option<PathBuf>,
     /// Roll back unless `netkeel confirm` runs within this time, e.g. 60s
@@ -87,7 +88,8 @@ pub(crate) struct Arguments {
     fail_on: FailOnArguments,
     /// Apply a document that was rolled back before
     ///
-    /// netkeel rejects a document that was not confirmed in time or that made a --verify-reach target unreachable.
+    /// netkeel rejects a document that was not confirmed, in time or at all, or that made a --verify-reach target
+    /// unreachable.
     #[arg(long)]
     retry_rejected: bool,
     /// Apply the last accepted document if this one was rolled back before
@@ -159,19 +161,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Ok(Ok((Err(failure), sources))) => {
             print_json(&match &failure {
                 Failure::Failed(rollback) => json::rolled_back(rollback),
-                Failure::Invalid(invalid) => json::invalid(&reasons(&failure), invalid, &sources),
+                Failure::Invalid(invalid) => {
+                    json::invalid(&reasons(&failure), &commands::diagnostics_here(invalid), &sources)
+                }
                 other => json::refused(&reasons(other)),
             });
             Ok(failed(failure, &sources))
         }
         Ok(Err(invalid)) => {
             let Invalid { diagnostics, sources } = *invalid;
-            print_json(&json::invalid(&errors(&diagnostics), &diagnostics, &sources));
+            print_json(&json::invalid(
+                &errors(&diagnostics),
+                &commands::diagnostics_here(&diagnostics),
+                &sources,
+            ));
             output::diagnostics(&diagnostics, &sources);
             Ok(exit::ERROR)
         }
         Err(error) => {
-            print_json(&json::refused(std::slice::from_ref(&error)));
+            print_json(&json::refused(&[commands::error_here(&error).into_owned()]));
             Err(error)
         }
     }
@@ -226,6 +234,8 @@ fn execute(arguments: &Arguments) -> Result<Result<Outcome, Box<Invalid>>, Error
         sources,
     } = loaded;
     document.allow_missing = arguments.allow_missing;
+    // A saved plan names its namespace itself.
+    commands::name_of(&document.netns);
     let targets = arguments
         .verify_reach
         .iter()
@@ -367,8 +377,13 @@ fn write(
     })??;
     let outcome = outcome.map(|mut applied| {
         plan::add(Some(document), &mut applied.planned, &applied.before);
+        commands::findings_here(&mut applied.planned.plan.findings);
         applied
     });
+    // Otherwise the question named them.
+    if let (Ok(applied), false) = (&outcome, arguments.prompt.asks()) {
+        said.add(&taken::note(&applied.planned.plan, &ledger));
+    }
     let recorded = match &outcome {
         Ok(_) if matches!(store.pending(), Ok(None)) => store
             .accept(&document.hash)

@@ -108,7 +108,7 @@ fn roll_back(netns: &Netns, transaction: &str, lock: LockOptions) -> Result<u8, 
     if let Gate::Held(held) = store.lock(&actor(), lock.timeout)?.look()?
         && held.pending().transaction() == Some(transaction)
     {
-        let undone = undo_held(&held, netns, Cause::of(held.pending()))?;
+        let undone = undo_held(&held, netns, Cause::Declined)?;
         drop(held);
         return recover::report_rolled_back(&undone);
     }

@@ -1,6 +1,6 @@
 //! Reports an apply that wrote nothing or was rolled back.
 
-use crate::{exit, output};
+use crate::{commands, exit, output};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_plan::outcome::{AGAIN, Failure, Rollback};
 use netkeel_plan::plan::Plan;
@@ -14,7 +14,7 @@ const SHOWN: usize = 10;
 
 /// The errors of an apply that wrote nothing or was rolled back.
 pub(crate) fn reasons(failure: &Failure) -> Vec<Error> {
-    match failure {
+    let mut reasons = match failure {
         Failure::Invalid(diagnostics) => errors(diagnostics),
         Failure::Unread(problems) => {
             let told = problems.iter().map(ToString::to_string);
@@ -24,7 +24,11 @@ pub(crate) fn reasons(failure: &Failure) -> Vec<Error> {
         Failure::NotBegun(error) => vec![error.clone()],
         Failure::Lossy(plan) => vec![loses(plan)],
         Failure::Failed(rollback) => vec![rollback.cause.clone()],
+    };
+    for error in &mut reasons {
+        *error = commands::error_here(error).into_owned();
     }
+    reasons
 }
 
 /// The diagnostics as errors without a place.
@@ -33,6 +37,7 @@ pub(crate) fn errors(diagnostics: &Diagnostics) -> Vec<Error> {
         "" => message.to_owned(),
         path => format!("{path}: {message}"),
     };
+    let diagnostics = commands::diagnostics_here(diagnostics);
     let errors = diagnostics.sorted().into_iter().map(|diagnostic| Error {
         kind: ErrorKind::Input,
         message: of(&diagnostic.path, &diagnostic.message),

@@ -8,7 +8,7 @@ use crate::arguments::{LockOptions, Place, parse_pause};
 use crate::change::said::Said;
 use crate::change::service_holder::{PauseOption, Way, clear_way};
 use crate::change::watcher::interruptions;
-use crate::{exit, output};
+use crate::{commands, exit, output};
 use netkeel_apply::engine::stop::Stop;
 use netkeel_apply::journal::{Header, Work};
 use netkeel_apply::recover;
@@ -176,8 +176,9 @@ fn resume(
 fn resumed(writes: Option<usize>) -> String {
     match writes {
         Some(writes) => format!(
-            "Resumed: {} done. Run `netkeel check` to see whether the host is in sync.\n",
-            count(writes, "write")
+            "Resumed: {} done. Run `{}` to see whether the host is in sync.\n",
+            count(writes, "write"),
+            commands::here("netkeel check")
         ),
         None => NOTHING.to_owned(),
     }
@@ -260,7 +261,7 @@ fn text(undone: &Undone) -> String {
     }
     if undone.remaining.is_empty() {
         let writes = count(undone.writes, "write");
-        text.push_str(&format!("recovered: {writes} undone, the host is as before\n"));
+        text.push_str(&format!("rolled back: {writes} undone, the host is as before\n"));
     }
     text
 }

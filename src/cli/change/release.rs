@@ -6,6 +6,7 @@ use crate::arguments::{FullOption, LockOptions, Output, Place};
 use crate::change::apply::new_drift::new_drift_exit;
 use crate::change::failed::failed;
 use crate::change::holds_nothing::holds_nothing;
+use crate::change::prompt::{Prompt, ask};
 use crate::change::recover;
 use crate::change::said::Said;
 use crate::change::service_holder::{PauseOption, Way, clear_way};
@@ -21,11 +22,13 @@ use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_core::error::Error;
 use netkeel_core::name::netns::Netns;
+use netkeel_core::text::escape::printable;
 use netkeel_diagnose::lint::plan;
 use netkeel_host::kernel::Kernel;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_plan::goal::{Goal, Release};
 use netkeel_plan::outcome::{Applied, Failure};
+use netkeel_plan::plan::Plan;
 use netkeel_render::wording::count;
 use netkeel_source::sources::Sources;
 
@@ -35,6 +38,9 @@ use netkeel_source::sources::Sources;
 /// changed since is left unchanged.
 ///
 /// `netkeel owners` lists the owners. Releasing an owner that holds nothing is an error.
+///
+/// On a terminal netkeel shows the changes and asks before it writes, unless --yes is given. Without a
+/// terminal it does not ask.
 ///
 /// A running service that enforces a document of the owner would write the values again, so that
 /// the release is refused, unless --pause pauses the service.
@@ -67,6 +73,8 @@ pub(crate) struct Arguments {
     full: FullOption,
     #[command(flatten)]
     pause: PauseOption,
+    #[command(flatten)]
+    prompt: Prompt,
 }
 
 /// Runs the verb.
@@ -75,9 +83,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let store = Store::open(&netns)?;
     if arguments.dry_run {
         refuse_pending(&store)?;
-        return show(arguments, &store, &netns);
+        show(arguments, &store, &netns)?;
+        return Ok(exit::OK);
     }
-    let watch = Watcher::new(Guard::of(arguments.allow_management, &netns))?;
+    let agreed = match arguments.prompt.asks() {
+        true => Some(agree(arguments, &store, &netns)?),
+        false => None,
+    };
+    let mut watch = Watcher::new(Guard::of(arguments.allow_management, &netns))?;
+    watch.agreed = agreed;
     let way = clear_way(&store, &arguments.owner, None, &arguments.pause)?;
     match release(arguments, &store, &netns, watch, &way) {
         Ok(Ok((released, side_effects))) => {
@@ -95,8 +109,32 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
 }
 
-/// Shows what would be restored.
-fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error> {
+/// Shows the changes on a terminal and asks. Returns the writes that were agreed to: none where there is nothing to ask.
+///
+/// # Errors
+/// When the answer is no.
+fn agree(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Vec<String>, Error> {
+    // The lock is not held while somebody reads.
+    let mut said = Said::default();
+    let settled = recover::settle(store, netns, &actor(), arguments.lock.timeout, &mut said)?;
+    drop(settled);
+    drop(said);
+    let Some(plan) = show(arguments, store, netns)? else {
+        return Ok(Vec::new());
+    };
+    let is_refused = !plan.problems.is_empty() || !arguments.allow_lossy && plan.lossy().next().is_some();
+    if !is_refused && !plan.steps.is_empty() {
+        ask(&format!(
+            "Give back the {} of the owner {}?",
+            count(plan.released.len(), "fact"),
+            printable(&arguments.owner)
+        ))?;
+    }
+    Ok(plan.steps.iter().map(|step| step.op.to_string()).collect())
+}
+
+/// Shows what would be restored, and returns it; `None` if there is no plan, which is reported.
+fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Option<Plan>, Error> {
     let ledger = store.ledger()?;
     if ledger.of(&arguments.owner).next().is_none() {
         let error = holds_nothing(&arguments.owner, &ledger);
@@ -116,14 +154,17 @@ fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error
         Ok(mut planned) => {
             plan::add(None, &mut planned, &host);
             let detail = Detail {
-                commands: true,
+                commands: arguments.dry_run,
                 full: arguments.full,
             };
             output::plan(&planned.plan, &sources, Output::Text, detail, output::here())?;
+            Ok(Some(planned.plan))
         }
-        Err(diagnostics) => output::diagnostics(&diagnostics, &sources),
+        Err(diagnostics) => {
+            output::diagnostics(&diagnostics, &sources);
+            Ok(None)
+        }
     }
-    Ok(exit::OK)
 }
 
 /// Restores, and returns also the number of facts that the owner held only as side effects of others.
@@ -169,6 +210,10 @@ fn release(
         )
         .outcome
     })?;
+    let outcome = outcome.map(|mut applied| {
+        plan::add(None, &mut applied.planned, &applied.before);
+        applied
+    });
     drop(log);
     // No boot brings back what was restored. Where there was nothing to write, nothing was committed.
     if outcome.is_ok()
@@ -203,13 +248,16 @@ fn report(arguments: &Arguments, released: &Applied, side_effects: usize) -> u8 
         commands: false,
         full: arguments.full,
     };
-    output::print_done(&output::shown(
-        plan,
-        &sources,
-        Output::Text,
-        detail,
-        output::here(),
-    ));
+    // It was shown before the question.
+    if !arguments.prompt.asks() {
+        output::print_done(&output::shown(
+            plan,
+            &sources,
+            Output::Text,
+            detail,
+            output::here(),
+        ));
+    }
     let facts = count(plan.released.len().saturating_sub(side_effects), "fact");
     let with = match side_effects {
         0 => String::new(),

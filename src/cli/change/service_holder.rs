@@ -108,7 +108,7 @@ pub(crate) fn clear_way<'a>(
         return Ok(way);
     }
     let until = match (option.pause, running.paused_until) {
-        (None, None) => return Err(refused(&running)),
+        (None, None) => return Err(refused(&running, store)),
         (None, Some(until)) => until,
         (Some(pause), _) => match way.pause(pause) {
             Ok(until) => until,
@@ -148,7 +148,7 @@ impl<'a> Way<'a> {
     pub(crate) fn is_still_clear(&self, owner: &str, hash: Option<&str>) -> Result<(), Error> {
         match settled(self.store)? {
             Some(running) if running.reverts(owner, hash) && running.paused_until.is_none() => {
-                Err(refused(&running))
+                Err(refused(&running, self.store))
             }
             _ => Ok(()),
         }
@@ -292,7 +292,17 @@ impl Running {
     }
 }
 
-fn refused(running: &Running) -> Error {
+fn refused(running: &Running, store: &Store) -> Error {
+    let stop = match store.is_of_the_host() {
+        true => "systemctl stop netkeel".to_owned(),
+        // No unit serves another namespace.
+        false => format!("kill {}", running.pid),
+    };
+    refused_unless(running, &stop)
+}
+
+/// Refuses; `stop` is the command that stops the service.
+fn refused_unless(running: &Running, stop: &str) -> Error {
     let message = format!(
         "netkeel run (pid {}) enforces the document of the owner {}, and would revert this within seconds",
         running.pid, running.owner
@@ -304,7 +314,7 @@ fn refused(running: &Running) -> Error {
     };
     error
         .hint(format!("edit its document: {}", running.files.join(", ")))
-        .hint("or stop the service: systemctl stop netkeel")
+        .hint(format!("or stop the service: {stop}"))
         .hint("or pause it for this change: --pause 1h; then it enforces its document again")
 }
 
@@ -323,7 +333,7 @@ mod tests {
     fn a_refusal_names_the_service_and_every_way_out() {
         let running = Running::read(&status()).unwrap();
         assert!(running.enforces && running.paused_until.is_none());
-        let error = refused(&running);
+        let error = refused_unless(&running, "systemctl stop netkeel");
         assert_eq!(
             error.message,
             "netkeel run (pid 812) enforces the document of the owner default, and would revert this within seconds"

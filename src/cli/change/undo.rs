@@ -1,6 +1,6 @@
 //! `netkeel undo`: rolls back an apply that succeeded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 
@@ -87,6 +87,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         netns: &netns,
         force: arguments.force,
     };
+    let of = format!(
+        "Undo of {}, {}, owner {}, by {}\n",
+        printable(&entry.id),
+        utc(entry.time),
+        printable(&entry.owner),
+        one_line(&entry.actor)
+    );
     let sources = Sources::default();
     let host = Live::with(&netns, |kernel| kernel.snapshot(&goal.scope()))??;
     let shown = match goal.plan(&host) {
@@ -95,17 +102,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             planned.plan
         }
         Err(diagnostics) => {
+            output::say(&of);
             output::diagnostics(&diagnostics, &sources);
             return Ok(exit::ERROR);
         }
     };
-    output::print(&format!(
-        "Undo of {}, {}, owner {}, by {}\n",
-        printable(&entry.id),
-        utc(entry.time),
-        printable(&entry.owner),
-        one_line(&entry.actor)
-    ))?;
+    output::print(&of)?;
     let detail = Detail {
         commands: arguments.dry_run,
         full: FullOption::default(),
@@ -141,13 +143,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
 }
 
-/// The applies that were undone, each by its name.
-pub(crate) fn undone(history: &[HistoryEntry]) -> BTreeSet<&str> {
+/// The undo of each apply that was undone, by the name of the apply.
+pub(crate) fn undone(history: &[HistoryEntry]) -> BTreeMap<&str, &HistoryEntry> {
     let rolled_back = rolled_back(history);
     history
         .iter()
         .filter(|entry| entry.work == Work::Undo && holds(entry, &rolled_back))
-        .map(|entry| entry.document.as_str())
+        .map(|entry| (entry.document.as_str(), entry))
         .collect()
 }
 
@@ -181,7 +183,7 @@ fn choose<'a>(
             entry.work == Work::Apply
                 && known.contains(&entry.apply)
                 && holds(entry, &rolled_back)
-                && !undone.contains(entry.apply.as_str())
+                && !undone.contains_key(entry.apply.as_str())
         });
         return last.ok_or_else(|| {
             Error::new(ErrorKind::Missing, "there is no apply to undo")
@@ -197,7 +199,7 @@ fn choose<'a>(
         let message = format!("there is no entry `{shown}` in the history");
         return Err(Error::new(ErrorKind::Missing, message).hint("`netkeel history` lists all entries"));
     };
-    if undone.contains(named.apply.as_str()) {
+    if undone.contains_key(named.apply.as_str()) {
         return Err(Error::new(
             ErrorKind::Refused,
             format!("{shown} was undone already"),
@@ -236,7 +238,7 @@ fn undo(
     let AppliedValues {
         apply: name, owner, ..
     } = goal.values;
-    if undone(&store.history()?).contains(name.as_str()) {
+    if undone(&store.history()?).contains_key(name.as_str()) {
         return Err(Error::new(ErrorKind::Refused, "the apply was undone meanwhile"));
     }
     let ledger = store.ledger()?;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::arguments::{Format, Place, parse_duration};
-use crate::{exit, output};
+use crate::change::undo::undone;
+use crate::{commands, exit, output};
 use netkeel_apply::clock::now;
 use netkeel_apply::journal::Work;
 use netkeel_apply::store::Store;
@@ -48,7 +49,7 @@ pub(crate) struct Arguments {
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let history = Store::open_to_read(&arguments.place.netns())?.history()?;
-    let ends = ends(&history);
+    let ends = Ends::of(&history);
     let since = arguments.since.map(|since| now().saturating_sub(since.as_secs()));
     let is_meant = |entry: &&HistoryEntry| {
         let named = arguments
@@ -61,51 +62,108 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let newest = history.iter().rev().filter(is_meant);
     for entry in newest.take(arguments.limit.unwrap_or(usize::MAX)) {
         match arguments.output {
-            Format::Json => out.push_str(&json(entry, ends.get(entry.apply.as_str()))),
-            Format::Text => out.push_str(&text(entry, ends.get(entry.apply.as_str()), arguments.commands)),
+            Format::Json => out.push_str(&json(entry, &ends)),
+            Format::Text => out.push_str(&text(entry, &ends, arguments.commands)),
         }
     }
     if let (Some(id), true) = (&arguments.id, out.is_empty()) {
         let message = format!("there is no entry `{}` in the history", printable(id));
         return Err(Error::new(ErrorKind::Missing, message).hint("`netkeel history` lists all entries"));
     }
-    output::print(if out.is_empty() && arguments.output == Format::Text {
-        "No applies are recorded.\n"
-    } else {
-        &out
-    })?;
+    if out.is_empty() && arguments.output == Format::Text {
+        out = match history.len() {
+            0 => "No applies are recorded.\n".to_owned(),
+            recorded => format!("None of the {} is shown.\n", count_of(recorded)),
+        };
+    }
+    output::print(&out)?;
     Ok(exit::OK)
 }
 
-/// The rollback of each apply that was rolled back after it had been applied.
-fn ends(history: &[HistoryEntry]) -> BTreeMap<&str, &HistoryEntry> {
-    let rolled_back = history
-        .iter()
-        .filter(|entry| entry.event == HistoryEvent::RolledBack);
-    rolled_back.map(|entry| (entry.apply.as_str(), entry)).collect()
+fn count_of(recorded: usize) -> String {
+    match recorded {
+        1 => "1 recorded entry".to_owned(),
+        recorded => format!("{recorded} recorded entries"),
+    }
 }
 
-/// Whether the writes of an entry were rolled back by a later one.
-fn is_undone(entry: &HistoryEntry, end: Option<&&HistoryEntry>) -> bool {
-    matches!(entry.event, HistoryEvent::Applied | HistoryEvent::Unconfirmed) && end.is_some()
+/// What became of applies later, each by its name.
+struct Ends<'a> {
+    /// The rollback of each apply that was rolled back after it had been applied.
+    rolled_back: BTreeMap<&'a str, &'a HistoryEntry>,
+    /// The undo of each apply that was undone.
+    undone: BTreeMap<&'a str, &'a HistoryEntry>,
+    /// The entry that names each apply: the last one in which its writes hold.
+    names: BTreeMap<&'a str, &'a str>,
 }
 
-fn json(entry: &HistoryEntry, end: Option<&&HistoryEntry>) -> String {
+impl<'a> Ends<'a> {
+    fn of(history: &'a [HistoryEntry]) -> Self {
+        let rolled_back = history
+            .iter()
+            .filter(|entry| entry.event == HistoryEvent::RolledBack);
+        let holding = history.iter().filter(|entry| holds_for_now(entry));
+        Ends {
+            rolled_back: rolled_back.map(|entry| (entry.apply.as_str(), entry)).collect(),
+            undone: undone(history),
+            names: holding
+                .map(|entry| (entry.apply.as_str(), entry.id.as_str()))
+                .collect(),
+        }
+    }
+
+    /// The later entry that rolled the writes of this one back.
+    fn rollback(&self, entry: &HistoryEntry) -> Option<&HistoryEntry> {
+        let is_meant = matches!(entry.event, HistoryEvent::Applied | HistoryEvent::Unconfirmed);
+        let end = self.rolled_back.get(entry.apply.as_str()).copied();
+        end.filter(|_| is_meant)
+    }
+
+    /// The later entry that undid the writes of this one.
+    fn undo(&self, entry: &HistoryEntry) -> Option<&HistoryEntry> {
+        let end = self.undone.get(entry.apply.as_str()).copied();
+        end.filter(|_| holds_for_now(entry))
+    }
+}
+
+/// Whether the writes of an entry held when it was written.
+fn holds_for_now(entry: &HistoryEntry) -> bool {
+    match entry.event {
+        HistoryEvent::Applied
+        | HistoryEvent::Unconfirmed
+        | HistoryEvent::Confirmed
+        | HistoryEvent::Resumed => true,
+        HistoryEvent::RolledBack | HistoryEvent::NotRolledBack => false,
+    }
+}
+
+fn json(entry: &HistoryEntry, ends: &Ends<'_>) -> String {
     let mut value = serde_json::to_value(entry).unwrap_or_default();
-    if let (Some(object), true) = (value.as_object_mut(), is_undone(entry, end)) {
-        object.insert("rolled_back_by".to_owned(), end.map(|end| end.id.clone()).into());
+    if let Some(object) = value.as_object_mut() {
+        for (key, end) in [
+            ("rolled_back_by", ends.rollback(entry)),
+            ("undone_by", ends.undo(entry)),
+        ] {
+            if let Some(end) = end {
+                object.insert(key.to_owned(), end.id.clone().into());
+            }
+        }
     }
     format!("{}\n", output::plain_json(&value.to_string()))
 }
 
-fn text(entry: &HistoryEntry, end: Option<&&HistoryEntry>, commands: bool) -> String {
+fn text(entry: &HistoryEntry, ends: &Ends<'_>, commands: bool) -> String {
     let what = match entry.work {
         Work::Apply => {
             let document = entry.document.get(..12).unwrap_or(&entry.document);
             format!("document {}", printable(document))
         }
         Work::Release => "release".to_owned(),
-        Work::Undo => format!("undo of {}", printable(&entry.document)),
+        Work::Undo => {
+            // The history may no longer go back to it.
+            let apply = entry.document.as_str();
+            format!("undo of {}", printable(ends.names.get(apply).unwrap_or(&apply)))
+        }
         Work::Stop => "stop of the service".to_owned(),
     };
     let why = entry
@@ -113,9 +171,10 @@ fn text(entry: &HistoryEntry, end: Option<&&HistoryEntry>, commands: bool) -> St
         .as_ref()
         .map(|why| format!(": {}", one_line(why)))
         .unwrap_or_default();
-    let later = match end.filter(|_| is_undone(entry, end)) {
-        Some(end) => format!(" (ROLLED BACK later, see {})", printable(&end.id)),
-        None => String::new(),
+    let later = match (ends.rollback(entry), ends.undo(entry)) {
+        (Some(end), _) => format!(" (ROLLED BACK later, see {})", printable(&end.id)),
+        (None, Some(end)) => format!(" (UNDONE later, see {})", printable(&end.id)),
+        (None, None) => String::new(),
     };
     let mut out = format!(
         "{}  {}  {}{why}{later}\n    owner {}, {what}, {}\n    {}\n",
@@ -136,9 +195,10 @@ fn text(entry: &HistoryEntry, end: Option<&&HistoryEntry>, commands: bool) -> St
         ));
     }
     if let more @ 1.. = entry.changes.len().saturating_sub(shown) {
+        let command = format!("netkeel history {} --commands", printable(&entry.id));
         out.push_str(&format!(
-            "      and {more} more (`netkeel history {} --commands`)\n",
-            printable(&entry.id)
+            "      and {more} more (`{}`)\n",
+            commands::here(&command)
         ));
     }
     if commands {
@@ -180,8 +240,8 @@ mod tests {
         let mut end = entry("b", HistoryEvent::RolledBack, Work::Apply);
         end.why = Some("it was not confirmed in time\nat all".into());
         let history = [entry("a", HistoryEvent::Unconfirmed, Work::Apply), end];
-        let ends = ends(&history);
-        let shown = |entry: &HistoryEntry| text(entry, ends.get("t1"), false);
+        let ends = Ends::of(&history);
+        let shown = |entry: &HistoryEntry| text(entry, &ends, false);
         let first = shown(&history[0]);
         assert!(
             first.contains("  a  applied, to be confirmed (ROLLED BACK later, see b)\n"),
@@ -200,11 +260,39 @@ mod tests {
             second.contains("  b  rolled back: it was not confirmed in time [1 more line]\n"),
             "{second}"
         );
-        let release = text(&entry("c", HistoryEvent::Applied, Work::Release), None, true);
+        let release = text(
+            &entry("c", HistoryEvent::Applied, Work::Release),
+            &Ends::of(&[]),
+            true,
+        );
         assert!(release.contains("owner default, release, 1 write\n"), "{release}");
         assert!(
             release.contains("eth5") && release.contains("$ ip link set"),
             "{release}"
         );
+    }
+    #[test]
+    fn an_undo_and_its_apply_name_each_other_by_the_ids_of_entries() {
+        let mut undo = entry("c", HistoryEvent::Applied, Work::Undo);
+        undo.apply = "t2".into();
+        undo.document = "t1".into();
+        let history = [
+            entry("a", HistoryEvent::Unconfirmed, Work::Apply),
+            entry("b", HistoryEvent::Confirmed, Work::Apply),
+            undo,
+        ];
+        let ends = Ends::of(&history);
+        let shown = history.each_ref().map(|entry| text(entry, &ends, false));
+        assert!(
+            shown[0].contains("  a  applied, to be confirmed (UNDONE later, see c)\n"),
+            "{shown:?}"
+        );
+        assert!(
+            shown[1].contains("  b  confirmed (UNDONE later, see c)\n"),
+            "{shown:?}"
+        );
+        assert!(shown[2].contains("  c  applied\n"), "{shown:?}");
+        assert!(shown[2].contains(", undo of b, "), "{shown:?}");
+        assert!(json(&history[1], &ends).contains("\"undone_by\":\"c\""));
     }
 }

@@ -10,7 +10,7 @@ use crate::arguments::{Documents, Format, parse_talos_version};
 use crate::fail_on::FailOn;
 use crate::load::documents::load_configuration;
 use crate::load::subject::Subject;
-use crate::{exit, output};
+use crate::{commands, exit, output};
 use netkeel_core::error::Error;
 use netkeel_core::finding::{Code, Finding};
 use netkeel_diagnose::lint::host::Judged;
@@ -185,6 +185,7 @@ fn covers(plan: &Finding, host: &Finding) -> bool {
 fn show(mut findings: Vec<Finding>, problems: &[Problem], arguments: &Arguments) -> Result<u8, Error> {
     findings.sort();
     findings.dedup();
+    commands::findings_here(&mut findings);
     if arguments.output == Format::Json {
         output::print(&output::pretty(&netkeel_render::json::findings(&findings)))?;
     } else {

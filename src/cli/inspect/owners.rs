@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::arguments::{Format, Place};
 use crate::change::holds_nothing::holds_nothing;
-use crate::{exit, output};
+use crate::{commands, exit, output};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::history::{HistoryEntry, HistoryEvent};
 use netkeel_core::error::Error;
@@ -117,7 +117,8 @@ fn text(owners: &[Owner], all: bool) -> String {
             }
         }
         if let more @ 1.. = owner.facts.len().saturating_sub(shown) {
-            out.push_str(&format!("    and {more} more (`netkeel owners {name}`)\n"));
+            let command = format!("netkeel owners {name}");
+            out.push_str(&format!("    and {more} more (`{}`)\n", commands::here(&command)));
         }
     }
     out

@@ -11,11 +11,12 @@ use crate::fail_on::FailOnArguments;
 use crate::load::documents::{Host, Loaded, read};
 use crate::load::snapshot::read_snapshot;
 use crate::output::Detail;
-use crate::{exit, output};
+use crate::{commands, exit, output, taken};
 use netkeel_apply::recover::refuse_pending;
 use netkeel_apply::store::Store;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::maybe_secret::reveal;
+use netkeel_core::text::escape::printable;
 use netkeel_diagnose::lint::plan;
 use netkeel_diagnose::path;
 use netkeel_diagnose::path::select;
@@ -130,6 +131,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = saved
         .as_ref()
         .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
+    commands::name_of(&netns);
     let as_json = arguments.output == PlanOutput::Json;
     let Loaded { document, sources } = match read(&arguments.documents, netns, Host::of(&saved))? {
         Ok(loaded) => loaded,
@@ -156,6 +158,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             let (host, planned) = live(&document, &arguments.ownership)?;
             if let (Some(path), Ok(plan)) = (&arguments.save, &planned) {
                 save(path, &document, &host, plan)?;
+                let place = match document.netns.name() {
+                    Some(name) => format!(" (netns {})", printable(name)),
+                    None => String::new(),
+                };
+                output::say(&format!(
+                    "Saved {}{place}\n",
+                    printable(&path.display().to_string())
+                ));
             }
             if is_page {
                 paths = live_paths(&document)?;
@@ -235,6 +245,9 @@ pub(crate) fn live(
         plan::add(Some(document), &mut planned, &host);
         planned.plan
     });
+    if let Ok(plan) = &planned {
+        output::say(&taken::note(plan, &ledger));
+    }
     Ok((host, planned))
 }
 

@@ -24,6 +24,7 @@ use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 use netkeel_source::report::render;
 use netkeel_source::sources::Sources;
+use netkeel_source::text::format::{Format, by_extension};
 
 /// A document and its source texts.
 pub(crate) struct Loaded {
@@ -140,7 +141,12 @@ pub(crate) fn load_if_any(documents: &Documents, netns: Netns, host: Host) -> Re
 /// Reads the document in a saved plan.
 pub(crate) fn read_saved(saved: &SavedPlan, name: &str) -> Read {
     let netns = saved.netns.as_deref().map_or(Netns::CURRENT, Netns::named);
-    let text = (format!("{name}.json"), saved.document.to_string().into_bytes());
+    // A place in the plan is told by the name of its file, which may end as if it were no JSON.
+    let name = match by_extension(name) {
+        Some(Format::Yaml | Format::Toml) => format!("{name}.json"),
+        Some(Format::Json) | None => name.to_owned(),
+    };
+    let text = (name, saved.document.to_string().into_bytes());
     let texts = Texts {
         files: vec![text],
         ..Texts::default()

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::arguments::Documents;
+use crate::commands;
 use crate::load::documents::{Host, LoadOutcome, Loaded, load_if_any};
 use crate::load::snapshot::read_snapshot;
 use netkeel_core::error::Error;
@@ -30,6 +31,7 @@ impl Subject {
         let netns = saved
             .as_ref()
             .map_or_else(|| documents.place.netns(), |saved| saved.netns.clone());
+        commands::name_of(&netns);
         let loaded = match load_if_any(documents, netns.clone(), Host::of(&saved))? {
             LoadOutcome::Nothing => None,
             LoadOutcome::Document(loaded) => Some(loaded),

@@ -62,6 +62,15 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
     }
 }
 
+/// Reports veths of this host whose ends do not fit. It knows no other end in the same namespace.
+pub(crate) fn ends_in_pods(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
+    let veths = host
+        .links
+        .iter()
+        .filter(|(name, link)| wanted(**name) && link.kind_name() == "veth");
+    veths.for_each(|(name, link)| end_in_a_pod(*name, link, findings));
+}
+
 /// The smallest MTU that Open vSwitch gives a tunnel device: `MAX_MTU` of lib/dpif-netlink-rtnl.c, and for GRE,
 /// which some kernels limit, the 1450 that it takes then.
 fn least_of_ovs(name: LinkName) -> u32 {

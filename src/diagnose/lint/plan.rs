@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::lint::host::links;
 use crate::lint::{
-    combined, encapsulation, forwarding, replication, rp_effect, rp_filter, side_effect, sysctl_d,
+    combined, encapsulation, forwarding, mtu, replication, rp_effect, rp_filter, side_effect, sysctl_d,
 };
 use crate::new_pod;
 use netkeel_core::fact::{Fact, Field, Object};
@@ -64,6 +64,12 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
         replication::sources::check(document, after, &mut findings);
         replication::ports::check(document, after, &mut findings);
         replication::copies::check(document.replicate.as_ref(), after, wants, &mut findings);
+    } else {
+        // One end of a veth may stay as another program wrote it.
+        let drift = planned.plan.drift.iter();
+        let ends = drift.filter(|drift| matches!(drift.fact.field, Field::Mtu | Field::PodMtu));
+        let given_back: BTreeSet<LinkName> = ends.filter_map(|drift| drift.fact.link_name()).collect();
+        mtu::ends_in_pods(after, &|name| given_back.contains(&name), &mut findings);
     }
     rp_effect::judge(after, wants, &mut findings);
     if wants.keys().any(decides_rp_filter) {

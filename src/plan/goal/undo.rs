@@ -153,7 +153,7 @@ impl Goal for UndoApply<'_> {
     fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
         let since = self.changed_since(host);
         if !self.force && !since.is_empty() {
-            return Err(Box::new(refused(&since)));
+            return Err(Box::new(refused(&since, &self.values.changes)));
         }
         let changes: Vec<OwnershipRecord> = self
             .values
@@ -313,25 +313,54 @@ impl UndoApply<'_> {
     }
 }
 
-/// The error for each fact that keeps the undo from being made.
-fn refused(since: &BTreeMap<Fact, Since>) -> Diagnostics {
-    let mut diagnostics = Diagnostics::default();
+/// The errors for the facts that keep the undo from being made: one for all facts with the same values.
+fn refused(since: &BTreeMap<Fact, Since>, changes: &[OwnershipRecord]) -> Diagnostics {
+    let wrote: BTreeMap<&Fact, Option<&Value>> = changes
+        .iter()
+        .map(|change| (&change.fact, change.wrote.as_ref()))
+        .collect();
+    let mut groups: BTreeMap<(&str, String), Vec<&Fact>> = BTreeMap::new();
     for (fact, since) in since {
-        let message = match since {
-            Since::Now(now) => format!(
-                "{fact} was changed since the apply: it is {} now",
-                fact.summary(now.as_ref())
+        let (was, about) = match since {
+            Since::Now(now) => (
+                "changed since the apply",
+                format!(
+                    ": the apply set {}, now it is {}",
+                    fact.summary(wrote.get(fact).copied().flatten()),
+                    fact.summary(now.as_ref())
+                ),
             ),
-            Since::Unread => format!("{fact} cannot be read, so it may have been changed since the apply"),
-            Since::Lost => format!("{fact} cannot be made again as it was before the apply"),
+            Since::Unread => ("not read", ", and may have been changed".to_owned()),
+            Since::Lost => ("not to be made again as before the apply", String::new()),
         };
-        diagnostics.add(None, "", message).concerns(fact);
+        groups.entry((was, about)).or_default().push(fact);
+    }
+    let mut diagnostics = Diagnostics::default();
+    for ((was, about), facts) in groups {
+        let message = match facts.as_slice() {
+            [fact] => format!("{fact} was {was}{about}"),
+            facts => format!("{} were {was}{about}", listed(facts)),
+        };
+        let diagnostic = diagnostics.add(None, "", message);
+        for fact in facts {
+            diagnostic.concerns(fact);
+        }
     }
     let message = "the host is not as the apply left it; nothing was written";
     diagnostics
         .add(None, "", message)
         .hint("--force restores the rest, and replaces values that were changed since");
     diagnostics
+}
+
+/// The first of some facts, and the number of the others.
+fn listed(facts: &[&Fact]) -> String {
+    const SHOWN: usize = 4;
+    let shown: Vec<String> = facts.iter().take(SHOWN).map(ToString::to_string).collect();
+    match facts.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -450,10 +479,17 @@ mod tests {
         assert_eq!(
             messages,
             [
-                "link eth1 mtu was changed since the apply: it is 1280 now",
+                "link eth1 mtu was changed since the apply: the apply set 1300, now it is 1280",
                 "the host is not as the apply left it; nothing was written"
             ]
         );
+        let mut both = now.clone();
+        set_mtu(&mut both, "eth0", 1280);
+        let refused = undo(false).plan(&both).unwrap_err();
+        let together =
+            "link eth0 mtu, link eth1 mtu were changed since the apply: the apply set 1300, now it is 1280";
+        assert_eq!(refused.list[0].message, together);
+        assert_eq!((refused.list.len(), refused.list[0].facts.len()), (2, 2));
         let forced = undo(true).plan(&now).unwrap();
         assert_eq!(forced.plan.steps.len(), 2);
         // A deleted interface has nothing to restore.

@@ -45,11 +45,12 @@ pub(super) fn differs(plan: &Plan) -> bool {
     !plan.in_sync() && (!plan.drift.is_empty() || has_more)
 }
 
-/// The first line of a plan that has something to do: `Drift: 3 of 5 declared facts, on 1 object (this host)`.
+/// The first line of a plan that has something to do: `Drift: 3 of 5 declared facts, on 1 object (this host)`, or
+/// `To give back: 3 facts, on 1 object (this host)`.
 pub(super) fn drift(plan: &Plan, of: Of) -> String {
     let objects = plan.counts().objects;
     format!(
-        "Drift: {}{}, on {} ({})",
+        "{}{}, on {} ({})",
         facts(plan),
         stale(plan),
         count_thousands(objects, "object"),
@@ -149,7 +150,7 @@ fn stale(plan: &Plan) -> String {
     }
 }
 
-/// The number of declared facts that differ, and of other facts that are released, as text.
+/// What there is to do, with the number of declared facts that differ, and of other facts that are released.
 fn facts(plan: &Plan) -> String {
     let declared = plan
         .drift
@@ -160,8 +161,8 @@ fn facts(plan: &Plan) -> String {
     let wanted = count_thousands(plan.wanted, "declared fact");
     let (declared, back_of) = (thousands(declared), thousands(back));
     match (back, plan.wanted) {
-        (0, _) => format!("{declared} of {wanted}"),
-        (back, 0) => format!("{} to give back", count_thousands(back, "fact")),
-        (_, _) => format!("{declared} of {wanted}, {back_of} to give back"),
+        (0, _) => format!("Drift: {declared} of {wanted}"),
+        (back, 0) => format!("To give back: {}", count_thousands(back, "fact")),
+        (_, _) => format!("Drift: {declared} of {wanted}, {back_of} to give back"),
     }
 }

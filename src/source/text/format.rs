@@ -21,7 +21,8 @@ pub fn is_yaml_or_json(name: &str) -> bool {
     matches!(by_extension(name), Some(Format::Yaml | Format::Json))
 }
 
-fn by_extension(name: &str) -> Option<Format> {
+/// The format that a file's name indicates.
+pub fn by_extension(name: &str) -> Option<Format> {
     let file = name.rsplit('/').next()?;
     let (_, extension) = file.rsplit_once('.')?;
     match extension.to_ascii_lowercase().as_str() {

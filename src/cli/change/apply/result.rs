@@ -58,6 +58,14 @@ pub(super) fn report(applied: &Applied, sources: &Sources, form: &Form) -> u8 {
             output::print_done(&output::shown(plan, sources, form.output, detail, of));
         }
     }
+    if form.output == Output::Text && *done > 0 {
+        output::print_done(&format!("{}\n", applied_line(*done, new_drift.len())));
+    }
+    for name in vanished {
+        output::say(&format!("{name} was deleted during the apply\n"));
+    }
+    let code = new_drift_exit(new_drift);
+    // Last, so that nobody takes the result for the end.
     let files = files(applied);
     if let (Some(within), true) = (form.confirm_within, *done + files > 0) {
         if files > 0 {
@@ -72,13 +80,7 @@ pub(super) fn report(applied: &Applied, sources: &Sources, form: &Form) -> u8 {
             until(&plan.netns, within)
         ));
     }
-    if form.output == Output::Text && *done > 0 {
-        output::print_done(&format!("{}\n", applied_line(*done, new_drift.len())));
-    }
-    for name in vanished {
-        output::say(&format!("{name} was deleted during the apply\n"));
-    }
-    match new_drift_exit(new_drift) {
+    match code {
         exit::OK if form.detailed_exitcode && *done > 0 => exit::CHANGES,
         code => code,
     }

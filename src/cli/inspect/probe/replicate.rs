@@ -22,7 +22,7 @@ const EXAMPLES: &str = "Examples:
 
 /// Send a packet too big to a served address, and ask all nodes for copies
 ///
-/// netkeel sends one ICMP \"packet too big\" to the address, as a router on the path of its answers would. The message
+/// netkeel sends one ICMP "packet too big" to the address, as a router on the path of its answers would. The message
 /// is about a TCP segment to this host that nobody sent, so no kernel changes a path MTU. The worker of the node that
 /// gets it judges it like any other and copies it to the peers. netkeel then asks the service of each node, at the
 /// address of `netkeel run --listen`, what its worker did with the packet.
