@@ -50,6 +50,7 @@ pub async fn follow_policies(connection: Connection, node: String, spread: f64, 
         node,
         spread,
         pause: PAUSE,
+        is_throttled: false,
         reported: None,
         listed: BTreeMap::new(),
         news,
@@ -74,7 +75,7 @@ pub async fn follow_policies(connection: Connection, node: String, spread: f64, 
                 }
                 client.failed(&why);
                 follower.tell(PolicyNews::Trouble(why.text.clone())).await;
-                wait_after(&why, &mut follower.pause, spread).await;
+                follower.wait(&why).await;
             }
         }
     }
@@ -85,6 +86,8 @@ struct Follower {
     spread: f64,
     /// The pause after the next failure.
     pause: Duration,
+    /// Whether the server refused the last request that failed for now.
+    is_throttled: bool,
     reported: Option<PolicyNews>,
     /// The policies that were reported last, by UID.
     listed: BTreeMap<String, String>,
@@ -179,11 +182,21 @@ impl Follower {
             match request().await {
                 Err(why) if why.is_throttled && read.elapsed() < KEPT && !self.news.is_closed() => {
                     self.tell(PolicyNews::Trouble(why.text.clone())).await;
-                    wait_after(&why, &mut self.pause, self.spread).await;
+                    self.wait(&why).await;
                 }
                 done => return done,
             }
         }
+    }
+
+    /// Waits after a failure.
+    async fn wait(&mut self, why: &Failed) {
+        // A server that was away is back. It refuses requests for some seconds, and not as long as it was away.
+        if why.is_throttled && !self.is_throttled {
+            self.pause = PAUSE;
+        }
+        self.is_throttled = why.is_throttled;
+        wait_after(why, &mut self.pause, self.spread).await;
     }
 
     async fn tell_list(&mut self, objects: &BTreeMap<String, String>, node: &ClusterNode) {
@@ -467,6 +480,7 @@ mod tests {
                 node: "n1".to_owned(),
                 spread: 0.0,
                 pause: PAUSE,
+                is_throttled: false,
                 reported: None,
                 listed: BTreeMap::new(),
                 news,
