@@ -226,9 +226,10 @@ async fn write(
         None => api.create(&by(), &wanted).await,
     };
     let answer = answer.map_err(|error| {
-        // Somebody deleted the object, or wrote it.
-        written.read = false;
-        of_client(&error, "write", &what)
+        let why = of_client(&error, "write", &what);
+        // Somebody deleted the object, or wrote it. What the server refuses for now has changed nothing.
+        written.read = why.is_throttled;
+        why
     })?;
     let kept = answer.data.get("status").unwrap_or(&Value::Null);
     let lost = dropped(&status, kept);
@@ -248,6 +249,7 @@ async fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trouble::server::{Answer, Server, refused};
 
     #[test]
     fn only_the_answer_of_a_guard_is_one() {
@@ -271,5 +273,48 @@ mod tests {
         assert_eq!(some_of(&["a"]), "a");
         assert_eq!(some_of(&["a", "b"]), "a and b");
         assert_eq!(some_of(&["a", "b", "c"]), "a, b and c");
+    }
+
+    #[test]
+    fn what_was_read_of_the_object_is_kept_after_a_refusal() {
+        let mut writes = 0;
+        let server = Server::start(move |request| match request {
+            "get n1" => Answer::Is(
+                404,
+                json!({ "kind": "Status", "code": 404, "reason": "NotFound", "message": "no" }),
+            ),
+            "post netkeelnodes" => {
+                writes += 1;
+                match writes {
+                    1 => refused(),
+                    _ => Answer::Is(
+                        201,
+                        json!({ "metadata": { "name": "n1", "resourceVersion": "7" }, "status": {} }),
+                    ),
+                }
+            }
+            _ => Answer::Is(
+                403,
+                json!({ "kind": "Status", "code": 403, "message": "guarded" }),
+            ),
+        });
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap().block_on(async {
+            let state = NodeState {
+                node_uid: "u1".to_owned(),
+                status: json!({}),
+            };
+            let (states, wanted) = tokio::sync::watch::channel(None);
+            let (news, mut troubles) = tokio::sync::mpsc::channel(1);
+            let connection = Connection::Kubeconfig(server.kubeconfig());
+            tokio::spawn(write_node_state(connection, "n1".to_owned(), 0.0, wanted, news));
+            states.send(Some(state)).unwrap();
+            let why = troubles.recv().await.unwrap();
+            assert_eq!(why.as_deref(), Some("the API server is overloaded (429)"));
+            assert_eq!(troubles.recv().await, Some(None));
+            let asked = server.asked();
+            assert_eq!((&*asked[0], asked.len()), ("get n1", 6), "{asked:?}");
+            assert_eq!(asked[4..], ["post netkeelnodes"; 2]);
+        });
     }
 }

@@ -1,6 +1,8 @@
 //! Takes, renews and gives back the slots of the policies, and the Lease by which others see that this agent lives.
 
 mod nodes;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use crate::slots::nodes::{LEASES, complete};
 
@@ -127,7 +129,8 @@ struct SlotHolder {
     looks_back: Instant,
     /// When the agent's own Lease was renewed.
     beat: Option<Instant>,
-    agent_version: Option<String>,
+    /// The version of that Lease, or that there is none; `None` if this is not known.
+    agent_version: Option<Option<String>>,
     /// When the Leases changed.
     leases: Sightings,
     nodes: Nodes,
@@ -207,21 +210,34 @@ impl SlotHolder {
 
     /// Renews the Lease of this agent.
     async fn beat(&mut self, api: &Api<Lease>, node_uid: &str) -> Result<(), Failed> {
-        let failed = |error: kube::Error| of_client(&error, "write", LEASES);
-        if self.agent_version.is_none() {
-            let found = api.get_opt(&self.node).await;
-            let found = found.map_err(|error| of_client(&error, "get", LEASES))?;
-            self.agent_version = found.and_then(|lease| lease.metadata.resource_version);
-        }
-        let version = self.agent_version.take();
+        let version = match self.agent_version.take() {
+            Some(version) => version,
+            None => {
+                let found = api.get_opt(&self.node).await;
+                let found = found.map_err(|error| of_client(&error, "get", LEASES))?;
+                found.and_then(|lease| lease.metadata.resource_version)
+            }
+        };
         let lease = of_agent(&self.node, node_uid, version.as_deref(), self.pace.expires);
         let written = match version {
             Some(_) => api.replace(&self.node, &PostParams::default(), &lease).await,
             None => api.create(&PostParams::default(), &lease).await,
         };
-        self.agent_version = written.map_err(failed)?.metadata.resource_version;
-        self.beat = Some(Instant::now());
-        Ok(())
+        match written {
+            Ok(lease) => {
+                self.agent_version = Some(lease.metadata.resource_version);
+                self.beat = Some(Instant::now());
+                Ok(())
+            }
+            Err(error) => {
+                let why = of_client(&error, "write", LEASES);
+                // What the server refuses for now has changed nothing.
+                if why.is_throttled {
+                    self.agent_version = Some(version);
+                }
+                Err(why)
+            }
+        }
     }
 
     /// All slots, each with its Lease.
@@ -419,47 +435,4 @@ fn waiting(counts: Counts) -> String {
 fn has_failed(there: &Holder, wanted: &Holder) -> bool {
     let is_same = there.document == wanted.document && there.generation == wanted.generation;
     there.phase == Phase::Failed && is_same
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_server_remembers_that_a_change_failed() {
-        let holder = |phase: Phase, document: &str, generation: Option<i64>| Holder {
-            node: "n1".to_owned(),
-            uid: "u1".to_owned(),
-            phase,
-            document: document.to_owned(),
-            generation,
-        };
-        let wanted = holder(Phase::Taken, "d1", Some(3));
-        for (there, failed) in [
-            (holder(Phase::Failed, "d1", Some(3)), true),
-            (holder(Phase::Failed, "d1", Some(2)), false),
-            (holder(Phase::Failed, "d2", Some(3)), false),
-            // An older agent wrote it: any edit since counts.
-            (holder(Phase::Failed, "d1", None), false),
-            (holder(Phase::Begun, "d1", Some(3)), false),
-        ] {
-            assert_eq!(has_failed(&there, &wanted), failed, "{there:?}");
-        }
-    }
-
-    #[test]
-    fn the_reason_to_wait_stays_the_same_while_other_nodes_change() {
-        let text = |held: usize, failed: usize, silent: usize| {
-            waiting(Counts {
-                allowed: 3,
-                held,
-                failed,
-                silent,
-            })
-        };
-        assert_eq!(text(1, 0, 0), "other nodes change; at most 3 may");
-        assert_eq!(text(1, 0, 0), text(3, 0, 0));
-        let both = "other nodes change; at most 3 may; the change failed on 2; no report from 1";
-        assert_eq!(text(3, 2, 1), both);
-    }
 }

@@ -1,5 +1,8 @@
 //! Errors of the API server as one line for people.
 
+#[cfg(test)]
+pub(crate) mod server;
+
 use std::io;
 
 use kube::runtime::watcher;
