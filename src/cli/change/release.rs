@@ -120,10 +120,17 @@ fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error
                 full: arguments.full,
             };
             output::plan(&planned.plan, &sources, Output::Text, detail, output::here())?;
+            output::problems(&planned.plan.problems);
+            match planned.plan.problems.is_empty() {
+                true => Ok(exit::OK),
+                false => Ok(exit::ERROR),
+            }
         }
-        Err(diagnostics) => output::diagnostics(&diagnostics, &sources),
+        Err(diagnostics) => {
+            output::diagnostics(&diagnostics, &sources);
+            Ok(exit::ERROR)
+        }
     }
-    Ok(exit::OK)
 }
 
 fn release(
