@@ -173,7 +173,7 @@ fn without_privilege_apply_says_so() {
     // The state of root may be there already.
     for before in ["true", apply] {
         let script = format!(
-            "mount -t tmpfs none /run; {before} >/dev/null; exec setpriv --reuid=65534 --regid=65534 --clear-groups {apply}"
+            "mount -t tmpfs -o mode=755 none /run; {before} >/dev/null; exec setpriv --reuid=65534 --regid=65534 --clear-groups {apply}"
         );
         let done = scratch.command("unshare", &["--mount", "--net", "sh", "-ec", &script]);
         assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{done:?}");
