@@ -113,10 +113,10 @@ fn a_reader_that_goes_away_is_no_error() {
 fn colours_are_for_terminals_and_not_with_no_color() {
     let namespace = pods();
     let scratch = Scratch::new(&[("pods.yaml", PODS)]);
-    // `script` runs it on a terminal of its own.
+    // `script` runs it on a terminal of its own, by the shell in $SHELL.
     let on_a_terminal = |before: &str| {
         let line = format!("{before} {PROGRAM} plan -f pods.yaml --netns {}", namespace.name);
-        let done = scratch.command("script", &["-qec", &line, "/dev/null"]);
+        let done = scratch.command("env", &["SHELL=/bin/sh", "script", "-qec", &line, "/dev/null"]);
         assert_eq!(done.code, 0, "{done:?}");
         done.stdout.contains("\u{1b}[")
     };

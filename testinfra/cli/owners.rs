@@ -1,11 +1,12 @@
 //! `owners` names who holds what, and a release of an owner that holds nothing is an error.
 
+use std::os::unix::net::UnixListener;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::run::Scratch;
+use crate::run::{PROGRAM, Scratch};
 use crate::{PODS, pods};
 
 const DEFAULT: &str = "version: 1\nlink: { cali1: { mtu: 1400 }, cali2: { mtu: 1400 } }\n";
@@ -178,4 +179,33 @@ fn a_late_confirmation_is_told_for_the_apply_that_waited() {
     assert!(kept.iter().all(|done| done.code == 0), "{kept:?}");
     let none = run("confirm");
     assert_eq!(none.code, 1, "{none:?}");
+}
+
+/// As without `--dry-run`.
+#[test]
+fn a_release_that_is_only_shown_fails_where_something_cannot_be_read() {
+    let scratch = Scratch::new(&[(
+        "sysctl.yaml",
+        "version: 1\npersist: false\nsysctl: { net.ipv4.tcp_mtu_probing: 2 }\n",
+    )]);
+    // Nobody can open it (ENXIO).
+    let _socket = UnixListener::bind(scratch.path().join("socket")).unwrap();
+    let script = format!(
+        "mount -t tmpfs none /run
+        {PROGRAM} apply -f sysctl.yaml >/dev/null
+        mount --bind socket /proc/sys/net/ipv4/tcp_mtu_probing
+        exec {PROGRAM} release \"$@\""
+    );
+    for more in [&["--dry-run"][..], &[]] {
+        let words = [
+            &["--mount", "--net", "sh", "-ec", script.as_str(), "release"],
+            more,
+        ]
+        .concat();
+        let shown = scratch.command("unshare", &words);
+        assert!(
+            shown.code == 1 && shown.stderr.contains("error: sysctl net.ipv4.tcp_mtu_probing: "),
+            "{shown:?}"
+        );
+    }
 }

@@ -57,7 +57,7 @@ impl World {
         let start = Instant::now();
         while !self.has_route() {
             assert!(
-                start.elapsed() < Duration::from_secs(20),
+                start.elapsed() < Duration::from_secs(120),
                 "no announcement is accepted"
             );
             self.router

@@ -12,7 +12,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use super::asked::{free_port, get};
 use super::daemon::{Daemon, PODS, netkeel, program};
 use super::namespace::Namespace;
-use super::{facts, until};
+use super::{SOON, facts, until};
 
 /// Puts a FIFO in place of a file.
 fn make_fifo(path: &std::path::Path) {
@@ -125,12 +125,12 @@ fn a_log_that_nobody_reads_holds_nothing_up() {
     assert!(get(address, "/healthz").starts_with("HTTP/1.1 200 OK"));
     let (code, status) = netkeel(&["status", "--netns", &namespace.name]);
     assert_eq!(code, 0, "{status}");
-    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < SOON);
     let id = service.id().to_string();
     let stopped = Instant::now();
     assert!(Command::new("kill").arg(&id).status().unwrap().success());
     assert!(service.wait().unwrap().success());
-    assert!(stopped.elapsed() < Duration::from_secs(5));
+    assert!(stopped.elapsed() < SOON);
 }
 
 #[test]

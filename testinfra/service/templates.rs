@@ -51,7 +51,7 @@ fn the_units_are_hardened() {
         // The threshold is in tenths; it fails above.
         check(
             "systemd-analyze",
-            &["security", "--offline=true", "--threshold=25", unit],
+            &["--offline=true", "--threshold=25", "security", unit],
             directory.path(),
         );
     }

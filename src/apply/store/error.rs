@@ -5,6 +5,9 @@ use std::path::Path;
 
 use netkeel_core::error::{Error, ErrorKind};
 
+/// The help for a user who is not root.
+pub(in crate::store) const OF_ROOT: &str = "what netkeel keeps is root's: run it as root";
+
 /// An I/O error with its path.
 pub(crate) fn failed(error: &io::Error, path: &Path) -> Error {
     let kind = match error.kind() {
@@ -14,7 +17,7 @@ pub(crate) fn failed(error: &io::Error, path: &Path) -> Error {
     };
     let told = Error::new(kind, format!("{}: {error}", path.display()));
     match kind {
-        ErrorKind::Permission => told.hint("what netkeel keeps is root's: run it as root"),
+        ErrorKind::Permission => told.hint(OF_ROOT),
         _ => told,
     }
 }

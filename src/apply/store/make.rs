@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::{fs, io};
 
-use crate::store::error::failed;
+use crate::store::error::{OF_ROOT, failed};
 use crate::store::{Store, log};
 use netkeel_core::error::{Error, ErrorKind};
 
@@ -34,14 +34,19 @@ impl Store {
 /// The directory itself belongs to this user, and nobody else can write it.
 fn ours(directory: &Path) -> Result<(), Error> {
     let found = fs::symlink_metadata(directory).map_err(|error| failed(&error, directory))?;
-    if found.is_dir() && found.uid() == nix::unistd::geteuid().as_raw() && found.mode() & 0o022 == 0 {
+    let user = nix::unistd::geteuid().as_raw();
+    if found.is_dir() && found.uid() == user && found.mode() & 0o022 == 0 {
         return Ok(());
     }
     let message = format!(
         "{} must be a directory of the user that runs netkeel, and only its to write",
         directory.display()
     );
-    Err(Error::new(ErrorKind::Refused, message))
+    let error = Error::new(ErrorKind::Refused, message);
+    Err(match found.uid() == 0 && user != 0 {
+        true => error.hint(OF_ROOT),
+        false => error,
+    })
 }
 
 /// Nobody else can rename a directory on the way to it and put another one in its place.

@@ -83,8 +83,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let store = Store::open(&netns)?;
     if arguments.dry_run {
         refuse_pending(&store)?;
-        show(arguments, &store, &netns)?;
-        return Ok(exit::OK);
+        let Some(plan) = show(arguments, &store, &netns)? else {
+            return Ok(exit::ERROR);
+        };
+        output::problems(&plan.problems);
+        return Ok(match plan.problems.is_empty() {
+            true => exit::OK,
+            false => exit::ERROR,
+        });
     }
     let agreed = match arguments.prompt.asks() {
         true => Some(agree(arguments, &store, &netns)?),
