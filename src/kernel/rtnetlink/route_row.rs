@@ -20,7 +20,7 @@ use crate::rtnetlink::metrics::{FIXED, Metrics};
 use crate::rtnetlink::route;
 use crate::rtnetlink::route::ip;
 use netkeel_core::name::route::{Metric, RouteKey};
-use netkeel_host::snapshot::pod::{MOST_ROUTES, MOST_ROUTES_WITH_MTU, PodRoute};
+use netkeel_host::snapshot::pod::{MOST_ROUTES, MOST_ROUTES_WITH_MTU, PodRoute, Unwritable};
 use netkeel_host::snapshot::route::Route;
 
 /// Offset of `rta_expires` in `struct rta_cacheinfo`: 0 for a route without a lifetime.
@@ -84,6 +84,7 @@ impl Row {
             rest: rest.trim().into(),
             next_hops: self.next_hops,
             locked: self.metrics.is_locked(Metric::Mtu),
+            unwritable: self.temporary.then_some(Unwritable::Temporary),
         })
     }
 }
