@@ -203,6 +203,9 @@ impl Live {
         if !scope.routes.is_empty() {
             self.read_routes(scope, &mut rows, snapshot);
         }
+        if scope.route_mtus {
+            self.read_route_mtus(&mut rows, snapshot);
+        }
         if scope.pods {
             ends::read(
                 &mut self.socket,
