@@ -256,6 +256,10 @@ impl Scope {
         let copied = key.copied_to_links() && Field::of_key(key).is_none();
         self.of_every_link
             .extend(key.in_slot("default").filter(|_| copied));
+        if key.resets_force_forwarding() {
+            self.of_every_link
+                .insert(SysctlKey::known("net/ipv6/conf/default/force_forwarding"));
+        }
     }
 
     /// Adds the facts that determine the effect of a wanted rp_filter; none when it is not known

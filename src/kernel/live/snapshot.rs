@@ -235,6 +235,22 @@ impl Live {
         Ok(())
     }
 
+    /// Reads which interfaces forward IPv6 though `all` does not. The key is there since Linux 6.17.
+    fn read_force_forwarding(&mut self, snapshot: &mut Snapshot) {
+        let names: Vec<_> = snapshot.links.keys().copied().collect();
+        for name in names {
+            let key = SysctlKey::conf("ipv6", name, "force_forwarding");
+            match self.sysctls.read(&key) {
+                Ok(SysctlReading::Absent) => {}
+                Ok(reading) => drop(snapshot.sysctls.insert(key, reading)),
+                Err(error) => snapshot.problems.push(Problem {
+                    what: Subject::sysctl(&snapshot.netns, &key),
+                    why: error.message,
+                }),
+            }
+        }
+    }
+
     fn read_default_routes(&mut self, rows: &[link::Row], snapshot: &mut Snapshot) {
         match route::defaults(&mut self.socket) {
             Ok(found) => {
@@ -412,6 +428,9 @@ impl Kernel for Live {
                     why: error.message,
                 }),
             }
+        }
+        if scope.forwarding && snapshot.sysctl_number("net/ipv6/conf/all/forwarding") == Some(0) {
+            self.read_force_forwarding(&mut snapshot);
         }
         for path in &scope.files {
             match file::read(path) {
