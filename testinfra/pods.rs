@@ -5,6 +5,8 @@
 mod apart;
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "pods/unwritable.rs"]
+mod unwritable;
 
 use namespace::Namespace;
 

@@ -168,6 +168,8 @@ pub enum Code {
     NK064,
     /// The declared MTUs of pods and of the plugin that makes them differ.
     NK065,
+    /// A route of the host has a larger MTU than its interface.
+    NK066,
     /// A change of a device's MTU resets an IPv6 MTU of its own.
     NK070,
     /// A change of a device's MTU changes the MTU of a device above it, or of its port.
@@ -266,6 +268,7 @@ impl Code {
         Code::NK063,
         Code::NK064,
         Code::NK065,
+        Code::NK066,
         Code::NK070,
         Code::NK071,
         Code::NK072,

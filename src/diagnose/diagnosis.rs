@@ -6,6 +6,7 @@ pub mod compare;
 mod configured;
 mod counted;
 pub mod fix;
+mod forwarding;
 mod fragment;
 pub mod growth;
 mod join;

@@ -265,6 +265,7 @@ impl Model {
         self.set(name, Field::PodMtu, changes, |link| {
             if let Some(pod) = &mut link.pod {
                 pod.mtu = mtu;
+                pod.mtu6 = None;
             }
         });
         for key in moved {

@@ -2,5 +2,6 @@
 
 mod execute;
 mod peer_routes;
+mod route_mtus;
 pub mod snapshot;
 pub mod underlay;

@@ -139,7 +139,13 @@ pub(crate) fn is_kept_elsewhere(claim: &OwnershipRecord, host: &Snapshot) -> boo
     let of_pod = matches!(claim.fact.field, Field::PodMtu | Field::PodRouteMtu(_));
     let link = claim.fact.link_name().filter(|_| of_pod);
     let pod = link.and_then(|name| host.links.get(&name)?.pod.as_ref());
-    pod.is_some_and(|pod| pod.left_alone().is_some())
+    pod.is_some_and(|pod| {
+        let unwritable = match claim.fact.field {
+            Field::PodRouteMtu(key) => pod.routes.get(&key).and_then(|route| route.unwritable),
+            _ => None,
+        };
+        unwritable.is_some() || pod.left_alone().is_some()
+    })
 }
 
 /// Whether netkeel itself broke this veth. netkeel set the host's end to an MTU that the pod's end does not

@@ -1,6 +1,6 @@
 //! Raises the routes of pods that netkeel has lowered, when a larger MTU is wanted for their interfaces.
 
-use crate::ownership::Ownership;
+use crate::ownership::{Ownership, is_kept_elsewhere};
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_document::want::Want;
 use netkeel_document::want::wants::Wants;
@@ -27,7 +27,7 @@ pub(crate) fn follow(wants: &mut Wants, owner: &str, ownership: &Ownership<'_>, 
         let Value::Number(mtu) = want.value else { continue };
         // If another program has written the route since, netkeel does not change it.
         let is_ours = claim.wrote.clone().map(Lookup::Value) == Some(host.get(&claim.fact));
-        if is_ours && !wants.facts.contains_key(&claim.fact) {
+        if is_ours && !is_kept_elsewhere(claim, host) && !wants.facts.contains_key(&claim.fact) {
             let want = Want {
                 value: Value::Number(mtu.min(*found)),
                 ..want.clone()

@@ -189,6 +189,7 @@ fn same_settings(one: &Link, other: &Link) -> bool {
         addresses: _,
         secondary: _,
         routes: _,
+        route_mtus: _,
     } = one;
     *index == other.index
         && *mtu == other.mtu

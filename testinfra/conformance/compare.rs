@@ -20,6 +20,8 @@ fn settled(link: &Link) -> Link {
         IpNet::V6(net) => !net.addr().is_unicast_link_local() && !net.addr().is_loopback(),
         IpNet::V4(_) => true,
     });
+    // They are no facts, and the model does not delete them with their routes.
+    link.route_mtus.clear();
     link
 }
 

@@ -157,6 +157,86 @@ fn a_rule_that_covers_less_is_told_with_what_it_leaves_out_and_netkeel_logs_all(
     assert_eq!(codes(&done.planned.plan), [Code::NK030]);
 }
 
+/// A rule that a message does not come to covers nothing.
+#[test]
+fn a_rule_behind_one_that_may_end_the_way_of_a_packet_covers_nothing() {
+    let raw = "iptables-nft -t raw -A PREROUTING";
+    let legacy = "iptables-legacy -t raw -A PREROUTING";
+    let nft = "nft add table inet o; nft 'add chain inet o q'
+        nft 'add chain inet o p { type filter hook prerouting priority 0; }'";
+    let logs = "-i eth0 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33";
+    let log = "nft add rule inet o p iifname eth0 icmp type 3 icmp code 4 log group 33";
+    let before = |rule: &str| format!("{nft}; nft add rule inet o p {rule}; {log}");
+    let earlier = |rule: &str, policy: &str| {
+        format!(
+            "{nft}; {log}; nft 'add chain inet o z {{ type filter hook prerouting priority -400; {policy} }}'
+            nft add rule inet o z {rule}"
+        )
+    };
+    for (ends, script) in [
+        (true, format!("{raw} -p icmp -j ACCEPT; {raw} {logs}")),
+        (true, format!("{raw} -j RETURN; {raw} {logs}")),
+        (
+            false,
+            format!("{raw} -p tcp -j ACCEPT; {raw} -i eth1 -j DROP; {raw} {logs}"),
+        ),
+        (false, format!("{raw} -j CT --notrack; {raw} {logs}")),
+        (true, format!("{legacy} -p icmp -j ACCEPT; {legacy} {logs}")),
+        (
+            true,
+            format!(
+                "iptables-legacy -t raw -P PREROUTING DROP; iptables-legacy -t mangle -A PREROUTING {logs}"
+            ),
+        ),
+        (
+            false,
+            format!("{legacy} -p icmp -m icmp --icmp-type 8 -j DROP; {legacy} {logs}"),
+        ),
+        (true, before("icmp type 3 counter accept")),
+        (true, before("counter accept")),
+        (true, before("iifname eth0 counter drop")),
+        (true, before("icmp type 3 goto q")),
+        (true, before("jump q")),
+        (true, before("ct state vmap { invalid : drop }")),
+        (true, before("ct state invalid drop")),
+        (false, before("ct state invalid counter")),
+        (false, before("icmp type 8 accept")),
+        (false, before("iifname eth1 drop")),
+        (true, earlier("icmp type 3 drop", "")),
+        (true, earlier("counter", "policy drop;")),
+        // It ends the way through that chain only.
+        (false, earlier("accept", "")),
+        (false, earlier("tcp dport 22 drop", "")),
+    ] {
+        let namespace = Namespace::new();
+        namespace.sh(&script);
+        let done = applied(&document(ENTRY, &namespace), &namespace);
+        let expected = if ends { Code::NK031 } else { Code::NK030 };
+        assert_eq!(codes(&done.planned.plan), [expected], "{script}");
+        let ours = namespace.sh("nft -s list table inet netkeel");
+        let eth0 = ours.contains("iifname \"eth0\" ip saddr");
+        assert_eq!(eth0, ends, "{script}\n{ours}");
+    }
+    // A table that is switched off logs nothing.
+    let namespace = Namespace::new();
+    namespace.sh(&format!(
+        "{nft}; {log}; nft 'add table inet o {{ flags dormant; }}'"
+    ));
+    let done = applied(&document(ENTRY, &namespace), &namespace);
+    assert_eq!(codes(&done.planned.plan), []);
+    // A chain of the type nat sees the first packet of a connection only.
+    let namespace = Namespace::new();
+    namespace.sh(&format!(
+        "{};  {log}",
+        nft.replace(
+            "type filter hook prerouting priority 0",
+            "type nat hook prerouting priority -100"
+        )
+    ));
+    let done = applied(&document(ENTRY, &namespace), &namespace);
+    assert_eq!(codes(&done.planned.plan), [Code::NK031]);
+}
+
 #[test]
 fn adopt_takes_the_place_of_rules_and_gives_them_back_where_they_stood() {
     let namespace = Namespace::new();
@@ -349,6 +429,22 @@ fn what_others_put_into_netkeels_table_is_told_and_survives() {
         list.contains("iifname \"lo\" accept") && list.contains("chain mine"),
         "{list}"
     );
+}
+
+#[test]
+fn a_rule_of_others_before_those_of_netkeel_that_ends_the_way_of_a_message_is_drift() {
+    let namespace = Namespace::new();
+    let document = document(ENTRY, &namespace);
+    applied(&document, &namespace);
+    namespace.sh("nft insert rule inet netkeel nflog-packet-too-big icmp type 3 drop");
+    let found = observe(&namespace).entries;
+    assert_eq!(found.values().next(), Some(&EntryRules::Changed));
+    let done = applied(&document, &namespace);
+    assert_eq!((done.done, codes(&done.planned.plan)), (1, vec![Code::NK032]));
+    assert!(planned(&document, &namespace).unwrap().in_sync());
+    let list = listed(&namespace);
+    let rules: Vec<&str> = list.lines().filter(|line| line.contains("icmp")).collect();
+    assert!(rules.last().is_some_and(|last| last.contains("drop")), "{list}");
 }
 
 #[test]

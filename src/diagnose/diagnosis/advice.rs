@@ -6,11 +6,13 @@ use crate::diagnosis::cause::{Evidence, Kind, Subject};
 use crate::diagnosis::configured::Fault;
 use crate::diagnosis::counted::forwards_for_others;
 use crate::diagnosis::fix::Fix;
+use crate::diagnosis::forwarding;
 use crate::diagnosis::fragment::{NAMED, key, of_links, quoted, raised};
 use crate::lint::tunnels::fits_vxlan;
 use crate::path::gateway::Silence;
 use netkeel_core::mtu::IPV4_MIN_MTU;
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::text::shell::Quoted;
 use netkeel_host::counters::counter::{Counter, IpVersion};
 use netkeel_host::counters::deltas::Deltas;
@@ -33,12 +35,12 @@ pub(crate) fn fixes(
     let subjects = &fault.subjects;
     match kind {
         Kind::RpFilter => rp_filter(subjects, host),
-        Kind::GatewaySilent => gateway(fault),
+        Kind::GatewaySilent => gateway(fault, host),
         // Nobody turns a host into a router that has nobody to forward for.
         Kind::ForwardingOff if !forwards_for_others(host) => {
             elsewhere("find who sends to an address that this host does not have, or add the address")
         }
-        Kind::ForwardingOff => document("sysctl: { net.ipv4.ip_forward: 1 }"),
+        Kind::ForwardingOff => forward(fault, host),
         Kind::DeviceDown => links(subjects)
             .take(NAMED)
             .map(|link| Fix::Document(format!("link: {{ {}: {{ up: true }} }}", key(link))))
@@ -175,11 +177,30 @@ fn discovery(host: &Snapshot) -> Vec<Fix> {
     }
 }
 
-fn gateway(fault: &Fault) -> Vec<Fix> {
+/// Forwarding is switched on by the setting that is off.
+fn forward(fault: &Fault, host: &Snapshot) -> Vec<Fix> {
+    let keys = forwarding::keys(fault, host);
+    if keys.is_empty() {
+        let text = "switch forwarding on for the interface where the packets arrive".to_owned();
+        return vec![Fix::Elsewhere(text)];
+    }
+    let document = |key: &SysctlKey| {
+        let name = key.to_string();
+        let is_plain = name
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || "._-".contains(char));
+        let name = if is_plain { name } else { quoted(&name) };
+        Fix::Document(format!("sysctl: {{ {name}: 1 }}"))
+    };
+    keys.iter().take(NAMED).map(document).collect()
+}
+
+fn gateway(fault: &Fault, host: &Snapshot) -> Vec<Fix> {
     let link = links(&fault.subjects).next();
-    let forward = || Fix::Document("sysctl: { net.ipv4.ip_forward: 1 }".to_owned());
+    if fault.silence == Some(Silence::ProxyArpWithoutForwarding) {
+        return forward(fault, host);
+    }
     vec![match (fault.silence, link) {
-        (Some(Silence::ProxyArpWithoutForwarding), _) => forward(),
         (Some(Silence::NoProxyArp), Some(link)) => {
             let setting = quoted(&format!("net/ipv4/conf/{link}/proxy_arp"));
             Fix::Document(format!("sysctl: {{ {setting}: 1 }}"))
@@ -190,7 +211,7 @@ fn gateway(fault: &Fault) -> Vec<Fix> {
         (Some(Silence::ProxyArpWithoutRoute), _) => {
             Fix::Elsewhere("add a route to the gateway's address by another interface".to_owned())
         }
-        (Some(Silence::Failed | Silence::NoProxyArp) | None, _) => {
+        (Some(Silence::Failed | Silence::NoProxyArp | Silence::ProxyArpWithoutForwarding) | None, _) => {
             Fix::Elsewhere("correct the gateway's address, or the link to it".to_owned())
         }
     }]
@@ -198,6 +219,10 @@ fn gateway(fault: &Fault) -> Vec<Fix> {
 
 /// Each veth gets the smaller MTU of its own two ends. A pod's end follows the host's, which alone is named.
 fn veth_ends(subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Fix> {
+    if links(subjects).all(|name| host.link(name).is_some_and(|link| !differs(host, link))) {
+        let text = "give the route by the veth no MTU of its own, or at most that of the veth".to_owned();
+        return vec![Fix::Elsewhere(text)];
+    }
     let mut by_mtu: BTreeMap<u32, BTreeSet<LinkName>> = BTreeMap::new();
     for name in links(subjects) {
         let Some(link) = host.link(name) else { continue };
@@ -215,6 +240,15 @@ fn veth_ends(subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Fix> {
         of_links(host, &names, &format!("mtu: {mtu}"))
     });
     fixes.collect()
+}
+
+/// The other end of a veth has another MTU, as far as it was read.
+fn differs(host: &Snapshot, link: &Link) -> bool {
+    match (&link.pod, link.lower.and_then(|index| host.by_index(index))) {
+        (Some(pod), _) => pod.mtu != link.mtu,
+        (None, Some((_, peer))) if link.peer_netns.is_none() => peer.mtu != link.mtu,
+        _ => true,
+    }
 }
 
 fn bridge_port(subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Fix> {

@@ -13,6 +13,7 @@ use crate::path::unknown::Unknown;
 use netkeel_core::finding::{Code, Finding};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::forwarding::Family;
 
 /// A fault of the configuration.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,8 @@ pub(crate) struct Fault {
     pub(crate) effect: Effect,
     /// The largest packet that passes whole, bytes, where that is known.
     pub(crate) whole: Option<u32>,
+    /// Where packets of a family arrive and are not forwarded.
+    pub(crate) not_forwarding: BTreeSet<(Family, LinkName)>,
     /// Why nobody answers for the gateway.
     pub(crate) silence: Option<Silence>,
 }
@@ -88,6 +91,9 @@ fn black_hole(path: &Path, hole: &BlackHole, found: &mut BTreeMap<Kind, Fault>) 
     {
         fault.subjects.extend(alike.iter().copied().map(Subject::Link));
     }
+    if hole.cause == Hole::ForwardingOff {
+        fault.not_forwarding.insert((path.family, link));
+    }
     let effect = match (hole.certain, hole.from) {
         (false, _) => Effect::May,
         (true, ..=1) => Effect::Everything,
@@ -146,8 +152,12 @@ fn of_finding(host: &Snapshot, finding: &Finding, found: &mut BTreeMap<Kind, Fau
     let fault = found.entry(kind).or_default();
     fault.effect = fault.effect.max(effect);
     let named = |name: &&LinkName| finding.subjects.contains(&name.to_string());
-    let links = host.links.keys().filter(named).copied();
-    fault.subjects.extend(links.map(Subject::Link));
+    let links: Vec<LinkName> = host.links.keys().filter(named).copied().collect();
+    if kind == Kind::ForwardingOff {
+        let of_ipv4 = links.iter().map(|link| (Family::Ipv4, *link));
+        fault.not_forwarding.extend(of_ipv4);
+    }
+    fault.subjects.extend(links.into_iter().map(Subject::Link));
     add(fault, Evidence::Finding(finding.clone()));
 }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::diagnosis::advice::{links, named};
 use crate::diagnosis::cause::{Kind, Refutation, Subject};
 use crate::diagnosis::configured::Fault;
+use crate::diagnosis::forwarding;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::text::shell::Quoted;
 use netkeel_host::snapshot::Snapshot;
@@ -34,10 +35,18 @@ pub(crate) fn refutation(kind: Kind, fault: &Fault, host: &Snapshot) -> Refutati
             ),
             None => ("ip neigh show".to_owned(), "the gateway is REACHABLE"),
         },
-        Kind::ForwardingOff => (
-            "sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding".to_owned(),
-            "it is 1 on the interface where the packets arrive",
-        ),
+        Kind::ForwardingOff => {
+            let keys = forwarding::keys(fault, host);
+            let keys: Vec<String> = keys
+                .iter()
+                .map(|key| Quoted(key.to_string()).to_string())
+                .collect();
+            let command = match keys.is_empty() {
+                true => "sysctl -a -r forwarding".to_owned(),
+                false => format!("sysctl {}", keys.join(" ")),
+            };
+            (command, "it is 1 where the packets arrive")
+        }
         Kind::DeviceDown => (
             format!("ip link show {}", named(link)),
             "the device is UP and has a carrier",

@@ -134,6 +134,7 @@ fn a_host_with_a_thousand_pods_takes_few_lines() {
             routes: Default::default(),
             ipv6: Default::default(),
             excess: None,
+            mtu6: None,
             kept_by: None,
         }));
     }

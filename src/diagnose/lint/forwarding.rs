@@ -48,12 +48,18 @@ pub(crate) fn off(host: &Snapshot, findings: &mut Findings) {
     let defaults = preferred_default_routes(host, Some(Family::Ipv4), &|_| true);
     let defaults = defaults.into_iter().flatten().map(|(name, ..)| name);
     ways.extend(defaults.filter(|name| host.link(*name).is_some_and(is_off)));
+    let remedy = match host.sysctl_number("net/ipv4/ip_forward") {
+        Some(1) => "set net.ipv4.conf.IFACE.forwarding of it to 1: net.ipv4.ip_forward is 1 already",
+        _ => {
+            "set net.ipv4.ip_forward to 1: a baseline that wants 0 is meant for hosts without pods and containers"
+        }
+    };
     for name in ways {
         findings.add(
             Code::NK064,
             name,
             "forwarding is off, and packets of pods or containers, or answers to them, arrive on it: the kernel drops them",
-            "set net.ipv4.ip_forward to 1: a baseline that wants 0 is meant for hosts without pods and containers",
+            remedy,
         );
     }
 }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::Metric;
 use netkeel_host::device_owner;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::route::RouteMtu;
 
 /// The usual MTU of an Ethernet interface, bytes.
 const ETHERNET: u32 = 1500;
@@ -22,6 +24,7 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
     });
     let ports = LazyCell::new(|| all_ports(host));
     for (name, link) in host.links.iter().filter(|(name, _)| wanted(**name)) {
+        own_routes(*name, link, findings);
         let below = link
             .lower
             .filter(|_| link.peer_netns.is_none())
@@ -78,6 +81,41 @@ fn least_of_ovs(name: LinkName) -> u32 {
         .iter()
         .any(|prefix| name.as_bytes().starts_with(prefix.as_bytes()));
     if is_gre { 1450 } else { 65_000 }
+}
+
+/// A route with a larger MTU than its interface. The kernel takes the MTU of the route for packets that it sends and
+/// forwards (`ip_dst_mtu_maybe_forward`, include/net/ip.h), and answers none of them with an ICMP error.
+fn own_routes(name: LinkName, link: &Link, findings: &mut Findings) {
+    // Those that a document names are with the interface too, as the plan leaves them.
+    let declared = link.routes.iter().filter_map(|(route, is)| {
+        let locked = is.locked.contains(&Metric::Mtu);
+        is.metrics.get(&Metric::Mtu).map(|mtu| RouteMtu {
+            mtu: *mtu,
+            route: *route,
+            locked,
+        })
+    });
+    let others = link
+        .route_mtus
+        .iter()
+        .filter(|own| !link.routes.contains_key(&own.route));
+    let Some(largest) = declared
+        .chain(others.copied())
+        .max()
+        .filter(|own| own.mtu > link.mtu)
+    else {
+        return;
+    };
+    let message = format!(
+        "its MTU is {} and its route to {} allows {}: this host sends packets of that size, which it or the next device drops without an ICMP error",
+        link.mtu, largest.route, largest.mtu
+    );
+    findings.add(
+        Code::NK066,
+        name,
+        message,
+        "give the route no MTU of its own, or at most that of the interface",
+    );
 }
 
 /// Both ends of a veth in one namespace with different MTUs. An end drops packets larger than its own MTU

@@ -153,6 +153,11 @@ impl<'a> Walk<'a> {
             // The plan changes this copy.
             end.routes.get(&key).map(|planned| planned.mtu).or(route.mtu)
         });
+        // The MTU of a route goes before that of IPv6 (`ip6_mtu_from_fib6`, net/ipv6/route.c).
+        let device = match (self.family, end.mtu6) {
+            (Family::Ipv6, Some(mtu6)) => mtu6.min(end.mtu),
+            _ => end.mtu,
+        };
         let at = self.push(Hop {
             kind: link.kind_name().into(),
             mtu: Some(end.mtu),
@@ -167,17 +172,17 @@ impl<'a> Walk<'a> {
                 if hop.is_some_and(|hop| hop.link != end.name) {
                     self.unknown.insert(Unknown::PodRoutes(name));
                 }
-                self.limit(at, Way::Out, own.unwrap_or(end.mtu), Above::Refused);
+                self.limit(at, Way::Out, own.unwrap_or(device), Above::Refused);
             }
             Some(RouteTarget::Nowhere) if !rules => {
                 self.limit(at, Way::Out, 0, Above::NotSent(Cause::RouteRefuses));
             }
             Some(RouteTarget::Nowhere | RouteTarget::Elsewhere) => {
                 self.unknown.insert(Unknown::PodRoutes(name));
-                self.limit(at, Way::Out, own.unwrap_or(end.mtu), Above::Refused);
+                self.limit(at, Way::Out, own.unwrap_or(device), Above::Refused);
             }
             None if known => self.limit(at, Way::Out, 0, Above::NotSent(Cause::NoRoute)),
-            None => self.limit(at, Way::Out, end.mtu, Above::Refused),
+            None => self.limit(at, Way::Out, device, Above::Refused),
         }
         self.taken_in(at, Way::Back, link, end.mtu);
         at

@@ -76,10 +76,17 @@ impl<'a> Host<'a> {
     pub(crate) fn forwards(&self, family: Family, link: LinkName) -> Option<bool> {
         match family {
             Family::Ipv4 => self.snapshot.link(link)?.forwarding.map(|value| value != 0),
-            // `ip6_forward` (net/ipv6/ip6_output.c) asks `all`; the interface's own key decides other things.
+            // `ip6_forward` (net/ipv6/ip6_output.c) asks `all` and the interface's `force_forwarding`; its own
+            // `forwarding` decides other things.
             Family::Ipv6 => {
                 let all = self.snapshot.sysctl_number("net/ipv6/conf/all/forwarding")?;
-                Some(all != 0)
+                let own = SysctlKey::conf("ipv6", link, "force_forwarding");
+                match self.snapshot.sysctl_number(own.path()) {
+                    _ if all != 0 => Some(true),
+                    Some(own) => Some(own != 0),
+                    // An older kernel has no such key; in a newer one it was not read.
+                    None => is_before(&self.snapshot.kernel, (6, 17)).then_some(false),
+                }
             }
         }
     }
@@ -136,4 +143,11 @@ impl<'a> Host<'a> {
         let read = || self.forwarding?.ipv4.get(&link).map(|conf| of(conf).into());
         planned.or_else(read)
     }
+}
+
+/// Whether a release of the kernel is known to be older than a version: `6.12.31-talos` is older than 6.17.
+fn is_before(release: &str, version: (u32, u32)) -> bool {
+    let mut numbers = release.split(|char: char| !char.is_ascii_digit());
+    let mut next = || numbers.next()?.parse::<u32>().ok();
+    next().zip(next()).is_some_and(|own| own < version)
 }

@@ -113,7 +113,11 @@ impl Wants {
             self.add(of(Field::PodMtu), want(value));
             return;
         };
-        if let Some((why, remedy)) = pod.left_alone() {
+        let left_alone = match value {
+            Value::Number(mtu) => pod.left_alone_at(mtu),
+            _ => pod.left_alone(),
+        };
+        if let Some((why, remedy)) = left_alone {
             let Value::Number(mtu) = value else { return };
             if pod.goes_with(mtu) {
                 return;

@@ -9,7 +9,7 @@ use crate::model::{Change, Model};
 use crate::snapshot::default_route::DefaultRoute;
 use crate::snapshot::forwarding::Family;
 use crate::snapshot::link::Link;
-use crate::snapshot::route::Route;
+use crate::snapshot::route::{Route, RouteMtu};
 use netkeel_core::fact::{Fact, Field};
 use netkeel_core::mtu::{IPV4_MIN_MTU, IPV6_MIN_MTU};
 use netkeel_core::name::link::LinkName;
@@ -154,6 +154,7 @@ impl Model {
             self.sysctls_appear(name, "ipv6", changes);
         }
         if mtu >= IPV6_MIN_MTU {
+            self.route_mtus_follow(name, before, mtu);
             self.routes_follow(name, before, mtu, changes);
         }
         if self.mtu_as_sysctl {
@@ -167,6 +168,21 @@ impl Model {
 }
 
 impl Model {
+    fn route_mtus_follow(&mut self, name: LinkName, before: u32, mtu: u32) {
+        let follows = |route: &RouteMtu| route.follows(before, mtu);
+        let link = self.host.links.get_mut(&name);
+        if let Some(link) = link.filter(|link| link.route_mtus.iter().any(follows)) {
+            let link = Arc::make_mut(link);
+            let routes = std::mem::take(&mut link.route_mtus).into_iter();
+            link.route_mtus = routes
+                .map(|route| match follows(&route) {
+                    true => RouteMtu { mtu, ..route },
+                    false => route,
+                })
+                .collect();
+        }
+    }
+
     /// An IPv6 route with its own MTU follows the interface if that MTU is larger, or was equal to the
     /// interface's (`rt6_mtu_change_route`, net/ipv6/route.c).
     fn routes_follow(&mut self, name: LinkName, before: u32, mtu: u32, changes: &mut Vec<Change>) {

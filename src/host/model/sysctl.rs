@@ -116,6 +116,9 @@ impl Model {
                     Some(field) => self.set_everywhere(field, value, changes),
                     None => self.copy_to_links(leaf, value, changes),
                 }
+                if key.resets_force_forwarding() && value == "0" {
+                    self.copy_to_links("force_forwarding", value, changes);
+                }
             }
             (_, Some(parts)) => match (parts.family, parts.table, parts.slot) {
                 ("ipv4", "conf", Slot::Default) | (_, "neigh", Slot::Default) => {

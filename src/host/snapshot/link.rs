@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::snapshot::forwarding::Family;
 use crate::snapshot::pod::PodEnd;
-use crate::snapshot::route::Route;
+use crate::snapshot::route::{Route, RouteMtu};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::mac::Mac;
 use netkeel_core::name::route::RouteKey;
@@ -138,6 +138,9 @@ pub struct Link {
     /// interface of the first.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub routes: BTreeMap<RouteKey, Route>,
+    /// The MTUs of routes over it that have one of their own, the largest of all tables, as far as they were read.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub route_mtus: BTreeSet<RouteMtu>,
 }
 
 impl Link {

@@ -23,6 +23,9 @@ pub struct PodEnd {
     pub name: LinkName,
     /// Bytes.
     pub mtu: u32,
+    /// Its own IPv6 MTU (`net.ipv6.conf.*.mtu`), bytes, where it differs from that of the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu6: Option<u32>,
     /// A default route of its namespace leads by it; missing where that was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leads_out: Option<bool>,
@@ -57,6 +60,35 @@ pub struct PodRoute {
     /// Its MTU is locked (`mtu lock`): the kernel keeps it when the interface's MTU changes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub locked: bool,
+    /// Why netkeel cannot write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwritable: Option<Unwritable>,
+}
+
+/// Why netkeel cannot write a route of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unwritable {
+    /// Another route with an MTU has the same destination, metric and table; the kernel could replace the wrong one.
+    Several,
+    /// It has a lifetime, or is of a router advertisement: a replacement would lose that.
+    Temporary,
+}
+
+impl Unwritable {
+    /// The reason why netkeel does not write the pod's end, and the remedy.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Unwritable::Several => (
+                "two of its routes with a larger MTU have the same destination, metric and table",
+                "give the routes in the pod different metrics, or exclude its veth from the match",
+            ),
+            Unwritable::Temporary => (
+                "one of its routes with a larger MTU has a lifetime, which a change would remove",
+                "change the router advertisement or the route in the pod, or exclude its veth from the match",
+            ),
+        }
+    }
 }
 
 /// Interfaces that are read of one pod's namespace.
@@ -147,6 +179,22 @@ impl PodEnd {
             )),
             (None, None, Some(_)) => None,
         }
+    }
+
+    /// Why netkeel does not write it where this MTU is wanted, and the remedy: a route of it that would be lowered
+    /// cannot be, or a write would reset its own IPv6 MTU, which nothing would restore (`addrconf_notify`,
+    /// net/ipv6/addrconf.c).
+    pub fn left_alone_at(&self, mtu: i64) -> Option<(&'static str, &'static str)> {
+        const OWN_IPV6: (&str, &str) = (
+            "a change would reset the IPv6 MTU that it has of its own",
+            "in the pod, set net.ipv6.conf.*.mtu of it to its MTU, or exclude its veth from the match",
+        );
+        let resets = self.mtu6.is_some() && i64::from(self.mtu) != mtu;
+        let own = self.left_alone().or(resets.then_some(OWN_IPV6));
+        own.or_else(|| {
+            let mut larger = self.routes.values().filter(|route| i64::from(route.mtu) > mtu);
+            larger.find_map(|route| route.unwritable).map(Unwritable::words)
+        })
     }
 
     /// The largest packet that leaves through it, in bytes, including IP headers. Where routes have

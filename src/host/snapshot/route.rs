@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use netkeel_core::name::route::Metric;
+use netkeel_core::name::route::{Metric, RouteKey};
 
 /// A route over an interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +32,30 @@ pub struct Route {
     /// Whether the interface has several routes with this key. They differ by TOS or source.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub several: bool,
+}
+
+/// Routes with an MTU of their own that are kept of an interface: those with the largest.
+pub const MOST_ROUTE_MTUS: usize = 16;
+
+/// The MTU of a route that has one of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct RouteMtu {
+    /// Bytes.
+    pub mtu: u32,
+    /// The route.
+    pub route: RouteKey,
+    /// It is locked (`mtu lock`): the kernel keeps it when the MTU of the interface changes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub locked: bool,
+}
+
+impl RouteMtu {
+    /// Whether it follows the MTU of the interface from one value to another: it is of IPv6, and larger than the new
+    /// one or equal to the old one (`rt6_mtu_change_route`, net/ipv6/route.c).
+    pub(crate) fn follows(&self, before: u32, mtu: u32) -> bool {
+        let ipv6 = matches!(self.route.destination, IpNet::V6(_));
+        ipv6 && !self.locked && (self.mtu >= mtu || self.mtu == before)
+    }
 }
 
 impl Route {

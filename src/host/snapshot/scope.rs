@@ -48,6 +48,8 @@ pub struct Scope {
     pub announced_routes: bool,
     /// The routes to these prefixes in these tables, with any metric.
     pub routes: BTreeSet<RouteKey>,
+    /// The MTUs of routes that have one of their own: one above that of its interface loses packets.
+    pub route_mtus: bool,
     /// State that decides the way of packets: routes, neighbours, ends of tunnels.
     pub forwarding: bool,
     /// The rules of the firewall that can drop packets.
@@ -173,6 +175,7 @@ impl Scope {
             next_hops: true,
             announced_routes: true,
             routes: BTreeSet::new(),
+            route_mtus: true,
             // Only paths need it, and reading it enters every pod.
             forwarding: false,
             // Only the explanation of a probe needs it, and reading it takes privileges.
@@ -201,6 +204,7 @@ impl Scope {
         }
         self.ipv6_where_it_may_come = true;
         self.peer_routes = true;
+        self.route_mtus = true;
     }
 
     /// Adds the initial IPv6 settings of an interface.
@@ -222,6 +226,7 @@ impl Scope {
         self.ipv4_where_loose = false;
         // Only findings need them.
         self.peer_routes = false;
+        self.route_mtus = false;
         self.files.clear();
         self.default_routes = false;
         self.next_hops = false;
@@ -251,6 +256,10 @@ impl Scope {
         let copied = key.copied_to_links() && Field::of_key(key).is_none();
         self.of_every_link
             .extend(key.in_slot("default").filter(|_| copied));
+        if key.resets_force_forwarding() {
+            self.of_every_link
+                .insert(SysctlKey::known("net/ipv6/conf/default/force_forwarding"));
+        }
     }
 
     /// Adds the facts that determine the effect of a wanted rp_filter; none when it is not known
@@ -330,6 +339,7 @@ impl Scope {
             next_hops,
             announced_routes,
             routes,
+            route_mtus,
             forwarding,
             firewall,
             paths,
@@ -360,6 +370,7 @@ impl Scope {
         self.next_hops |= next_hops;
         self.announced_routes |= announced_routes;
         self.routes.extend(routes);
+        self.route_mtus |= route_mtus;
         self.forwarding |= forwarding;
         self.firewall |= firewall;
         self.paths.extend(paths);

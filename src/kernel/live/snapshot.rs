@@ -203,6 +203,9 @@ impl Live {
         if !scope.routes.is_empty() {
             self.read_routes(scope, &mut rows, snapshot);
         }
+        if scope.route_mtus {
+            self.read_route_mtus(&mut rows, snapshot);
+        }
         if scope.pods {
             ends::read(
                 &mut self.socket,
@@ -230,6 +233,22 @@ impl Live {
         snapshot.links = rows.into_iter().collect();
         snapshot.mark_uplinks();
         Ok(())
+    }
+
+    /// Reads which interfaces forward IPv6 though `all` does not. The key is there since Linux 6.17.
+    fn read_force_forwarding(&mut self, snapshot: &mut Snapshot) {
+        let names: Vec<_> = snapshot.links.keys().copied().collect();
+        for name in names {
+            let key = SysctlKey::conf("ipv6", name, "force_forwarding");
+            match self.sysctls.read(&key) {
+                Ok(SysctlReading::Absent) => {}
+                Ok(reading) => drop(snapshot.sysctls.insert(key, reading)),
+                Err(error) => snapshot.problems.push(Problem {
+                    what: Subject::sysctl(&snapshot.netns, &key),
+                    why: error.message,
+                }),
+            }
+        }
     }
 
     fn read_default_routes(&mut self, rows: &[link::Row], snapshot: &mut Snapshot) {
@@ -409,6 +428,9 @@ impl Kernel for Live {
                     why: error.message,
                 }),
             }
+        }
+        if scope.forwarding && snapshot.sysctl_number("net/ipv6/conf/all/forwarding") == Some(0) {
+            self.read_force_forwarding(&mut snapshot);
         }
         for path in &scope.files {
             match file::read(path) {

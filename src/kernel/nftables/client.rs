@@ -12,11 +12,13 @@ use crate::netlink::refusal::{Refusal, error};
 use crate::netlink::socket::Socket;
 use crate::nftables::conditions::Conditions;
 use crate::nftables::foreign::RulePosition;
+use crate::nftables::foreign::reach::{self, Base, Step};
+use crate::nftables::protocol::{NF_DROP, NF_INET_PRE_ROUTING, NFPROTO_INET};
 use crate::nftables::ruleset::{Chain, Rule, Ruleset, Set};
 use crate::nftables::table::{content, family_word, is_as_made, is_of};
 use crate::nftables::{foreign, legacy, rules, ruleset, write};
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_core::nflog::entry_name::EntryName;
+use netkeel_core::nflog::entry_name::{EntryName, TABLE};
 use netkeel_core::nflog::entry_rules::EntryRules;
 use netkeel_core::nflog::foreign::ForeignRule;
 use netkeel_core::nflog::rules::Rules;
@@ -43,14 +45,15 @@ impl Nftables {
     pub fn observe(&mut self, release: &str, problems: &mut Vec<Problem>) -> Result<NflogState, Error> {
         let mut observed = NflogState::empty(modules::all_of(&MODULES, release));
         observed.listeners = listeners();
-        legacy::read(&mut observed.others, problems);
+        let legacy = legacy::read(problems);
+        observed.others = reach::rules(&legacy);
         observed.sort();
         if modules::would_be_loaded(MODULES[0], release)
             || matches!(observed.support, Support::Missing { .. })
         {
             return Ok(observed);
         }
-        told(self.socket().and_then(ruleset::read), observed)
+        told(self.socket().and_then(ruleset::read), legacy, observed)
     }
 
     /// Gives an entry these rules, or none.
@@ -132,11 +135,15 @@ fn refused(refusal: Refusal) -> Error {
     }
 }
 
-/// Adds what was read to what is known without it.
-fn told(read: Result<Option<Ruleset>, Refusal>, mut observed: NflogState) -> Result<NflogState, Error> {
+/// Adds what was read to what is known without it. The chains of iptables-legacy are among those that packets come to.
+fn told(
+    read: Result<Option<Ruleset>, Refusal>,
+    legacy: Vec<Base>,
+    mut observed: NflogState,
+) -> Result<NflogState, Error> {
     match read {
         Ok(Some(ruleset)) => {
-            tell(&ruleset, &mut observed);
+            tell(&ruleset, legacy, &mut observed);
             observed.sort();
             Ok(observed)
         }
@@ -158,7 +165,7 @@ fn torn() -> Error {
 }
 
 /// Tells a ruleset in netkeel's words.
-fn tell(ruleset: &Ruleset, observed: &mut NflogState) {
+fn tell(ruleset: &Ruleset, mut bases: Vec<Base>, observed: &mut NflogState) {
     for chain in &ruleset.own {
         let entry = EntryName::of_chain(&chain.name);
         let shown = foreign::printable(&chain.name);
@@ -179,23 +186,39 @@ fn tell(ruleset: &Ruleset, observed: &mut NflogState) {
             observed.strangers.push(format!("the chain {shown}").into());
         }
     }
-    for chain in &ruleset.others {
-        for (number, rule) in chain.rules.iter().enumerate() {
-            let place = RulePosition {
-                family: family_word(chain.family),
-                table: foreign::printable(&chain.table),
-                chain: foreign::printable(&chain.name),
-                position: number as u32 + 1,
-            };
-            let conditions = Conditions::of(&rule.expressions, place.protocol());
-            observed.others.extend(foreign::judge(
-                &place,
-                false,
-                &conditions,
-                content(rule, conditions.protocol),
-            ));
-        }
+    let nftables = ruleset.own.iter().chain(&ruleset.others);
+    bases.extend(nftables.filter(|chain| !chain.dormant).filter_map(base));
+    observed.others = reach::rules(&bases);
+}
+
+/// The chain as packets come to its rules; none for one that the kernel does not call when they arrive.
+fn base(chain: &Chain) -> Option<Base> {
+    let Some((NF_INET_PRE_ROUTING, priority)) = chain.hook else {
+        return None;
+    };
+    let mut base = Base::new(priority, chain.kind == "nat");
+    let mut place = RulePosition {
+        family: family_word(chain.family),
+        table: foreign::printable(&chain.table),
+        chain: foreign::printable(&chain.name),
+        position: 0,
+    };
+    for rule in &chain.rules {
+        place.position += 1;
+        let conditions = Conditions::of(&rule.expressions, place.protocol());
+        let is_own = chain.family == NFPROTO_INET && chain.table == TABLE;
+        let content = content(rule, conditions.protocol);
+        let logs = (!is_own).then(|| foreign::judge(&place, false, &conditions, content));
+        base.steps.push(Step {
+            logs: logs.flatten(),
+            end: reach::end(&rule.expressions),
+            conditions,
+        });
     }
+    if chain.policy == Some(NF_DROP) {
+        base.drops(place.protocol());
+    }
+    Some(base)
 }
 
 /// The rules of an entry, when they and what is around them are as netkeel makes it.
@@ -207,7 +230,7 @@ fn entry_rules(ruleset: &Ruleset, chain: &Chain, name: &EntryName, ours: &[&Rule
         let mut found: Vec<Set> = sets.cloned().collect();
         wanted.sort_by(|a, b| a.name.cmp(&b.name));
         found.sort_by(|a, b| a.name.cmp(&b.name));
-        is_as_made(ruleset, chain) && wanted == found
+        is_as_made(ruleset, chain) && reach::is_free(chain) && wanted == found
     });
     rules.map_or(EntryRules::Changed, |rules| EntryRules::Rules(Arc::new(rules)))
 }
@@ -237,13 +260,13 @@ mod tests {
     #[test]
     fn rules_of_several_moments_are_unread_and_not_absent() {
         let known = || NflogState::empty(Support::Yes);
-        let error = told(Ok(None), known()).unwrap_err();
+        let error = told(Ok(None), Vec::new(), known()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unreadable);
         assert!(error.message.contains("changed while they were read"));
-        let empty = told(Ok(Some(Ruleset::default())), known()).unwrap();
+        let empty = told(Ok(Some(Ruleset::default())), Vec::new(), known()).unwrap();
         assert_eq!(empty, known());
-        let unknown = told(Err(Errno::EOPNOTSUPP.into()), known()).unwrap();
+        let unknown = told(Err(Errno::EOPNOTSUPP.into()), Vec::new(), known()).unwrap();
         assert!(matches!(unknown.support, Support::Missing { .. }));
-        assert!(told(Err(Errno::EPERM.into()), known()).is_err());
+        assert!(told(Err(Errno::EPERM.into()), Vec::new(), known()).is_err());
     }
 }

@@ -79,7 +79,10 @@ impl Conditions {
                         return found;
                     }
                 }
-                Expression::Mask(_) | Expression::Unknown(_) => found.unknown = true,
+                // It may load something else than what was loaded.
+                Expression::Mask(_) | Expression::Verdict(_) | Expression::Unknown(_) => {
+                    (found.unknown, loaded) = (true, None);
+                }
             }
         }
         found

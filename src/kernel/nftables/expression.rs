@@ -26,8 +26,19 @@ pub(crate) enum Expression {
     Log(Log),
     /// An extension of iptables: whether it is a target, its name, revision and parameters.
     Extension(bool, String, u32, Vec<u8>),
+    /// A verdict: what it ends, or may end.
+    Verdict(Option<End>),
     /// Anything else.
     Unknown(String),
+}
+
+/// What a rule ends for a packet, at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum End {
+    /// Its way through the chain. Other chains of the hook see it still.
+    Chain,
+    /// Its way through the hook: it is dropped or handed elsewhere, or another chain decides about it.
+    Packet,
 }
 
 /// How packets are handed to a group; 0 where nothing is said.
@@ -67,7 +78,7 @@ impl Expression {
             Expression::Counter => "counter",
             Expression::Log(_) => "log",
             // netkeel writes none of them.
-            Expression::Extension(..) | Expression::Unknown(_) => return element,
+            Expression::Extension(..) | Expression::Verdict(_) | Expression::Unknown(_) => return element,
         };
         let element = element.text(NFTA_EXPR_NAME, name);
         element.nest(NFTA_EXPR_DATA, |data| match self {
@@ -100,7 +111,10 @@ impl Expression {
                 .attribute(NFTA_LOG_GROUP, &log.group.to_be_bytes())
                 .be32(NFTA_LOG_SNAPLEN, log.snaplen)
                 .attribute(NFTA_LOG_QTHRESHOLD, &log.threshold.to_be_bytes()),
-            Expression::Counter | Expression::Extension(..) | Expression::Unknown(_) => data,
+            Expression::Counter
+            | Expression::Extension(..)
+            | Expression::Verdict(_)
+            | Expression::Unknown(_) => data,
         })
     }
 
@@ -120,10 +134,68 @@ impl Expression {
         Ok(fields.expression(&name).unwrap_or(Expression::Unknown(name)))
     }
 
+    /// What it ends for a message that a packet was too big, at most.
+    pub(crate) fn end(&self) -> Option<End> {
+        match self {
+            Expression::Verdict(end) => *end,
+            Expression::Extension(true, target, ..) => end_of_target(target),
+            Expression::Unknown(name) => (!passes(name)).then_some(End::Packet),
+            _ => None,
+        }
+    }
+
     /// Reads all of a list.
     pub fn read_all(list: Attributes<'_>) -> Result<Vec<Expression>, Malformed> {
         list.map(|element| Expression::read(&element?)).collect()
     }
+}
+
+/// What a target of iptables ends, at most.
+pub(crate) fn end_of_target(name: &str) -> Option<End> {
+    let goes_on = matches!(name, "CT" | "NOTRACK") || GOES_ON.contains(&name);
+    (!goes_on).then_some(End::Packet)
+}
+
+/// Whether an expression has no verdict, or none for ICMP: it loads, compares, sets or counts something, and a proxy
+/// takes TCP and UDP only.
+fn passes(name: &str) -> bool {
+    let loads_or_sets = matches!(
+        name,
+        "meta"
+            | "payload"
+            | "exthdr"
+            | "ct"
+            | "fib"
+            | "rt"
+            | "socket"
+            | "osf"
+            | "tunnel"
+            | "xfrm"
+            | "hash"
+            | "numgen"
+            | "bitwise"
+            | "byteorder"
+            | "inner"
+            | "immediate"
+            | "dynset"
+            | "notrack"
+            | "objref"
+    );
+    let asks = matches!(
+        name,
+        "cmp"
+            | "range"
+            | "lookup"
+            | "match"
+            | "limit"
+            | "quota"
+            | "connlimit"
+            | "counter"
+            | "last"
+            | "log"
+            | "dup"
+    );
+    loads_or_sets || asks || matches!(name, "tproxy" | "synproxy")
 }
 
 /// The unit of a limit, in seconds.
@@ -203,6 +275,11 @@ impl<'a> Fields<'a> {
             }
             "dynset" => return self.source_rate(),
             "counter" => Expression::Counter,
+            // A map of verdicts decides.
+            "lookup" if self.be32(NFTA_LOOKUP_DREG) == Some(NFT_REG_VERDICT) => {
+                Expression::Verdict(Some(End::Packet))
+            }
+            "immediate" => Expression::Verdict(self.verdict()?),
             "log" => {
                 let be16 = |kind: u16| self.get(kind)?.be16().ok();
                 Expression::Log(Log {
@@ -218,6 +295,19 @@ impl<'a> Fields<'a> {
                 Expression::Extension(name == "target", extension, self.be32(NFTA_MATCH_REV)?, info)
             }
             _ => return None,
+        })
+    }
+
+    /// What a verdict ends; nothing is returned for another value. Where a jump leads to is not followed.
+    fn verdict(&self) -> Option<Option<End>> {
+        let mut parts = self.get(NFTA_IMMEDIATE_DATA)?.nested();
+        let verdict = parts.find_map(|part| part.ok().filter(|part| part.kind == NFTA_DATA_VERDICT))?;
+        let mut inner = verdict.nested();
+        let code = inner.find_map(|one| one.ok().filter(|one| one.kind == NFTA_VERDICT_CODE));
+        Some(match code.and_then(|code| code.be32().ok()) {
+            Some(NFT_CONTINUE) => None,
+            Some(NF_ACCEPT | NFT_RETURN) => Some(End::Chain),
+            _ => Some(End::Packet),
         })
     }
 

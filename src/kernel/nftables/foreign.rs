@@ -1,5 +1,7 @@
 //! Rules of others that hand path MTU messages to a group, told as their programs list them.
 
+pub(crate) mod reach;
+
 use std::fmt::Write as _;
 
 use ipnet::IpNet;

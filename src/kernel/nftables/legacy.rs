@@ -11,10 +11,11 @@ use crate::files::read;
 use crate::netlink::message::{u16_at, u32_at};
 use crate::netlink::refusal::error;
 use crate::nftables::conditions::Conditions;
+use crate::nftables::expression::{End, end_of_target};
 use crate::nftables::foreign::RulePosition;
+use crate::nftables::foreign::reach::{Base, Step};
 use crate::nftables::protocol::{NFPROTO_IPV4, NFPROTO_IPV6};
 use crate::nftables::{foreign, protocol};
-use netkeel_core::nflog::foreign::ForeignRule;
 use netkeel_host::snapshot::problem::{Problem, Subject};
 
 /// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES; those of IPv6 have the same numbers.
@@ -70,11 +71,13 @@ const LAYOUTS: [Layout; 2] = [
     },
 ];
 
-/// The tables that see packets before they are routed.
-const TABLES: [&str; 2] = ["raw", "mangle"];
+/// The tables that see packets before they are routed, with their priorities
+/// (include/uapi/linux/netfilter_ipv4.h).
+const TABLES: [(&str, i32); 2] = [("raw", libc::NF_IP_PRI_RAW), ("mangle", libc::NF_IP_PRI_MANGLE)];
 
-/// Adds the rules of the tables that there are.
-pub(crate) fn read(others: &mut Vec<ForeignRule>, problems: &mut Vec<Problem>) {
+/// The chains of the tables that there are.
+pub(crate) fn read(problems: &mut Vec<Problem>) -> Vec<Base> {
+    let mut bases = Vec::new();
     for layout in &LAYOUTS {
         let names = match read::system(layout.names) {
             Ok(names) => names,
@@ -82,26 +85,47 @@ pub(crate) fn read(others: &mut Vec<ForeignRule>, problems: &mut Vec<Problem>) {
             // are not either, which is reported.
             Err(_) => continue,
         };
-        for table in TABLES
-            .iter()
-            .filter(|table| names.lines().any(|name| name == **table))
-        {
-            match read_table(layout, table) {
-                Ok(bytes) => walk(layout, table, &bytes, others),
-                Err(errno) => problems.push(Problem {
-                    what: Subject::Other(format!(
-                        "the table {table} of iptables-legacy ({})",
-                        layout.family
-                    )),
-                    why: error(errno).message,
-                }),
+        for (table, priority) in TABLES {
+            if !names.lines().any(|name| name == table) {
+                continue;
             }
+            let mut base = Base::new(priority, false);
+            match read_table(layout, table) {
+                Ok(Some(chain)) => {
+                    walk(layout, table, &chain.entries, &mut base);
+                    if chain.drops {
+                        base.drops(Some(layout.protocol));
+                    }
+                }
+                Ok(None) => {}
+                Err(errno) => {
+                    base.drops(Some(layout.protocol));
+                    problems.push(Problem {
+                        what: Subject::Other(format!(
+                            "the table {table} of iptables-legacy ({})",
+                            layout.family
+                        )),
+                        why: error(errno).message,
+                    });
+                }
+            }
+            bases.push(base);
         }
     }
+    bases
 }
 
-/// The entries of the chain PREROUTING, less the policy at its end.
-fn read_table(layout: &Layout, table: &str) -> Result<Vec<u8>, Errno> {
+/// The chain PREROUTING: the entries less the policy at its end, and whether that lets nothing through.
+struct Prerouting {
+    entries: Vec<u8>,
+    drops: bool,
+}
+
+/// Bytes of a target's header, before the verdict of a standard target.
+const HEADER: usize = 32;
+
+/// The chain of a table, if the table has it.
+fn read_table(layout: &Layout, table: &str) -> Result<Option<Prerouting>, Errno> {
     let family = if layout.protocol == NFPROTO_IPV4 {
         AddressFamily::Inet
     } else {
@@ -115,7 +139,7 @@ fn read_table(layout: &Layout, table: &str) -> Result<Vec<u8>, Errno> {
         let word = |at: usize| u32_at(&info, at).map(|word| word as usize).ok_or(Errno::EBADMSG);
         let (hooks, first, policy, size) = (word(32)?, word(36)?, word(56)?, word(80)?);
         if hooks & 1 == 0 || first > policy {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         if size > LARGEST {
             return Err(Errno::EMSGSIZE);
@@ -126,8 +150,12 @@ fn read_table(layout: &Layout, table: &str) -> Result<Vec<u8>, Errno> {
         }
         match ask(&socket, layout.level, GET_ENTRIES, &mut entries) {
             Ok(()) => {
-                let chain = entries.get(BEFORE_ENTRIES + first..BEFORE_ENTRIES + policy);
-                return chain.map(<[u8]>::to_vec).ok_or(Errno::EBADMSG);
+                let table = entries.get(BEFORE_ENTRIES..).unwrap_or_default();
+                let (chain, last) = (table.get(first..policy), table.get(policy..));
+                return Ok(Some(Prerouting {
+                    entries: chain.ok_or(Errno::EBADMSG)?.to_vec(),
+                    drops: end(layout, last.unwrap_or_default()) != Some(End::Chain),
+                }));
             }
             Err(Errno::EAGAIN) => {}
             Err(errno) => return Err(errno),
@@ -159,7 +187,7 @@ fn ask(socket: &OwnedFd, level: libc::c_int, what: libc::c_int, bytes: &mut [u8]
 }
 
 /// Walks the entries of a chain; what does not fit ends the walk.
-fn walk(layout: &Layout, table: &str, mut entries: &[u8], others: &mut Vec<ForeignRule>) {
+fn walk(layout: &Layout, table: &str, mut entries: &[u8], base: &mut Base) {
     let mut position = 0;
     while let Some(next) = u16_at(entries, layout.offsets + 2).map(usize::from) {
         let Some(entry) = entries.get(..next).filter(|_| next >= layout.extensions) else {
@@ -172,9 +200,14 @@ fn walk(layout: &Layout, table: &str, mut entries: &[u8], others: &mut Vec<Forei
             chain: "PREROUTING".to_owned(),
             position,
         };
-        if let Some(conditions) = conditions(layout, entry) {
-            others.extend(foreign::judge(&place, true, &conditions, None));
-        }
+        let conditions = conditions(layout, entry);
+        base.steps.push(Step {
+            logs: conditions
+                .as_ref()
+                .and_then(|conditions| foreign::judge(&place, true, conditions, None)),
+            end: end(layout, entry),
+            conditions: conditions.unwrap_or_default(),
+        });
         entries = entries.get(next..).unwrap_or_default();
     }
 }
@@ -223,9 +256,27 @@ fn conditions(layout: &Layout, entry: &[u8]) -> Option<Conditions> {
     Some(found)
 }
 
+/// What the target of an entry ends, at most. The verdict of a standard target is less than 0, or it jumps
+/// (`struct xt_standard_target`).
+fn end(layout: &Layout, entry: &[u8]) -> Option<End> {
+    /// -NF_ACCEPT - 1, and XT_RETURN.
+    const ENDS_THE_CHAIN: [u32; 2] = [-2_i32 as u32, -5_i32 as u32];
+    let target = u16_at(entry, layout.offsets).map(usize::from).unwrap_or_default();
+    let Some(target) = entry.get(target..).filter(|target| target.len() >= HEADER) else {
+        return Some(End::Packet);
+    };
+    let name = target.get(2..31).unwrap_or_default();
+    match name.split(|byte| *byte == 0).next().unwrap_or_default() {
+        b"" => match u32_at(target, HEADER) {
+            Some(verdict) if ENDS_THE_CHAIN.contains(&verdict) => Some(End::Chain),
+            _ => Some(End::Packet),
+        },
+        name => end_of_target(&String::from_utf8_lossy(name)),
+    }
+}
+
 /// One extension: `struct xt_entry_match`, or `struct xt_entry_target`. Its length is returned.
 fn extension(entry: &[u8], at: usize, end: usize, target: bool, found: &mut Conditions) -> Option<usize> {
-    const HEADER: usize = 32;
     let length = usize::from(u16_at(entry, at)?);
     let whole = entry
         .get(at..at.checked_add(length)?)
@@ -253,7 +304,7 @@ mod tests {
                     place[..2].copy_from_slice(&target.to_ne_bytes());
                     place[2..].copy_from_slice(&next.to_ne_bytes());
                 }
-                walk(layout, "raw", &bytes, &mut Vec::new());
+                walk(layout, "raw", &bytes, &mut Base::new(0, false));
             }
         }
     }

@@ -19,7 +19,6 @@ const VERDICT_MASK: u32 = 0xff;
 /// The codes of verdicts that nftables adds (include/uapi/linux/netfilter/nf_tables.h).
 const NFT_JUMP: u32 = -3_i32 as u32;
 const NFT_GOTO: u32 = -4_i32 as u32;
-const NFT_RETURN: u32 = -5_i32 as u32;
 
 /// NFT_META_* that [`Expression::Meta`] can have here: index of the interfaces, and the name of the one out.
 const META_PROTOCOL: u32 = 1;
@@ -29,33 +28,6 @@ const META_OIFNAME: u32 = 7;
 
 /// NFT_CT_STATE.
 const CT_STATE: u32 = 0;
-
-/// Targets of iptables after which the packet goes on.
-const GOES_ON: &[&str] = &[
-    "AUDIT",
-    "CHECKSUM",
-    "CLASSIFY",
-    "CONNMARK",
-    "CONNSECMARK",
-    "DSCP",
-    "HL",
-    "HMARK",
-    "IDLETIMER",
-    "LED",
-    "LOG",
-    "MARK",
-    "NFLOG",
-    "RATEEST",
-    "SECMARK",
-    "SET",
-    "TCPMSS",
-    "TCPOPTSTRIP",
-    "TEE",
-    "TOS",
-    "TRACE",
-    "TTL",
-    "ULOG",
-];
 
 /// The packets whose destination rules may change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -309,8 +281,7 @@ fn verdict(data: Option<&Attribute<'_>>) -> Result<Option<Option<Then>>, Malform
                 NFT_RETURN => Then::Return,
                 code if code & VERDICT_MASK == NF_DROP => Then::Drop,
                 NF_ACCEPT => Then::Accept,
-                // NFT_CONTINUE.
-                0xffff_ffff => return None,
+                NFT_CONTINUE => return None,
                 _ => Then::Unknown("verdict".into()),
             })
         }));

@@ -49,6 +49,12 @@ values! {
 /// The Boolean operation of a bitwise expression: mask, then exclusive or.
 pub(crate) const NFT_BITWISE_MASK_XOR: u32 = 0;
 
+/// Verdicts that nftables adds: back to the calling chain, and on to the next rule
+/// (include/uapi/linux/netfilter/nf_tables.h).
+pub(crate) const NFT_RETURN: u32 = -5_i32 as u32;
+
+pub(crate) const NFT_CONTINUE: u32 = -1_i32 as u32;
+
 /// Numbers that nft gives the types of addresses, for its listings (libnftables, datatype.h).
 pub(crate) const TYPE_IPADDR: u32 = 7;
 
@@ -110,6 +116,33 @@ pub(crate) const ICMPV6: u8 = libc::IPPROTO_ICMPV6 as u8;
 pub(crate) const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
 
 pub(crate) const PACKET_TOO_BIG: (u8, u8) = (2, 0);
+
+/// Targets of iptables after which the packet goes on.
+pub(crate) const GOES_ON: &[&str] = &[
+    "AUDIT",
+    "CHECKSUM",
+    "CLASSIFY",
+    "CONNMARK",
+    "CONNSECMARK",
+    "DSCP",
+    "HL",
+    "HMARK",
+    "IDLETIMER",
+    "LED",
+    "LOG",
+    "MARK",
+    "NFLOG",
+    "RATEEST",
+    "SECMARK",
+    "SET",
+    "TCPMSS",
+    "TCPOPTSTRIP",
+    "TEE",
+    "TOS",
+    "TRACE",
+    "TTL",
+    "ULOG",
+];
 
 /// Reads a source: the bytes that are compared, and the mask before that.
 pub(crate) fn network(ipv6: bool, bytes: &[u8], mask: Option<&[u8]>) -> Option<IpNet> {

@@ -39,6 +39,8 @@ pub(crate) struct Chain {
     pub(crate) policy: Option<u32>,
     /// `filter`.
     pub kind: String,
+    /// Its table is switched off.
+    pub(crate) dormant: bool,
     pub rules: Vec<Rule>,
 }
 
@@ -100,6 +102,7 @@ fn attempt_to_read(dumps: &mut Dumps<'_>) -> Result<Ruleset, Refusal> {
             Ok(())
         },
     )?;
+    let dormant = dumps.dormant()?;
     let mut chains = Vec::new();
     dumps.dump(request(NFT_MSG_GETCHAIN, 0, libc::NLM_F_DUMP), |message| {
         chains.push(chain(message)?);
@@ -110,6 +113,7 @@ fn attempt_to_read(dumps: &mut Dumps<'_>) -> Result<Ruleset, Refusal> {
         if !own && !(sees_arrivals(&chain)) {
             continue;
         }
+        chain.dormant = dormant.contains(&(chain.family, chain.table.clone()));
         let get = request(NFT_MSG_GETRULE, chain.family, libc::NLM_F_DUMP)
             .text(NFTA_RULE_TABLE, &chain.table)
             .text(NFTA_RULE_CHAIN, &chain.name);
@@ -313,6 +317,8 @@ mod tests {
                 }
             }
         }
+        // Each is put before those that are there.
+        found.reverse();
         assert_eq!(found.len(), 4);
         assert_eq!(rules::read(&name, &found), Some(wanted));
         // Of another entry, without one of them, or with one twice, they are not.

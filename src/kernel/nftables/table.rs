@@ -35,8 +35,8 @@ pub(crate) fn is_of(set: &Set, name: &EntryName) -> bool {
 /// return the protocol that they were made for.
 pub(crate) fn content(rule: &Rule, protocol: Option<u8>) -> Option<Content> {
     use crate::nftables::expression::Expression::Extension;
-    use crate::nftables::expression::Expression::Unknown;
-    let unknown = |expression: &_| matches!(expression, Unknown(_));
+    use crate::nftables::expression::Expression::{Unknown, Verdict};
+    let unknown = |expression: &_| matches!(expression, Unknown(_) | Verdict(_));
     let extended = rule
         .expressions
         .iter()

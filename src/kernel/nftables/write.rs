@@ -90,8 +90,9 @@ pub(crate) fn set(ruleset: &Ruleset, name: &EntryName, wanted: &Rules) -> Result
     for (number, set) in sets(name, wanted).into_iter().enumerate() {
         requests.push(new_set(&set, number as u32 + 1));
     }
-    for expressions in rules::write(wanted, name) {
-        let rule = request(NFT_MSG_NEWRULE, NFPROTO_INET, create | libc::NLM_F_APPEND);
+    // A rule that is not appended comes first: before those of others, which may end the way of a packet.
+    for expressions in rules::write(wanted, name).into_iter().rev() {
+        let rule = request(NFT_MSG_NEWRULE, NFPROTO_INET, create);
         let rule = rule.text(NFTA_RULE_TABLE, TABLE).text(NFTA_RULE_CHAIN, &chain);
         let rule = rule.nest(NFTA_RULE_EXPRESSIONS, |list| {
             expressions

@@ -26,7 +26,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sandbox::Sandbox;
 use netkeel_core::op::PodTarget;
-use netkeel_host::snapshot::pod::{CniOwner, Excess, MOST_ADDRESSES, MOST_INTERFACES, PodEnd};
+use netkeel_host::snapshot::pod::{CniOwner, Excess, MOST_ADDRESSES, MOST_INTERFACES, PodEnd, Unwritable};
 use netkeel_host::snapshot::problem::{Problem, Subject};
 
 /// Adds to each veth whose other end is in another namespace what is known of that end. One that
@@ -197,8 +197,16 @@ impl Namespace {
         let mut routes = BTreeMap::new();
         // IPv6 has several of one key where they are the parts of one, by several interfaces.
         for row in self.routes.iter().filter(|row| row.indices.contains(&index)) {
-            if let Some(route) = row.as_pod_route() {
-                routes.entry(row.key).or_insert(route);
+            let Some(mut route) = row.as_pod_route() else {
+                continue;
+            };
+            if self.routes.iter().filter(|other| other.key == row.key).count() > 1 {
+                route.unwritable = Some(Unwritable::Several);
+            }
+            // Of several the largest MTU counts.
+            let first = routes.entry(row.key).or_insert_with(|| route.clone());
+            if route.mtu > first.mtu {
+                *first = route;
             }
         }
         Ok(PodEnd {
@@ -207,6 +215,7 @@ impl Namespace {
             index,
             name: *name,
             mtu: link.mtu,
+            mtu6: link.mtu6,
             leads_out: self
                 .defaults
                 .as_ref()

@@ -211,6 +211,7 @@ impl MtuOfRoute {
         RouteTo {
             interface: self.interface,
             interface_mtu: self.interface_mtu,
+            ipv6_mtu: self.ipv6_mtu,
             gateway: self.gateway,
             route_mtu: self.configured,
             cached_before: self.cached,

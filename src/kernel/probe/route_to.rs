@@ -13,6 +13,8 @@ use netkeel_core::name::link::LinkName;
 pub(super) struct MtuOfRoute {
     pub(super) interface: LinkName,
     pub(super) interface_mtu: u32,
+    /// The interface's own MTU for IPv6, bytes, where it differs and the target is of IPv6.
+    pub(super) ipv6_mtu: Option<u32>,
     pub(super) gateway: Option<IpAddr>,
     /// MTU of the configured route, bytes.
     pub(super) configured: Option<u32>,
@@ -42,6 +44,8 @@ pub(super) fn route_to(target: IpAddr) -> Result<MtuOfRoute, Error> {
     Ok(MtuOfRoute {
         interface: *interface,
         interface_mtu: link.mtu,
+        // The MTU of a route goes before it.
+        ipv6_mtu: link.mtu6.filter(|_| target.is_ipv6() && configured.mtu.is_none()),
         gateway: in_force.gateway,
         configured: configured.mtu,
         cached: in_force.mtu.filter(|mtu| Some(*mtu) != configured.mtu),

@@ -20,8 +20,8 @@ use crate::rtnetlink::metrics::{FIXED, Metrics};
 use crate::rtnetlink::route;
 use crate::rtnetlink::route::ip;
 use netkeel_core::name::route::{Metric, RouteKey};
-use netkeel_host::snapshot::pod::{MOST_ROUTES, MOST_ROUTES_WITH_MTU, PodRoute};
-use netkeel_host::snapshot::route::Route;
+use netkeel_host::snapshot::pod::{MOST_ROUTES, MOST_ROUTES_WITH_MTU, PodRoute, Unwritable};
+use netkeel_host::snapshot::route::{Route, RouteMtu};
 
 /// Offset of `rta_expires` in `struct rta_cacheinfo`: 0 for a route without a lifetime.
 const EXPIRES: usize = 8;
@@ -84,6 +84,7 @@ impl Row {
             rest: rest.trim().into(),
             next_hops: self.next_hops,
             locked: self.metrics.is_locked(Metric::Mtu),
+            unwritable: self.temporary.then_some(Unwritable::Temporary),
         })
     }
 }
@@ -158,6 +159,29 @@ pub(crate) fn with_mtu_and_defaults(
     without_repetitions(&mut found);
     let bytes: usize = found.iter().map(|row| row.payload.len()).sum();
     Ok((found.len() <= MOST_ROUTES_WITH_MTU && bytes <= MOST_BYTES).then_some(found))
+}
+
+/// The MTUs of the routes of all tables that have one of their own, each with the indices of its interfaces. A route
+/// of a next hop object without its interfaces has none.
+pub(crate) fn own_mtus(socket: &mut Socket) -> Result<Vec<(Vec<u32>, RouteMtu)>, Refusal> {
+    let mut found = Vec::new();
+    route::dump(socket, |message| {
+        let Some(header) = route::header(message)? else {
+            return Ok(());
+        };
+        let metrics = Metrics::read(message.payload)?;
+        if let Some(mtu) = metrics.values.get(&Metric::Mtu).filter(|mtu| **mtu > 0) {
+            let row = read(message, &header, &|_| String::new())?;
+            let own = RouteMtu {
+                mtu: *mtu,
+                route: row.key,
+                locked: metrics.is_locked(Metric::Mtu),
+            };
+            found.push((row.indices, own));
+        }
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// Sorts rows and removes those that a torn dump gave again.

@@ -17,6 +17,9 @@ pub struct RouteTo {
     pub interface: LinkName,
     /// MTU of the interface, bytes.
     pub interface_mtu: u32,
+    /// MTU of the interface for IPv6 (`net.ipv6.conf.*.mtu`), bytes, where it differs and decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipv6_mtu: Option<u32>,
     /// The next router; `None` on the same link.
     pub gateway: Option<IpAddr>,
     /// MTU of the configured route, bytes.
@@ -234,6 +237,7 @@ mod tests {
             route: RouteTo {
                 interface: "eth0".parse().unwrap(),
                 interface_mtu: 1500,
+                ipv6_mtu: None,
                 gateway: None,
                 route_mtu: None,
                 cached_before: None,

@@ -181,6 +181,9 @@ fn way_back(back: u32, mtu: u32) -> String {
 fn route(report: &Report) -> String {
     let route = &report.route;
     let mut text = format!("{} (MTU {})", route.interface, route.interface_mtu);
+    if let Some(mtu) = route.ipv6_mtu {
+        let _ = write!(text, ", its IPv6 MTU is {mtu}");
+    }
     if let Some(gateway) = route.gateway {
         let _ = write!(text, " via {gateway}");
     }
@@ -270,6 +273,11 @@ fn conclusions(report: &Report, expected: Option<u32>) -> Vec<String> {
                 "Other programs of this host send at most {mtu} bytes: the route or the cached path MTU is \
                  smaller than the path."
             ));
+        } else if let Some(mtu) = report.route.ipv6_mtu.filter(|mtu| *mtu < found.mtu) {
+            let link = report.route.interface;
+            lines.push(format!(
+                "Other programs of this host send at most {mtu} bytes: the IPv6 MTU of {link} is smaller than the path."
+            ));
         }
         if let Some(expected) = expected {
             lines.push(match found.mtu >= expected {
@@ -344,6 +352,7 @@ mod tests {
             route: RouteTo {
                 interface: "vx0".parse().unwrap(),
                 interface_mtu: 1500,
+                ipv6_mtu: None,
                 gateway: None,
                 route_mtu: None,
                 cached_before: None,

@@ -405,10 +405,20 @@ pub(crate) fn because(cause: Cause) -> &'static str {
     }
 }
 
+/// The end that sends what the other one drops has a route with a larger MTU than its own.
+fn is_sent_by_route(path: &Path, hole: &BlackHole) -> bool {
+    let near = hole.at.saturating_sub(1)..=hole.at + 1;
+    let mut hops = near.filter_map(|at| path.hops.get(at));
+    hops.any(|hop| hop.route.as_ref().is_some_and(|route| route.above_device))
+}
+
 /// The remedy for a black hole.
 pub(crate) fn remedy(path: &Path, hole: &BlackHole) -> &'static str {
     let gateway = path.hops.get(hole.at).and_then(|hop| hop.gateway);
     match hole.cause {
+        Cause::VethEnd if is_sent_by_route(path, hole) => {
+            "give the route no MTU of its own, or at most that of both ends of the veth"
+        }
         Cause::VethEnd => "give both ends of the veth one MTU",
         Cause::BridgePort => "give all ports of the bridge one MTU",
         Cause::LowerDevice => "lower the MTU of the upper device to that of the device below",

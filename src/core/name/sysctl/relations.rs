@@ -137,6 +137,12 @@ impl SysctlKey {
         }
     }
 
+    /// Whether writing 0 to this key sets `force_forwarding` of every interface to 0, since Linux 6.17
+    /// (`addrconf_forward_change`, net/ipv6/addrconf.c).
+    pub fn resets_force_forwarding(&self) -> bool {
+        self.path() == "net/ipv6/conf/all/forwarding"
+    }
+
     /// The key whose value a write to this one changes too, because both show one variable or exclude each
     /// other.
     pub fn coupled_with(&self) -> Option<SysctlKey> {

@@ -88,6 +88,7 @@ fn worker(mtu: impl Fn(u32) -> u32) -> Snapshot {
             routes: Default::default(),
             ipv6: Default::default(),
             excess: None,
+            mtu6: None,
             kept_by: None,
         };
         let link = Link {
