@@ -219,7 +219,8 @@ fn gateway(fault: &Fault, host: &Snapshot) -> Vec<Fix> {
 
 /// Each veth gets the smaller MTU of its own two ends. A pod's end follows the host's, which alone is named.
 fn veth_ends(subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Fix> {
-    if links(subjects).all(|name| host.link(name).is_some_and(|link| !differs(host, link))) {
+    let is_even = |name: LinkName| host.link(name).is_some_and(|link| !differs(host, link));
+    if links(subjects).next().is_some() && links(subjects).all(is_even) {
         let text = "give the route by the veth no MTU of its own, or at most that of the veth".to_owned();
         return vec![Fix::Elsewhere(text)];
     }
