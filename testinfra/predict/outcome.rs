@@ -76,7 +76,7 @@ impl Log for Last<'_> {
         self.0.replace(Some(step.op.clone()));
         Ok(())
     }
-    fn commit(&mut self, _: &[&Plan]) -> Result<(), Error> {
+    fn commit(&mut self, _: &[&Plan], _: &BTreeMap<LinkName, DeviceId>) -> Result<(), Error> {
         Ok(())
     }
     fn undoing(&mut self) -> Result<(), Error> {

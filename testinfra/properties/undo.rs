@@ -43,10 +43,11 @@ impl Log for Keeping<'_> {
     fn mark(&mut self, _: &Step) -> Result<(), Error> {
         Ok(())
     }
-    fn commit(&mut self, plans: &[&Plan]) -> Result<(), Error> {
-        self.values = Some(AppliedValues::new("t1", "default", plans, self.before));
+    fn commit(&mut self, plans: &[&Plan], made: &BTreeMap<LinkName, DeviceId>) -> Result<(), Error> {
+        self.values = Some(AppliedValues::new("t1", "default", plans, self.before, made));
         let released: Vec<_> = plans.iter().flat_map(|plan| &plan.released).collect();
         let claims = plans.iter().flat_map(|plan| plan.claims());
+        let claims = claims.map(|claim| claim.on_made(made));
         let all = self.before.claims().cloned().chain(claims);
         self.after = all.filter(|claim| !released.contains(&&claim.fact)).collect();
         Ok(())

@@ -1,5 +1,6 @@
 //! The undo of one apply that succeeded: its facts get the values from before it, and the ledger its records.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,10 +11,11 @@ use crate::goal::planned::Planned;
 use crate::goal::{Goal, release, scope_of};
 use crate::ledger::{Ledger, OwnershipRecord};
 use crate::make::{ToDo, finish};
-use crate::ownership::{can_be_made, cannot_come_back};
+use crate::ownership::{Back, can_be_made, cannot_come_back, located};
 use crate::plan::{Drift, Plan, Step};
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::finding::Findings;
+use netkeel_core::name::device::DeviceId;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_document::want::wants::Wants;
@@ -39,10 +41,18 @@ pub struct AppliedValues {
 }
 
 impl AppliedValues {
-    /// The values of an apply that executed these plans, one after the other. `before` is the ledger before it.
-    pub fn new(apply: &str, owner: &str, plans: &[&Plan], before: &Ledger) -> Self {
+    /// The values of an apply that executed these plans, one after the other. `before` is the ledger before it, and
+    /// `made` has the interfaces that it made.
+    pub fn new(
+        apply: &str,
+        owner: &str,
+        plans: &[&Plan],
+        before: &Ledger,
+        made: &BTreeMap<LinkName, DeviceId>,
+    ) -> Self {
         // Of several changes of a fact, the first value and the last one count.
-        let changes: Ledger = plans.iter().flat_map(|plan| changes_of(plan, owner)).collect();
+        let changes = plans.iter().flat_map(|plan| changes_of(plan, owner));
+        let changes: Ledger = changes.map(|change| change.on_made(made)).collect();
         let changes: Vec<OwnershipRecord> = changes.claims().cloned().collect();
         let released: Vec<&Fact> = plans.iter().flat_map(|plan| &plan.released).collect();
         let facts: BTreeSet<&Fact> = changes
@@ -65,6 +75,7 @@ impl AppliedValues {
 fn changes_of(plan: &Plan, owner: &str) -> Vec<OwnershipRecord> {
     let record =
         |fact: &Fact, found: Option<&Value>, wrote: Option<&Value>, with: Option<&Fact>| OwnershipRecord {
+            device: plan.device(fact),
             fact: fact.clone(),
             owner: owner.to_owned(),
             found: found.cloned(),
@@ -151,21 +162,25 @@ impl Goal for UndoApply<'_> {
     }
 
     fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
-        let since = self.changed_since(host);
+        let (mut back, mut findings) = (Back::default(), Findings::default());
+        let changes = located(self.values.changes.iter(), host, &mut back, &mut findings);
+        let changes: Vec<OwnershipRecord> = changes.into_iter().map(Cow::into_owned).collect();
+        let mut since = changed_since(&changes, host);
+        for (fact, why) in &back.unrestored {
+            since.insert(fact.clone(), Since::Stays(why.clone()));
+        }
         if !self.force && !since.is_empty() {
             return Err(Box::new(refused(&since)));
         }
-        let changes: Vec<OwnershipRecord> = self
-            .values
-            .changes
-            .iter()
+        let changes: Vec<OwnershipRecord> = changes
+            .into_iter()
             .map(|change| match since.get(&change.fact) {
                 // Its value now counts as the one that the apply wrote.
                 Some(Since::Now(now)) => OwnershipRecord {
                     wrote: now.clone(),
-                    ..change.clone()
+                    ..change
                 },
-                _ => change.clone(),
+                _ => change,
             })
             .collect();
         let owner = &self.values.owner;
@@ -178,9 +193,10 @@ impl Goal for UndoApply<'_> {
             self.restore(&mut planned, &changes, host, addresses)?;
         }
         planned.plan.drift.sort_by(|one, other| one.fact.cmp(&other.fact));
-        let mut released: Vec<Fact> = changes.iter().map(|change| change.fact.clone()).collect();
-        released.sort();
-        planned.plan.released = released;
+        back.released.sort();
+        planned.plan.released = back.released;
+        planned.plan.unrestored = back.unrestored.into_keys().collect();
+        planned.plan.findings.extend(findings.into_sorted());
         let held: BTreeSet<&Fact> = self.values.held.iter().map(|claim| &claim.fact).collect();
         planned.plan.released.retain(|fact| !held.contains(fact));
         // They come after the claims of this plan, so the ledger is as before the apply.
@@ -194,8 +210,8 @@ impl Goal for UndoApply<'_> {
 enum Since {
     /// It has another value; `None` if it is absent.
     Now(Option<Value>),
-    /// It could not be read.
-    Unread,
+    /// It cannot be restored, for this reason.
+    Stays(String),
     /// It has the value, and what was there before cannot be made again.
     Lost,
 }
@@ -272,45 +288,40 @@ impl UndoApply<'_> {
         planned.after = after;
         Ok(())
     }
+}
 
-    /// The facts that the undo cannot restore, or only over a value that another program or another apply wrote.
-    fn changed_since(&self, host: &Snapshot) -> BTreeMap<Fact, Since> {
-        let changes = &self.values.changes;
-        // These devices go, with all that was written on them.
-        let made: BTreeSet<LinkName> = changes
-            .iter()
-            .filter(|change| change.fact.field == Field::Kind && !can_be_made(change.found.as_ref()))
-            .filter_map(|change| change.fact.link_name())
-            .collect();
-        let mut since = BTreeMap::new();
-        for change in changes.iter().filter(|change| change.caused_by.is_none()) {
-            let of = change.fact.link_name();
-            let is_kind = change.fact.field == Field::Kind;
-            if !is_kind && of.is_some_and(|name| made.contains(&name) || !host.links.contains_key(&name)) {
-                // An interface that was deleted has nothing to restore.
-                continue;
-            }
-            let found = match host.get(&change.fact) {
-                Lookup::Value(value) => Some(value),
-                Lookup::Absent => None,
-                Lookup::Unread => {
-                    since.insert(change.fact.clone(), Since::Unread);
-                    continue;
-                }
-            };
-            // Without the tunnel that replaced it, nothing is left to do for a device that cannot be made again.
-            let replaced = is_kind && change.found.is_some() && !can_be_made(change.found.as_ref());
-            if found == change.found || (replaced && found.is_none()) {
-                continue;
-            }
-            if found != change.wrote {
-                since.insert(change.fact.clone(), Since::Now(found));
-            } else if replaced || cannot_come_back(change) {
-                since.insert(change.fact.clone(), Since::Lost);
-            }
+/// The facts that the undo cannot restore, or only over a value that another program or another apply wrote.
+fn changed_since(changes: &[OwnershipRecord], host: &Snapshot) -> BTreeMap<Fact, Since> {
+    // These devices go, with all that was written on them.
+    let made: BTreeSet<LinkName> = changes
+        .iter()
+        .filter(|change| change.fact.field == Field::Kind && !can_be_made(change.found.as_ref()))
+        .filter_map(|change| change.fact.link_name())
+        .collect();
+    let mut since = BTreeMap::new();
+    for change in changes.iter().filter(|change| change.caused_by.is_none()) {
+        let of = change.fact.link_name();
+        let is_kind = change.fact.field == Field::Kind;
+        if !is_kind && of.is_some_and(|name| made.contains(&name) || !host.links.contains_key(&name)) {
+            // An interface that was deleted has nothing to restore.
+            continue;
         }
-        since
+        let found = match host.get(&change.fact) {
+            Lookup::Value(value) => Some(value),
+            Lookup::Absent | Lookup::Unread => None,
+        };
+        // Without the tunnel that replaced it, nothing is left to do for a device that cannot be made again.
+        let replaced = is_kind && change.found.is_some() && !can_be_made(change.found.as_ref());
+        if found == change.found || (replaced && found.is_none()) {
+            continue;
+        }
+        if found != change.wrote {
+            since.insert(change.fact.clone(), Since::Now(found));
+        } else if replaced || cannot_come_back(change) {
+            since.insert(change.fact.clone(), Since::Lost);
+        }
     }
+    since
 }
 
 /// The error for each fact that keeps the undo from being made.
@@ -322,7 +333,7 @@ fn refused(since: &BTreeMap<Fact, Since>) -> Diagnostics {
                 "{fact} was changed since the apply: it is {} now",
                 fact.summary(now.as_ref())
             ),
-            Since::Unread => format!("{fact} cannot be read, so it may have been changed since the apply"),
+            Since::Stays(why) => format!("{fact}: {why}"),
             Since::Lost => format!("{fact} cannot be made again as it was before the apply"),
         };
         diagnostics.add(None, "", message).concerns(fact);
