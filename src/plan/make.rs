@@ -158,7 +158,10 @@ impl<'a> Renamed<'a> {
     /// their place. With them the facts whose name no other record gets.
     fn of(&self, written: &BTreeSet<&Fact>) -> (Vec<OwnershipRecord>, Vec<Fact>) {
         let known = |fact: &Fact| written.contains(fact);
-        let moved = self.records.values().filter(|(record, now)| known(&record.fact) || known(now));
+        let moved = self
+            .records
+            .values()
+            .filter(|(record, now)| known(&record.fact) || known(now));
         let (mut records, mut left) = (Vec::new(), Vec::new());
         for (record, now) in moved {
             let known = self.ledger.and_then(|ledger| ledger.get(now));
@@ -266,7 +269,10 @@ pub(crate) fn finish(
     let makes = |op: &Op| matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
     let made = steps.iter().filter(|step| makes(&step.op));
     let made: BTreeSet<LinkName> = made.filter_map(|step| step.fact.link_name()).collect();
-    let beside_them = steps.iter().flat_map(|step| &step.changes).map(|change| &change.fact);
+    let beside_them = steps
+        .iter()
+        .flat_map(|step| &step.changes)
+        .map(|change| &change.fact);
     let facts = drift.iter().map(|drift| &drift.fact).chain(beside_them);
     let devices = facts.filter_map(|fact| Some((fact.link_name()?, host.device(fact)?)));
     let devices = devices.filter(|(name, _)| !made.contains(name)).collect();

@@ -264,8 +264,8 @@ pub fn undo<'a>(
                     }
                 }
                 // It is gone already: the write was not done, or the kernel took it away.
-                Err(error) if error.kind == ErrorKind::Missing
-                    && (removes_what_was_made(op) || is_of_made(op)) => {}
+                Err(error)
+                    if error.kind == ErrorKind::Missing && (removes_what_was_made(op) || is_of_made(op)) => {}
                 Err(error) if error.kind == ErrorKind::Refused && stands(kernel, op) => {
                     undone.push(op.clone())
                 }
@@ -308,7 +308,10 @@ fn execute_wherever<'a>(kernel: &mut dyn Kernel, op: &'a Op) -> (Cow<'a, Op>, Re
     };
     if let Op::DeleteLink { made: Some(made), .. } = op {
         let is_it = |link: &Link| made.is(link.index, &link.device_kind());
-        let other = now.links.iter().find(|(name, link)| **name != target.name && is_it(link));
+        let other = now
+            .links
+            .iter()
+            .find(|(name, link)| **name != target.name && is_it(link));
         let unknown = |(name, _): (&LinkName, _)| {
             let message = format!("the tunnel {} that was made may be {name} by now", target.name);
             Error::new(ErrorKind::Refused, message).hint("delete it by hand if it is")

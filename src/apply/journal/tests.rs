@@ -114,9 +114,14 @@ fn a_crash_at_any_byte_leaves_a_journal_that_reads() {
 fn only_what_was_done_to_the_end_is_complete() {
     let whole = text(3);
     assert!(!Journal::read(&whole).unwrap().unwrap().complete);
-    let journal = Journal::read(&(whole + &line(&Line::Complete {})))
-        .unwrap()
-        .unwrap();
+    let journal = Journal::read(
+        &(whole
+            + &line(&Line::Complete {
+                made: BTreeMap::new(),
+            })),
+    )
+    .unwrap()
+    .unwrap();
     assert!(journal.complete);
     assert_eq!((journal.begun, journal.entries.len()), (3, 3));
 }
@@ -179,6 +184,7 @@ fn each_kind_of_line_reads_well() {
     }];
     plan.released = vec![step("d", 0, 0).fact];
     plan.beside = vec![OwnershipRecord {
+        device: None,
         fact: Fact::link(
             &Netns::CURRENT,
             "e".parse().unwrap(),
@@ -192,9 +198,15 @@ fn each_kind_of_line_reads_well() {
     let mut lines = vec![line(&header())];
     lines.extend(steps(&plan, false).iter().map(line));
     lines.extend(
-        [Line::Begun { step: 1 }, Line::Complete {}, Line::Undoing {}]
-            .iter()
-            .map(line),
+        [
+            Line::Begun { step: 1 },
+            Line::Complete {
+                made: BTreeMap::new(),
+            },
+            Line::Undoing {},
+        ]
+        .iter()
+        .map(line),
     );
     let text = lines.concat();
     insta::assert_snapshot!(text.trim_end(), @r#"
@@ -240,6 +252,7 @@ fn another_format_is_refused_whatever_its_header_has() {
 fn what_follows_forwarding_is_claimed_once() {
     let sysctl = |key: &str| Fact::sysctl(&Netns::CURRENT, &key.parse().unwrap());
     let record = OwnershipRecord {
+        device: None,
         fact: sysctl("net.ipv6.conf.a.accept_ra"),
         owner: "default".into(),
         found: Some(Value::Text("1".into())),

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::arguments::{FullOption, LockOptions, Output, Place};
-use crate::change::apply::new_drift::new_drift_exit;
+use crate::change::apply::new_drift::end_exit;
 use crate::change::failed::failed;
 use crate::change::holds_nothing::holds_nothing;
 use crate::change::recover;
@@ -26,7 +26,7 @@ use netkeel_host::kernel::Kernel;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_plan::goal::{Goal, Release};
 use netkeel_plan::outcome::{Applied, Failure};
-use netkeel_render::wording::count;
+use netkeel_render::wording::{count, unrestored};
 use netkeel_source::sources::Sources;
 
 /// Restore the values that netkeel changed for an owner
@@ -43,7 +43,7 @@ use netkeel_source::sources::Sources;
 /// --allow-management is given.
 ///
 /// Exit status: 0 success; 1 error, nothing was written; 3 failed and rolled back; 4 failed and
-/// rolling back failed too; 5 the writes hold, but another program changed other settings of the
+/// rolling back failed too, or a setting could not be restored; 5 the writes hold, but another program changed other settings of the
 /// owner meanwhile.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -203,10 +203,14 @@ fn report(arguments: &Arguments, released: &Applied) -> u8 {
         detail,
         output::here(),
     ));
+    let left = match plan.unrestored.len() {
+        0 => String::new(),
+        left => format!(" {}.", unrestored(left)),
+    };
     let (facts, writes) = (count(plan.released.len(), "fact"), count(released.done, "write"));
     output::print_done(&format!(
-        "Released: the owner {} held {facts}; {writes} done.\n",
+        "Released: the owner {} held {facts}; {writes} done.{left}\n",
         arguments.owner
     ));
-    new_drift_exit(&released.new_drift)
+    end_exit(released)
 }

@@ -374,7 +374,8 @@ impl Live {
 /// The boot that runs.
 fn boot() -> Result<BootId, Error> {
     const BOOT: &str = "/proc/sys/kernel/random/boot_id";
-    let unreadable = |why: &dyn std::fmt::Display| Error::new(ErrorKind::Unreadable, format!("{BOOT}: {why}"));
+    let unreadable =
+        |why: &dyn std::fmt::Display| Error::new(ErrorKind::Unreadable, format!("{BOOT}: {why}"));
     let text = read::system(BOOT).map_err(|cause| unreadable(&cause))?;
     text.trim().parse().map_err(|error: Error| unreadable(&error))
 }

@@ -91,7 +91,11 @@ fn is_sysctl(fact: &Fact) -> bool {
     match &fact.object {
         Object::Sysctl(_) => true,
         Object::Link(name) => fact.field.sysctl_of(*name).is_some(),
-        Object::File(_) | Object::Plugin(_) | Object::Wireguard(_) | Object::Nflog(_) | Object::LogGroup(_) => false,
+        Object::File(_)
+        | Object::Plugin(_)
+        | Object::Wireguard(_)
+        | Object::Nflog(_)
+        | Object::LogGroup(_) => false,
     }
 }
 
@@ -100,7 +104,11 @@ fn of_link(fact: &Fact, name: LinkName) -> Option<Fact> {
     let object = match &fact.object {
         Object::Link(_) => Object::Link(name),
         Object::Sysctl(key) => Object::Sysctl(key.of_link(name)?),
-        Object::File(_) | Object::Plugin(_) | Object::Wireguard(_) | Object::Nflog(_) | Object::LogGroup(_) => {
+        Object::File(_)
+        | Object::Plugin(_)
+        | Object::Wireguard(_)
+        | Object::Nflog(_)
+        | Object::LogGroup(_) => {
             return None;
         }
     };

@@ -6,6 +6,7 @@ use netkeel_core::name::netns::Netns;
 
 fn claim(name: &str, owner: &str, found: i64, wrote: i64) -> OwnershipRecord {
     OwnershipRecord {
+        device: None,
         fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), Field::Mtu),
         owner: owner.into(),
         found: Some(Value::Number(found)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::arguments::{FullOption, Output};
-use crate::change::apply::new_drift::new_drift_exit;
+use crate::change::apply::new_drift::end_exit;
 use crate::output::Detail;
 use crate::{exit, output};
 use netkeel_apply::clock::now;
@@ -73,12 +73,15 @@ pub(super) fn report(applied: &Applied, sources: &Sources, form: &Form) -> u8 {
         ));
     }
     if form.output == Output::Text && *done > 0 {
-        output::print_done(&format!("{}\n", applied_line(*done, new_drift.len())));
+        output::print_done(&format!(
+            "{}\n",
+            applied_line(*done, new_drift.len(), plan.unrestored.len())
+        ));
     }
     for name in vanished {
         output::say(&format!("{name} was deleted during the apply\n"));
     }
-    match new_drift_exit(new_drift) {
+    match end_exit(applied) {
         exit::OK if form.detailed_exitcode && *done > 0 => exit::CHANGES,
         code => code,
     }
