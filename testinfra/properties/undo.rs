@@ -1,5 +1,7 @@
 //! An apply that succeeded and is undone later leaves the host and the records of owners as they were.
 
+use std::collections::BTreeMap;
+
 use proptest::test_runner::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq};
 use serde_json::Value;
@@ -8,6 +10,8 @@ use super::{APPLIED, Reached, because, hold, planned, reached, same};
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::session::{Log, Session, Unlogged, Unwatched};
 use netkeel_core::error::Error;
+use netkeel_core::name::device::DeviceId;
+use netkeel_core::name::link::LinkName;
 use netkeel_host::model::kernel::ModelKernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_plan::goal::Goal;

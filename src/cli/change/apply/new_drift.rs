@@ -21,7 +21,7 @@ pub(crate) fn end_exit(applied: &Applied) -> u8 {
     );
     let facts = unrestored.iter().take(SHOWN);
     let error = facts.fold(Error::new(ErrorKind::Refused, message), |error, fact| {
-        error.hint(fact)
+        error.hint(fact.to_string())
     });
     output::error(&error.hint("NK011 above says why; `netkeel release` tries it again"));
     exit::NOT_ROLLED_BACK
