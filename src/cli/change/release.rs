@@ -80,9 +80,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let watch = Watcher::new(Guard::of(arguments.allow_management, &netns))?;
     let way = clear_way(&store, &arguments.owner, None, &arguments.pause)?;
     match release(arguments, &store, &netns, watch, &way) {
-        Ok(Ok(released)) => {
+        Ok(Ok((released, held))) => {
             way.tell();
-            Ok(report(arguments, &released))
+            Ok(report(arguments, &released, held))
         }
         Ok(Err(failure)) => {
             way.close();
@@ -129,7 +129,7 @@ fn release(
     netns: &Netns,
     mut watch: Watcher,
     way: &Way<'_>,
-) -> Result<Result<Applied, Failure>, Error> {
+) -> Result<Result<(Applied, usize), Failure>, Error> {
     let actor = actor();
     let mut said = Said::default();
     let patience = watch.patience(arguments.lock.timeout);
@@ -172,7 +172,8 @@ fn release(
     drop(settled);
     drop(said);
     watch.clear();
-    Ok(outcome)
+    let held = ledger.of(&arguments.owner).count();
+    Ok(outcome.map(|released| (released, held)))
 }
 
 /// Forgets a document that was applied when the host was as it says already: nothing is held, and nothing is to be
@@ -189,7 +190,7 @@ fn forget_accepted(store: &Store, owner: &str, error: Error) -> Error {
     }
 }
 
-fn report(arguments: &Arguments, released: &Applied) -> u8 {
+fn report(arguments: &Arguments, released: &Applied, held: usize) -> u8 {
     let plan = &released.planned.plan;
     let sources = Sources::default();
     let detail = Detail {
@@ -207,7 +208,7 @@ fn report(arguments: &Arguments, released: &Applied) -> u8 {
         0 => String::new(),
         left => format!(" {}.", unrestored(left)),
     };
-    let (facts, writes) = (count(plan.released.len(), "fact"), count(released.done, "write"));
+    let (facts, writes) = (count(held, "fact"), count(released.done, "write"));
     output::print_done(&format!(
         "Released: the owner {} held {facts}; {writes} done.{left}\n",
         arguments.owner
