@@ -74,7 +74,7 @@ fn after_a_swap_of_names_undo_and_release_restore_the_one_that_was_written() {
         world.succeeds(&["apply", "-f", "mtu.yaml"]);
         world.swap();
         let told = world.succeeds(&[verb]);
-        assert!(told.contains("link xb mtu"), "{told}");
+        assert!(told.contains("link xb "), "{told}");
         assert_eq!(
             (world.mtu("xa"), world.mtu("xb")),
             ("1400".into(), "1500".into()),

@@ -211,12 +211,12 @@ fn each_kind_of_line_reads_well() {
     let text = lines.concat();
     insta::assert_snapshot!(text.trim_end(), @r#"
     {"format":1,"transaction":"t1","boot":"b1","owner":"default","document":"d1","actor":"root (pid 1)","work":"apply"}
-    {"step":{"op":{"op":"set-mtu","target":{"index":3,"name":"a"},"mtu":1460},"undo":{"ops":[{"op":"set-mtu","target":{"index":3,"name":"a"},"mtu":1500}],"loses":[{"ipv6_settings":{"link":"a"}}]},"fact":{"object":{"link":"a"},"field":"mtu"},"found":1500,"desired":1460}}
+    {"step":{"op":{"op":"set-mtu","target":{"index":3,"name":"a"},"mtu":1460},"undo":{"ops":[{"op":"set-mtu","target":{"index":3,"name":"a"},"mtu":1500}],"loses":[{"ipv6_settings":{"link":"a"}}]},"fact":{"object":{"link":"a"},"field":"mtu"},"device":null,"found":1500,"desired":1460}}
     {"release":{"object":{"link":"d"},"field":"mtu"}}
-    {"side_effect":{"fact":{"object":{"link":"e"},"field":"mtu"},"owner":"default","found":null,"wrote":1460,"caused_by":{"object":{"link":"a"},"field":"mtu"}}}
+    {"side_effect":{"fact":{"object":{"link":"e"},"field":"mtu"},"device":null,"owner":"default","found":null,"wrote":1460,"caused_by":{"object":{"link":"a"},"field":"mtu"}}}
     {"planned":{"lines":3}}
     {"begun":{"step":1}}
-    {"complete":{}}
+    {"complete":{"made":{}}}
     {"undoing":{}}
     "#);
     let journal = Journal::read(&text).unwrap().unwrap();

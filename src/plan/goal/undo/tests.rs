@@ -1,3 +1,5 @@
+//! The undo of an apply, on models of hosts.
+
 use super::*;
 use netkeel_host::model::Model;
 use netkeel_host::snapshot::link::Link;
