@@ -393,6 +393,7 @@ fn text_of(host: &Snapshot) -> String {
         format,
         netns,
         kernel,
+        boot: _,
         links,
         families: Families { ipv4, ipv6 },
         sysctls,

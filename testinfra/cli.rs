@@ -26,6 +26,8 @@ mod output;
 mod owners;
 #[path = "cli/policies.rs"]
 mod policies;
+#[path = "cli/renamed.rs"]
+mod renamed;
 #[path = "cli/review.rs"]
 mod review;
 #[path = "cli/routers.rs"]

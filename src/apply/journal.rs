@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Value};
+use netkeel_core::name::device::DeviceId;
+use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
 use netkeel_plan::ledger::OwnershipRecord;
@@ -78,6 +80,8 @@ pub(crate) enum Line {
     Release(Fact),
     /// A fact that the kernel changes with the fact of a step.
     SideEffect(Box<OwnershipRecord>),
+    /// The record of an interface that got another name since, by that name.
+    Renamed(Box<OwnershipRecord>),
     /// The list of steps is whole: it has this many lines. Without this line, none of them counts.
     Planned {
         /// The number of lines before this one, back to the one before the list.
@@ -89,7 +93,10 @@ pub(crate) enum Line {
         step: usize,
     },
     /// Every op was executed and every fact has its value. Only the confirmation is missing.
-    Complete {},
+    Complete {
+        /// The interfaces that the apply made.
+        made: BTreeMap<LinkName, DeviceId>,
+    },
     /// Undoing has begun. From here on the apply cannot be finished.
     Undoing {},
 }
@@ -103,6 +110,9 @@ pub struct Entry {
     pub undo: Undo,
     /// The fact it is for.
     pub fact: Fact,
+    /// The interface of that fact; `None` if there is none, or if the apply makes it. A step without the key is damaged.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub device: Option<DeviceId>,
     /// The value before the apply; `None` if the fact was absent.
     #[serde(deserialize_with = "Option::deserialize")]
     pub found: Option<Value>,
@@ -124,6 +134,10 @@ pub struct Journal {
     pub released: Vec<Fact>,
     /// The facts that the kernel changes with it.
     pub beside: Vec<OwnershipRecord>,
+    /// The records of interfaces that got another name since, by that name.
+    pub renamed: Vec<OwnershipRecord>,
+    /// The interfaces that it made, once all was done.
+    pub made: BTreeMap<LinkName, DeviceId>,
     /// Undoing it was begun, so that some of what was executed may be undone.
     pub undoing: bool,
     /// Everything was done and seen to hold: only the confirmation is missing.
@@ -141,12 +155,14 @@ pub(crate) fn steps(plan: &Plan, durable: bool) -> Vec<Line> {
             op: step.op.clone(),
             undo: step.undo.clone(),
             fact: step.fact.clone(),
+            device: plan.device(&step.fact),
             found: drift.and_then(|drift| drift.observed.clone()),
             desired: drift.and_then(|drift| drift.desired.clone()),
         })));
     }
     if !durable {
         lines.extend(plan.released.iter().cloned().map(Line::Release));
+        lines.extend(plan.renamed.iter().cloned().map(Box::new).map(Line::Renamed));
         lines.extend(plan.beside.iter().cloned().map(Box::new).map(Line::SideEffect));
     }
     lines.push(Line::Planned { lines: lines.len() });
@@ -173,6 +189,8 @@ impl Journal {
             begun: 0,
             released: Vec::new(),
             beside: Vec::new(),
+            renamed: Vec::new(),
+            made: BTreeMap::new(),
             undoing: false,
             complete: false,
         };
@@ -183,6 +201,7 @@ impl Journal {
                 Line::Step(entry) => list.entries.push(*entry),
                 Line::Release(fact) => list.released.push(fact),
                 Line::SideEffect(claim) => list.beside.push(*claim),
+                Line::Renamed(record) => list.renamed.push(*record),
                 Line::Planned { lines } if lines == list.len() => {
                     is_planned = true;
                     journal.add(std::mem::take(&mut list));
@@ -200,7 +219,10 @@ impl Journal {
                         "step {step} of {all} begins after step {begun}"
                     )));
                 }
-                Line::Complete {} => journal.complete = true,
+                Line::Complete { made } => {
+                    journal.complete = true;
+                    journal.made = made;
+                }
                 Line::Undoing {} => journal.undoing = true,
             }
         }
@@ -211,6 +233,7 @@ impl Journal {
         self.entries.extend(list.entries);
         self.released.extend(list.released);
         self.beside.extend(list.beside);
+        self.renamed.extend(list.renamed);
     }
 
     /// The ops that undo what may have been executed, those of a step together, the last step first.
@@ -238,12 +261,15 @@ impl Journal {
             .filter(move |entry| entry.desired.is_some() && !following.contains(&entry.fact));
         let claims = written.map(|entry| OwnershipRecord {
             fact: entry.fact.clone(),
+            device: entry.device,
             owner: self.header.owner.clone(),
             found: entry.found.clone(),
             wrote: entry.desired.clone(),
             caused_by: None,
         });
-        claims.chain(self.beside.iter().cloned())
+        let renamed = self.renamed.iter().cloned();
+        let claims = renamed.chain(claims).chain(self.beside.iter().cloned());
+        claims.map(|claim| claim.on_made(&self.made))
     }
 
     /// The apply, for messages.
@@ -269,11 +295,12 @@ struct List {
     entries: Vec<Entry>,
     released: Vec<Fact>,
     beside: Vec<OwnershipRecord>,
+    renamed: Vec<OwnershipRecord>,
 }
 
 impl List {
     fn len(&self) -> usize {
-        self.entries.len() + self.released.len() + self.beside.len()
+        self.entries.len() + self.released.len() + self.beside.len() + self.renamed.len()
     }
 }
 

@@ -1,5 +1,6 @@
 //! An apply that was interrupted or that nobody confirmed: undoes it, finishes it, or keeps it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::engine::apply::{stands, undo};
@@ -12,6 +13,8 @@ use crate::store::settled::{Gate, Held, Settled};
 use crate::store::transaction::Transaction;
 use crate::watchdog::arm;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::device::DeviceId;
+use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
 use netkeel_core::text::shell::Quoted;
@@ -339,7 +342,7 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
     }
     let mut transaction = held.resume()?;
     let mut done = Vec::new();
-    Live::with(netns, |kernel| {
+    let made = Live::with(netns, |kernel| {
         for journal in [pending.durable.as_ref(), Some(live)].into_iter().flatten() {
             for (number, entry) in journal.rest() {
                 let op = &entry.op;
@@ -362,9 +365,15 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
                 done.push(op);
             }
         }
-        Ok::<(), Error>(())
+        let now = kernel.snapshot(&Scope::default())?;
+        let made = now.links.iter().map(|(name, link)| {
+            let (boot, index) = (now.boot, link.index);
+            (*name, DeviceId { boot, index })
+        });
+        Ok::<BTreeMap<LinkName, DeviceId>, Error>(made.collect())
     })??;
     let claims = pending.journals().flat_map(Journal::claims);
+    let claims = claims.map(|claim| claim.on_made(&made));
     // Only its hash is known here: no boot falls back to a document from before.
     let commit = || transaction.commit(claims, live.released.iter());
     held.store().forget_accepted_and(&live.header.owner, commit)?;

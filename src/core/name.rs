@@ -1,5 +1,6 @@
 //! Names of kernel objects and of netkeel's own. Each type holds valid names only.
 
+pub mod device;
 pub mod link;
 pub mod mac;
 pub mod netns;

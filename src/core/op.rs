@@ -351,6 +351,37 @@ impl Op {
         }
     }
 
+    /// The same op for the same interface by another name; `None` for an op of no interface.
+    pub fn on(&self, name: LinkName) -> Option<Op> {
+        let mut op = self.clone();
+        match &mut op {
+            Op::WriteFile { .. }
+            | Op::RemoveFile { .. }
+            | Op::SetPluginMtu { .. }
+            | Op::SetWireguardMtu { .. }
+            | Op::SetRules { .. }
+            | Op::RemoveRules { .. }
+            | Op::RemoveForeignRules { .. }
+            | Op::RestoreForeignRules { .. } => return None,
+            Op::WriteSysctl { key, link, .. } => {
+                *key = key.of_link(name)?;
+                link.as_mut()?.name = name;
+            }
+            Op::CreateTunnel { target, .. }
+            | Op::RecreateTunnel { target, .. }
+            | Op::DeleteLink { target, .. }
+            | Op::AddAddress { target, .. }
+            | Op::RemoveAddress { target, .. }
+            | Op::SetMtu { target, .. }
+            | Op::SetPodMtu { target, .. }
+            | Op::SetRouteMetric { target, .. }
+            | Op::SetUp { target, .. }
+            | Op::SetTxQueueLength { target, .. }
+            | Op::SetAlias { target, .. } => target.name = name,
+        }
+        Some(op)
+    }
+
     /// The namespace of the op; `None` for a file.
     pub fn netns(&self) -> Option<&Netns> {
         match self {

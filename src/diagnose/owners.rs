@@ -101,6 +101,7 @@ mod tests {
 
     fn claim(link: &str, owner: &str) -> OwnershipRecord {
         OwnershipRecord {
+            device: None,
             fact: Fact::link(&Netns::CURRENT, link.parse().unwrap(), Field::Mtu),
             owner: owner.into(),
             found: Some(Value::Number(1500)),

@@ -36,6 +36,8 @@ use crate::snapshot::reading::{File, Support, SysctlD, SysctlReading};
 use crate::snapshot::replication::Replicating;
 use crate::wireguard::copy::Copied;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::Fact;
+use netkeel_core::name::device::{BootId, DeviceId};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::route::RouteKey;
@@ -57,6 +59,9 @@ pub struct Snapshot {
     pub netns: Netns,
     /// The release of the kernel (`uname -r`).
     pub kernel: String,
+    /// The boot in which it was read. A saved snapshot has none: it is compared with no record.
+    #[serde(skip)]
+    pub boot: BootId,
     /// All interfaces, by name.
     pub links: BTreeMap<LinkName, Arc<Link>>,
     /// The address families that were read.
@@ -132,6 +137,7 @@ impl Snapshot {
             format: FORMAT,
             netns,
             kernel: String::new(),
+            boot: BootId::default(),
             links: BTreeMap::new(),
             families: Families::default(),
             sysctls: BTreeMap::new(),
@@ -191,6 +197,15 @@ impl Snapshot {
     /// The interface with a name.
     pub fn link(&self, name: LinkName) -> Option<&Link> {
         self.links.get(&name).map(Arc::as_ref)
+    }
+
+    /// The interface that a fact is of now.
+    pub fn device(&self, fact: &Fact) -> Option<DeviceId> {
+        let index = self.link(fact.link_name()?)?.index;
+        Some(DeviceId {
+            boot: self.boot,
+            index,
+        })
     }
 
     /// The interface with a name, mutable.

@@ -18,7 +18,7 @@ use crate::ledger::{Ledger, OwnershipRecord};
 use crate::make::routers::accept_ra;
 use crate::make::{ToDo, finish, plan_with, report_kept};
 use crate::ownership::{Ownership, give_back};
-use netkeel_core::fact::Fact;
+use netkeel_core::fact::{Fact, Object};
 use netkeel_core::finding::Findings;
 use netkeel_core::name::netns::Netns;
 use netkeel_document::document::Document;
@@ -158,7 +158,7 @@ fn release<'a>(
     host: &Snapshot,
 ) -> Result<Planned, Box<Diagnostics>> {
     let mut findings = Findings::default();
-    let back = give_back(claims, host);
+    let back = give_back(claims, host, &mut findings);
     report_kept(&back.kept, host, &mut findings);
     let wants = Wants::default();
     let to_do = ToDo {
@@ -169,6 +169,8 @@ fn release<'a>(
     let (mut plan, after) = finish(owner, netns, host, &wants, to_do, findings)?;
     plan.released = back.released;
     plan.released.sort();
+    plan.released.dedup();
+    plan.unrestored = back.unrestored.into_keys().collect();
     Ok(Planned {
         plan,
         wants,
@@ -184,6 +186,12 @@ fn scope_of<'a>(claims: impl Iterator<Item = &'a OwnershipRecord>) -> Scope {
         scope.families.ipv4 = true;
         scope.families.ipv6 = true;
         scope.of_fact(&claim.fact);
+        // Its interface may have another name now.
+        if let Object::Sysctl(key) = &claim.fact.object
+            && claim.device.is_some()
+        {
+            scope.of_every_link.extend(key.in_slot("default"));
+        }
     }
     scope
 }

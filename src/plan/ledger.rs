@@ -4,6 +4,7 @@
 //! The first line is the format. The lines of an apply count once a [`Line::Committed`] follows them, until
 //! a [`Line::RolledBack`] names the apply. Text after the last newline was torn by a crash and is ignored.
 
+pub mod place;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Object, Value};
 use netkeel_core::maybe_secret::reveal;
+use netkeel_core::name::device::DeviceId;
 
 /// The version of the format. Any other version is rejected.
 const FORMAT: u32 = 1;
@@ -27,6 +29,10 @@ const FEW: usize = 64;
 pub struct OwnershipRecord {
     /// The fact.
     pub fact: Fact,
+    /// The interface that the fact was of when netkeel wrote it; `None` for a fact of no interface, and where it is not
+    /// known. A record without the key is damaged.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub device: Option<DeviceId>,
     /// The owner.
     pub owner: String,
     /// The value before netkeel first wrote the fact; `None` if it did not exist.
@@ -62,8 +68,13 @@ impl OwnershipRecord {
         if later.caused_by.is_some() && later.owner != self.owner {
             return false;
         }
+        if self.is_of_another(&later) {
+            *self = later;
+            return true;
+        }
         let is_declared = self.caused_by.is_none() || later.caused_by.is_none();
         self.caused_by = later.caused_by.filter(|_| !is_declared);
+        self.device = later.device;
         self.wrote = later.wrote;
         self.owner = later.owner;
         true

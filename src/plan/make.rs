@@ -6,6 +6,7 @@ pub(crate) mod routers;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::goal::planned::Planned;
+use crate::ledger::place::{Place, Places};
 use crate::ledger::{Ledger, OwnershipRecord};
 use crate::ownership::{Kept, Ownership};
 use crate::plan::cause::Cause;
@@ -14,7 +15,9 @@ use crate::planner::Planner;
 use crate::{ownership, pod_routes};
 use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::finding::{Code, Findings};
+use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
+use netkeel_core::op::Op;
 use netkeel_document::document::Document;
 use netkeel_document::want::Want;
 use netkeel_document::want::wants::Wants;
@@ -73,16 +76,26 @@ pub(crate) fn plan_wants(
         let declared = is_apart(&claim.fact) || claim.caused_by.as_deref().is_some_and(is_apart);
         declared || wants.withholds(&claim.fact) || ownership::is_kept_elsewhere(claim, host)
     };
-    let undeclared = undeclared.into_iter().flatten().filter(|claim| !keeps(claim));
+    let renamed = Renamed::new(ownership.ledger, host);
+    // What is declared by the new name of an interface is not given back.
+    let is_declared = |claim: &OwnershipRecord| {
+        let now = renamed.now(claim);
+        now.is_some_and(|fact| wants.facts.contains_key(fact) || is_apart(fact))
+    };
+    let undeclared = undeclared.into_iter().flatten();
+    let undeclared = undeclared.filter(|claim| !keeps(claim) && !is_declared(claim));
     let (given_back, others): (Vec<&OwnershipRecord>, Vec<&OwnershipRecord>) =
         undeclared.partition(|claim| prunes || ownership::does_harm(claim, host, &wants.left_alone));
     if whole {
         ownership::report(others.into_iter(), &mut findings);
     }
-    let back = ownership::give_back(given_back.into_iter(), host);
+    let back = ownership::give_back(given_back.into_iter(), host, &mut findings);
     report_kept(&back.kept, host, &mut findings);
+    let written: BTreeSet<&Fact> = drift.iter().map(|drift| &drift.fact).collect();
+    let (renamed, left) = renamed.of(&written);
     drift.extend(back.drift);
     let mut released = back.released;
+    released.extend(left);
     released.sort();
     let (mut plan, after) = finish(
         &document.owner,
@@ -100,6 +113,8 @@ pub(crate) fn plan_wants(
         note_causes(&mut plan.drift, ledger);
     }
     plan.released = released;
+    plan.renamed = renamed;
+    plan.unrestored = back.unrestored.into_keys().collect();
     plan.unmatched = std::mem::take(&mut wants.unmatched);
     plan.skipped = wants.left_alone.keys().copied().collect();
     plan.skipped.retain(|name| wants.named.contains(name));
@@ -114,6 +129,54 @@ pub(crate) fn plan_wants(
         after,
         observation: None,
     })
+}
+
+/// The records of interfaces that got another name since, each with its fact by that name.
+struct Renamed<'a> {
+    ledger: Option<&'a Ledger>,
+    records: BTreeMap<&'a Fact, (&'a OwnershipRecord, Fact)>,
+}
+
+impl<'a> Renamed<'a> {
+    fn new(ledger: Option<&'a Ledger>, host: &Snapshot) -> Self {
+        let places = Places::new(host);
+        let records = ledger.into_iter().flat_map(Ledger::claims);
+        let renamed = records.filter_map(|record| match places.of(record) {
+            Place::Renamed(now) => Some((&record.fact, (record, now))),
+            Place::Here | Place::Gone | Place::Unknown => None,
+        });
+        Renamed {
+            ledger,
+            records: renamed.collect(),
+        }
+    }
+
+    fn now(&self, record: &OwnershipRecord) -> Option<&Fact> {
+        self.records.get(&record.fact).map(|(_, now)| now)
+    }
+
+    /// The records by their new names, where a plan writes one of the two interfaces: its own records must not take
+    /// their place. With them the facts whose name no other record gets.
+    fn of(&self, written: &BTreeSet<&Fact>) -> (Vec<OwnershipRecord>, Vec<Fact>) {
+        let known = |fact: &Fact| written.contains(fact);
+        let moved = self
+            .records
+            .values()
+            .filter(|(record, now)| known(&record.fact) || known(now));
+        let (mut records, mut left) = (Vec::new(), Vec::new());
+        for (record, now) in moved {
+            let known = self.ledger.and_then(|ledger| ledger.get(now));
+            if known.is_none_or(|known| known.device != record.device) {
+                records.push(OwnershipRecord {
+                    fact: now.clone(),
+                    ..(*record).clone()
+                });
+            }
+            left.push(record.fact.clone());
+        }
+        left.retain(|fact| !known(fact) && !records.iter().any(|record| record.fact == *fact));
+        (records, left)
+    }
 }
 
 /// Notes which side of each difference changed. A fact that is given back is declared by no document and gets
@@ -234,6 +297,16 @@ pub(crate) fn finish(
     // The kernel restores it together with what netkeel restores.
     let is_written = |fact: &Fact| steps.iter().any(|step| step.fact == *fact);
     drift.retain(|drift| !followers.contains(&drift.fact) || is_written(&drift.fact));
+    let makes = |op: &Op| matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
+    let made = steps.iter().filter(|step| makes(&step.op));
+    let made: BTreeSet<LinkName> = made.filter_map(|step| step.fact.link_name()).collect();
+    let beside_them = steps
+        .iter()
+        .flat_map(|step| &step.changes)
+        .map(|change| &change.fact);
+    let facts = drift.iter().map(|drift| &drift.fact).chain(beside_them);
+    let devices = facts.filter_map(|fact| Some((fact.link_name()?, host.device(fact)?)));
+    let devices = devices.filter(|(name, _)| !made.contains(name)).collect();
     let plan = Plan {
         owner: owner.to_owned(),
         netns: netns.clone(),
@@ -241,6 +314,9 @@ pub(crate) fn finish(
         drift,
         steps,
         beside,
+        renamed: Vec::new(),
+        devices,
+        unrestored: Vec::new(),
         released: Vec::new(),
         findings: findings.into_sorted(),
         unmatched: Vec::new(),

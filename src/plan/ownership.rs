@@ -1,8 +1,10 @@
 //! Ownership of facts, and the release of facts that a document no longer names.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::ledger::place::{Place, Places};
 use crate::ledger::{Ledger, OwnershipRecord};
 use crate::plan::Drift;
 use netkeel_core::fact::{Fact, Field, Value};
@@ -54,6 +56,8 @@ pub(crate) struct Back {
     pub released: Vec<Fact>,
     /// The facts that another program has written since.
     pub kept: Vec<Kept>,
+    /// The facts that cannot be restored, each with the reason. They stay owned.
+    pub unrestored: BTreeMap<Fact, String>,
 }
 
 /// A fact that stays as another program wrote it.
@@ -171,8 +175,14 @@ pub(crate) fn does_harm(
 }
 
 /// The changes that release these records. A value that another program has written since is not changed.
-pub(crate) fn give_back<'a>(claims: impl Iterator<Item = &'a OwnershipRecord>, host: &Snapshot) -> Back {
-    let claims: Vec<&OwnershipRecord> = claims.collect();
+pub(crate) fn give_back<'a>(
+    claims: impl Iterator<Item = &'a OwnershipRecord>,
+    host: &Snapshot,
+    findings: &mut Findings,
+) -> Back {
+    let mut back = Back::default();
+    let claims = located(claims, host, &mut back, findings);
+    let claims: Vec<&OwnershipRecord> = claims.iter().map(AsRef::as_ref).collect();
     let goes =
         |claim: &&OwnershipRecord| claim.fact.field == Field::Kind && !can_be_made(claim.found.as_ref());
     let made: BTreeSet<LinkName> = claims
@@ -181,19 +191,14 @@ pub(crate) fn give_back<'a>(claims: impl Iterator<Item = &'a OwnershipRecord>, h
         .filter(goes)
         .filter_map(|claim| claim.fact.link_name())
         .collect();
-    let mut back = Back::default();
     let nowhere = Arc::<Origin>::default();
     for claim in claims {
-        back.released.push(claim.fact.clone());
         let with_its_device = claim.fact.field != Field::Kind
             && claim.fact.link_name().is_some_and(|name| made.contains(&name));
         if with_its_device {
             continue;
         }
-        let observed = match host.get(&claim.fact) {
-            Lookup::Value(value) => Some(value),
-            Lookup::Absent | Lookup::Unread => None,
-        };
+        let observed = host.get(&claim.fact).value();
         let gone = claim
             .fact
             .link_name()
@@ -232,6 +237,78 @@ pub(crate) fn give_back<'a>(claims: impl Iterator<Item = &'a OwnershipRecord>, h
         });
     }
     back
+}
+
+/// The records that can be given back, by the names that their interfaces have now. Those of interfaces that are gone are
+/// only released; one whose interface or value is not known stays, with a finding.
+pub(crate) fn located<'a>(
+    claims: impl Iterator<Item = &'a OwnershipRecord>,
+    host: &Snapshot,
+    back: &mut Back,
+    findings: &mut Findings,
+) -> Vec<Cow<'a, OwnershipRecord>> {
+    let places = Places::new(host);
+    let (mut here, mut renamed) = (Vec::new(), Vec::new());
+    for claim in claims {
+        match places.of(claim) {
+            Place::Here if host.get(&claim.fact) == Lookup::Unread => {
+                back.stays(claim, None, "its value was not read", host, findings);
+            }
+            Place::Here => here.push(Cow::Borrowed(claim)),
+            Place::Renamed(now) => renamed.push((claim, now)),
+            Place::Gone => back.released.push(claim.fact.clone()),
+            Place::Unknown => {
+                let why = "its record does not say which interface it was";
+                back.stays(claim, None, why, host, findings);
+            }
+        }
+    }
+    let known: BTreeSet<Fact> = here.iter().map(|claim| claim.fact.clone()).collect();
+    back.released.extend(known.iter().cloned());
+    for (claim, now) in renamed {
+        if host.get(&now) == Lookup::Unread {
+            let why = "its interface was renamed, and its value by the new name was not read";
+            back.stays(claim, Some(&now), why, host, findings);
+            continue;
+        }
+        back.released.push(claim.fact.clone());
+        // A record by the new name says what that one says.
+        if !known.contains(&now) {
+            back.released.push(now.clone());
+            here.push(Cow::Owned(OwnershipRecord {
+                fact: now,
+                ..claim.clone()
+            }));
+        }
+    }
+    here
+}
+
+impl Back {
+    /// Reports a fact that stays as it is.
+    fn stays(
+        &mut self,
+        claim: &OwnershipRecord,
+        now: Option<&Fact>,
+        why: &str,
+        host: &Snapshot,
+        findings: &mut Findings,
+    ) {
+        let fact = &claim.fact;
+        let value = match host.get(now.unwrap_or(fact)) {
+            Lookup::Value(value) => fact.summary(Some(&value)),
+            Lookup::Absent => "absent".to_owned(),
+            Lookup::Unread => "unknown".to_owned(),
+        };
+        let by = now.map(|now| format!(" as {now}")).unwrap_or_default();
+        let message = format!(
+            "netkeel does not restore it and keeps its record: {why}; it is {value} now{by}, and was {} before",
+            fact.summary(claim.found.as_ref())
+        );
+        let remedy = "give the interface its earlier name, or restore it by hand";
+        findings.add(Code::NK011, fact, message.as_str(), remedy);
+        self.unrestored.insert(fact.clone(), message);
+    }
 }
 
 /// netkeel cannot restore the earlier file: it was not a private copy of its source.

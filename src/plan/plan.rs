@@ -4,7 +4,7 @@ pub mod cause;
 pub mod count;
 pub mod groups;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use crate::loss::Loss;
 use crate::plan::cause::Cause;
 use netkeel_core::fact::{Fact, Value};
 use netkeel_core::finding::Finding;
+use netkeel_core::name::device::DeviceId;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::op::{Op, Phase};
@@ -36,6 +37,12 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Side effects: facts that the kernel changes together with a written one. They are released with it.
     pub beside: Vec<OwnershipRecord>,
+    /// The records of interfaces that got another name since, by that name.
+    pub renamed: Vec<OwnershipRecord>,
+    /// The interfaces of the drift, by name. Those that the plan makes are not there yet.
+    pub devices: BTreeMap<LinkName, DeviceId>,
+    /// Facts that should be restored and cannot be. The owner keeps them; a finding says why.
+    pub unrestored: Vec<Fact>,
     /// Facts that the owner no longer owns after this plan.
     pub released: Vec<Fact>,
     /// The findings on the document, the host and the plan.
@@ -59,6 +66,9 @@ impl Plan {
             drift: Vec::new(),
             steps: Vec::new(),
             beside: Vec::new(),
+            renamed: Vec::new(),
+            devices: BTreeMap::new(),
+            unrestored: Vec::new(),
             released: Vec::new(),
             findings: Vec::new(),
             unmatched: Vec::new(),
@@ -134,7 +144,7 @@ pub struct Undo {
 impl Plan {
     /// Whether every wanted fact was read and has its wanted value, and nothing that the document names is skipped.
     pub fn in_sync(&self) -> bool {
-        let differs = !self.drift.is_empty() || !self.skipped.is_empty();
+        let differs = !self.drift.is_empty() || !self.skipped.is_empty() || !self.unrestored.is_empty();
         !differs && self.steps.is_empty() && self.problems.is_empty()
     }
 
@@ -151,13 +161,20 @@ impl Plan {
             self.released.binary_search(&drift.fact).is_err() && !following.contains(&drift.fact)
         };
         let claims = self.drift.iter().filter(kept).map(|drift| OwnershipRecord {
+            device: self.device(&drift.fact),
             fact: drift.fact.clone(),
             owner: self.owner.clone(),
             found: drift.observed.clone(),
             wrote: drift.desired.clone(),
             caused_by: None,
         });
-        claims.chain(self.beside.iter().cloned())
+        let renamed = self.renamed.iter().cloned();
+        renamed.chain(claims).chain(self.beside.iter().cloned())
+    }
+
+    /// The interface of a fact of the drift. `None` for one that the plan makes.
+    pub fn device(&self, fact: &Fact) -> Option<DeviceId> {
+        self.devices.get(&fact.link_name()?).copied()
     }
 
     /// The steps that lose state without the document's permission.

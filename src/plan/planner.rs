@@ -289,6 +289,7 @@ impl<'a> Planner<'a> {
             let made = fact.link_name().is_some_and(|name| self.made.contains(&name));
             if !made && self.wants.contains_key(with) && is_setting(&change) {
                 beside.push(OwnershipRecord {
+                    device: self.model.host.device(&change.fact),
                     fact: change.fact,
                     owner: owner.into(),
                     found: change.from,

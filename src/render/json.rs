@@ -42,9 +42,10 @@ pub fn applied(applied: &Applied, sources: &Sources) -> Json {
         vanished,
         new_drift,
     } = applied;
-    let outcome = match new_drift.is_empty() {
-        true => Outcome::Applied,
-        false => Outcome::AppliedWithNewDrift,
+    let outcome = match (planned.plan.unrestored.is_empty(), new_drift.is_empty()) {
+        (false, _) => Outcome::NotRestored,
+        (true, true) => Outcome::Applied,
+        (true, false) => Outcome::AppliedWithNewDrift,
     };
     json(&output::Applied {
         writes: *writes,
@@ -110,6 +111,7 @@ fn planned<'a>(plan: &'a Plan, sources: &Sources) -> output::Plan<'a> {
         counts: groups::counts(plan),
         steps: plan.steps.iter().map(step).collect(),
         released: plan.released.iter().map(fact).collect(),
+        unrestored: plan.unrestored.iter().map(fact).collect(),
         findings: plan.findings.iter().map(finding).collect(),
         unmatched: plan.unmatched.iter().map(|path| &**path).collect(),
         skipped: plan

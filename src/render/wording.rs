@@ -35,12 +35,22 @@ pub(crate) fn thousands(number: usize) -> String {
     out
 }
 
-/// The line about a plan that was applied, and after which `others` declared facts do not hold.
-pub fn applied_line(done: usize, others: usize) -> String {
+/// The line about a plan that was applied, and after which `others` declared facts do not hold; `left` facts were to be
+/// restored and were not.
+pub fn applied_line(done: usize, others: usize, left: usize) -> String {
     let writes = count(done, "write");
     match others {
+        _ if left > 0 => format!("Applied: {writes}; {}.", unrestored(left)),
         0 => format!("Applied: {writes}; verified, nothing left to change."),
         others => format!("Applied: {writes}; verified, {}.", new_drift(others)),
+    }
+}
+
+/// Facts that were to be restored and were not.
+pub fn unrestored(number: usize) -> String {
+    match number {
+        1 => "1 fact was not restored".to_owned(),
+        number => format!("{number} facts were not restored"),
     }
 }
 

@@ -36,6 +36,8 @@ use netkeel_kernel::namespace::identity;
 use netkeel_kernel::netlink::interrupt::Interrupt;
 use netkeel_plan::goal::Goal;
 use netkeel_plan::goal::part::{Extent, PartGoal};
+use netkeel_plan::ledger::OwnershipRecord;
+use netkeel_plan::ledger::place::{Place, Places};
 use netkeel_plan::outcome::Failure;
 use netkeel_plan::ownership::Ownership;
 use netkeel_reconcile::event::{Blamed, Outcome};
@@ -347,15 +349,13 @@ impl PassRunner {
             ..Default::default()
         })?;
         let ledger = self.ledger.now(&self.store)?;
-        let gone = |fact: &Fact| {
-            fact.link_name()
-                .is_some_and(|name| !now.links.contains_key(&name))
+        let places = Places::new(&now);
+        let gone = |claim: &&OwnershipRecord| match places.of(claim) {
+            Place::Gone => true,
+            Place::Here | Place::Renamed(_) | Place::Unknown => false,
         };
-        let facts: Vec<Fact> = ledger
-            .of(&document.owner)
-            .map(|claim| claim.fact.clone())
-            .filter(gone)
-            .collect();
+        let gone = ledger.of(&document.owner).filter(gone);
+        let facts: Vec<Fact> = gone.map(|claim| claim.fact.clone()).collect();
         let count = facts.len();
         settled.forget(facts)?;
         Ok(count)

@@ -1,7 +1,7 @@
 //! Tries a document on a host: it is read, planned, applied, planned again and undone.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -10,6 +10,8 @@ use netkeel_apply::engine::apply::{apply, undo};
 use netkeel_apply::engine::session::{Log, Session, Watch};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::finding::Code;
+use netkeel_core::name::device::DeviceId;
+use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::Op;
@@ -76,7 +78,7 @@ impl Log for Last<'_> {
         self.0.replace(Some(step.op.clone()));
         Ok(())
     }
-    fn commit(&mut self, _: &[&Plan]) -> Result<(), Error> {
+    fn commit(&mut self, _: &[&Plan], _: &BTreeMap<LinkName, DeviceId>) -> Result<(), Error> {
         Ok(())
     }
     fn undoing(&mut self) -> Result<(), Error> {

@@ -1,5 +1,7 @@
 //! An apply that succeeded and is undone later leaves the host and the records of owners as they were.
 
+use std::collections::BTreeMap;
+
 use proptest::test_runner::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq};
 use serde_json::Value;
@@ -8,6 +10,8 @@ use super::{APPLIED, Reached, because, hold, planned, reached, same};
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::session::{Log, Session, Unlogged, Unwatched};
 use netkeel_core::error::Error;
+use netkeel_core::name::device::DeviceId;
+use netkeel_core::name::link::LinkName;
 use netkeel_host::model::kernel::ModelKernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_plan::goal::Goal;
@@ -43,10 +47,11 @@ impl Log for Keeping<'_> {
     fn mark(&mut self, _: &Step) -> Result<(), Error> {
         Ok(())
     }
-    fn commit(&mut self, plans: &[&Plan]) -> Result<(), Error> {
-        self.values = Some(AppliedValues::new("t1", "default", plans, self.before));
+    fn commit(&mut self, plans: &[&Plan], made: &BTreeMap<LinkName, DeviceId>) -> Result<(), Error> {
+        self.values = Some(AppliedValues::new("t1", "default", plans, self.before, made));
         let released: Vec<_> = plans.iter().flat_map(|plan| &plan.released).collect();
         let claims = plans.iter().flat_map(|plan| plan.claims());
+        let claims = claims.map(|claim| claim.on_made(made));
         let all = self.before.claims().cloned().chain(claims);
         self.after = all.filter(|claim| !released.contains(&&claim.fact)).collect();
         Ok(())

@@ -1,19 +1,22 @@
 //! Apply: plan, execute, look again. An op that fails stops it, and what was done is undone in
 //! reverse; what is left over is then said exactly.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::second_look::{SecondLook, new_drift};
 use crate::engine::session::Session;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
+use netkeel_core::name::device::DeviceId;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
 use netkeel_core::value::DeviceKind;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_plan::goal::Goal;
 use netkeel_plan::goal::planned::Observation;
@@ -74,6 +77,7 @@ fn attempt(
         unsettled: Vec::new(),
         new_drift: Vec::new(),
         vanished: BTreeSet::new(),
+        made: BTreeMap::new(),
     };
     match run.whole(goal, &before, first, &second) {
         Ok(()) => {
@@ -106,6 +110,8 @@ struct Run<'a, 'o, 'p> {
     /// Declared facts that another program changed meanwhile.
     new_drift: Vec<NewDrift>,
     vanished: BTreeSet<LinkName>,
+    /// The interfaces that the ops made.
+    made: BTreeMap<LinkName, DeviceId>,
 }
 
 impl<'p> Run<'_, '_, 'p> {
@@ -129,7 +135,7 @@ impl<'p> Run<'_, '_, 'p> {
         }
         self.session.watch.accepts()?;
         let plans: Vec<&Plan> = [first].into_iter().chain(second.get()).collect();
-        self.session.log.commit(&plans)
+        self.session.log.commit(&plans, &self.made)
     }
 
     fn steps(&mut self, steps: &'p [Step]) -> Result<(), Error> {
@@ -160,6 +166,11 @@ impl<'p> Run<'_, '_, 'p> {
     /// Looks again, and returns the steps of another pass.
     fn look_again(&mut self, goal: &dyn Goal, before: &Snapshot, plans: &[&Plan]) -> Result<Plan, Error> {
         let now = self.session.kernel.snapshot(&goal.scope())?;
+        let makes = |op: &Op| matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
+        for step in self.done.iter().filter(|step| makes(&step.op)) {
+            let made = step.fact.link_name().zip(now.device(&step.fact));
+            self.made.extend(made);
+        }
         let look = SecondLook {
             before,
             now: &now,
@@ -243,7 +254,9 @@ pub fn undo<'a>(
     for ops in steps {
         let before = remaining.len();
         for op in ops {
-            match kernel.execute(op) {
+            let (op, outcome) = execute_wherever(kernel, op);
+            let op = op.as_ref();
+            match outcome {
                 Ok(()) => {
                     undone.push(op.clone());
                     if remaining.len() > before {
@@ -251,7 +264,8 @@ pub fn undo<'a>(
                     }
                 }
                 // It is gone already: the write was not done, or the kernel took it away.
-                Err(error) if error.kind == ErrorKind::Missing && removes_what_was_made(op) => {}
+                Err(error)
+                    if error.kind == ErrorKind::Missing && (removes_what_was_made(op) || is_of_made(op)) => {}
                 Err(error) if error.kind == ErrorKind::Refused && stands(kernel, op) => {
                     undone.push(op.clone())
                 }
@@ -261,6 +275,64 @@ pub fn undo<'a>(
         }
     }
     (undone, remaining)
+}
+
+/// Executes an op of an undo on the interface that the op is for, also if that has another name by now: the op that was
+/// executed, and what became of it.
+fn execute_wherever<'a>(kernel: &mut dyn Kernel, op: &'a Op) -> (Cow<'a, Op>, Result<(), Error>) {
+    if let Some(target) = op.target().filter(|target| target.index == 0)
+        && !matches!(op, Op::CreateTunnel { .. } | Op::DeleteLink { .. })
+    {
+        // Only its name is known. netkeel makes no other devices than external tunnels.
+        let is_made = |now: Snapshot| now.link(target.name).is_some_and(|link| link.external);
+        match kernel.snapshot(&Scope::default()).map(is_made) {
+            Ok(true) => {}
+            Ok(false) => {
+                let message = format!("the tunnel {} that was made is gone", target.name);
+                return (Cow::Borrowed(op), Err(Error::new(ErrorKind::Missing, message)));
+            }
+            Err(unread) => return (Cow::Borrowed(op), Err(unread)),
+        }
+    }
+    let error = match kernel.execute(op) {
+        Err(error) if error.kind == ErrorKind::Missing => error,
+        outcome => return (Cow::Borrowed(op), outcome),
+    };
+    let Some(target) = op.target() else {
+        return (Cow::Borrowed(op), Err(error));
+    };
+    let now = match kernel.snapshot(&Scope::default()) {
+        Ok(now) => now,
+        // It is not known whether it is gone.
+        Err(unread) => return (Cow::Borrowed(op), Err(unread)),
+    };
+    if let Op::DeleteLink { made: Some(made), .. } = op {
+        let is_it = |link: &Link| made.is(link.index, &link.device_kind());
+        let other = now
+            .links
+            .iter()
+            .find(|(name, link)| **name != target.name && is_it(link));
+        let unknown = |(name, _): (&LinkName, _)| {
+            let message = format!("the tunnel {} that was made may be {name} by now", target.name);
+            Error::new(ErrorKind::Refused, message).hint("delete it by hand if it is")
+        };
+        return (Cow::Borrowed(op), Err(other.map_or(error, unknown)));
+    }
+    let named = now.by_index(target.index).filter(|_| target.index != 0);
+    let renamed = named.filter(|(name, _)| *name != target.name);
+    match renamed.and_then(|(name, _)| op.on(name)) {
+        Some(op) => {
+            let outcome = kernel.execute(&op);
+            (Cow::Owned(op), outcome)
+        }
+        None => (Cow::Borrowed(op), Err(error)),
+    }
+}
+
+/// Whether an op undoes a write on an interface that was made before: the undo of making it deletes the rest with it, or
+/// says why not.
+fn is_of_made(op: &Op) -> bool {
+    op.target().is_some_and(|target| target.index == 0)
 }
 
 /// Whether an op only removes what a write made, so that nothing is left to do where it is gone.

@@ -1,5 +1,6 @@
 //! The log of a real apply: journal, ledger and history in the store.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::session::Log;
@@ -10,6 +11,8 @@ use crate::store::transaction::Transaction;
 use crate::watchdog::arm;
 use crate::{clock, journal, unique};
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::device::DeviceId;
+use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_plan::goal::undo::AppliedValues;
 use netkeel_plan::ledger::Ledger;
@@ -123,10 +126,10 @@ impl Log for Recorder<'_> {
         Ok(())
     }
 
-    fn commit(&mut self, plans: &[&Plan]) -> Result<(), Error> {
+    fn commit(&mut self, plans: &[&Plan], made: &BTreeMap<LinkName, DeviceId>) -> Result<(), Error> {
         if let Some(before) = self.undoable {
             let header = &self.header;
-            let values = AppliedValues::new(&header.transaction, &header.owner, plans, before);
+            let values = AppliedValues::new(&header.transaction, &header.owner, plans, before, made);
             // Without them the apply holds as well; `undo` then says that they are missing.
             let _ = self.settled.store().keep_values(&values);
         }
@@ -134,13 +137,14 @@ impl Log for Recorder<'_> {
             self.in_time()?;
             // The journal stays: `confirm` commits it, or the watchdog undoes it.
             if let Some(transaction) = &mut self.transaction {
-                transaction.complete()?;
+                transaction.complete(made)?;
             }
             let _ = self.note(HistoryEvent::Unconfirmed, None);
             return Ok(());
         }
         if let Some(transaction) = &self.transaction {
             let claims = plans.iter().flat_map(|plan| plan.claims());
+            let claims = claims.map(|claim| claim.on_made(made));
             let released = plans.iter().flat_map(|plan| &plan.released);
             let commit = || transaction.commit(claims, released);
             match self.forgets {

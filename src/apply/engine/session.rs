@@ -1,6 +1,10 @@
 //! The parts of an apply that its caller provides: kernel, log and watch.
 
+use std::collections::BTreeMap;
+
 use netkeel_core::error::Error;
+use netkeel_core::name::device::DeviceId;
+use netkeel_core::name::link::LinkName;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_plan::plan::{Plan, Step};
@@ -77,11 +81,11 @@ pub trait Log {
     fn mark(&mut self, step: &Step) -> Result<(), Error>;
 
     /// After everything was done and seen to hold; `plans` are the first and, where newcomers had a
-    /// second pass, that one.
+    /// second pass, that one. `made` has the interfaces that they made.
     ///
     /// # Errors
     /// The apply is undone then.
-    fn commit(&mut self, plans: &[&Plan]) -> Result<(), Error>;
+    fn commit(&mut self, plans: &[&Plan], made: &BTreeMap<LinkName, DeviceId>) -> Result<(), Error>;
 
     /// Before anything is undone.
     ///
@@ -113,7 +117,7 @@ impl Log for Unlogged {
     fn mark(&mut self, _: &Step) -> Result<(), Error> {
         Ok(())
     }
-    fn commit(&mut self, _: &[&Plan]) -> Result<(), Error> {
+    fn commit(&mut self, _: &[&Plan], _: &BTreeMap<LinkName, DeviceId>) -> Result<(), Error> {
         Ok(())
     }
     fn undoing(&mut self) -> Result<(), Error> {

@@ -114,9 +114,14 @@ fn a_crash_at_any_byte_leaves_a_journal_that_reads() {
 fn only_what_was_done_to_the_end_is_complete() {
     let whole = text(3);
     assert!(!Journal::read(&whole).unwrap().unwrap().complete);
-    let journal = Journal::read(&(whole + &line(&Line::Complete {})))
-        .unwrap()
-        .unwrap();
+    let journal = Journal::read(
+        &(whole
+            + &line(&Line::Complete {
+                made: BTreeMap::new(),
+            })),
+    )
+    .unwrap()
+    .unwrap();
     assert!(journal.complete);
     assert_eq!((journal.begun, journal.entries.len()), (3, 3));
 }
@@ -179,6 +184,7 @@ fn each_kind_of_line_reads_well() {
     }];
     plan.released = vec![step("d", 0, 0).fact];
     plan.beside = vec![OwnershipRecord {
+        device: None,
         fact: Fact::link(
             &Netns::CURRENT,
             "e".parse().unwrap(),
@@ -192,19 +198,25 @@ fn each_kind_of_line_reads_well() {
     let mut lines = vec![line(&header())];
     lines.extend(steps(&plan, false).iter().map(line));
     lines.extend(
-        [Line::Begun { step: 1 }, Line::Complete {}, Line::Undoing {}]
-            .iter()
-            .map(line),
+        [
+            Line::Begun { step: 1 },
+            Line::Complete {
+                made: BTreeMap::new(),
+            },
+            Line::Undoing {},
+        ]
+        .iter()
+        .map(line),
     );
     let text = lines.concat();
     insta::assert_snapshot!(text.trim_end(), @r#"
     {"format":1,"transaction":"t1","boot":"b1","owner":"default","document":"d1","actor":"root (pid 1)","work":"apply"}
-    {"step":{"op":{"op":"set-mtu","target":{"index":3,"name":"a"},"mtu":1460},"undo":{"ops":[{"op":"set-mtu","target":{"index":3,"name":"a"},"mtu":1500}],"loses":[{"ipv6_settings":{"link":"a"}}]},"fact":{"object":{"link":"a"},"field":"mtu"},"found":1500,"desired":1460}}
+    {"step":{"op":{"op":"set-mtu","target":{"index":3,"name":"a"},"mtu":1460},"undo":{"ops":[{"op":"set-mtu","target":{"index":3,"name":"a"},"mtu":1500}],"loses":[{"ipv6_settings":{"link":"a"}}]},"fact":{"object":{"link":"a"},"field":"mtu"},"device":null,"found":1500,"desired":1460}}
     {"release":{"object":{"link":"d"},"field":"mtu"}}
-    {"side_effect":{"fact":{"object":{"link":"e"},"field":"mtu"},"owner":"default","found":null,"wrote":1460,"caused_by":{"object":{"link":"a"},"field":"mtu"}}}
+    {"side_effect":{"fact":{"object":{"link":"e"},"field":"mtu"},"device":null,"owner":"default","found":null,"wrote":1460,"caused_by":{"object":{"link":"a"},"field":"mtu"}}}
     {"planned":{"lines":3}}
     {"begun":{"step":1}}
-    {"complete":{}}
+    {"complete":{"made":{}}}
     {"undoing":{}}
     "#);
     let journal = Journal::read(&text).unwrap().unwrap();
@@ -240,6 +252,7 @@ fn another_format_is_refused_whatever_its_header_has() {
 fn what_follows_forwarding_is_claimed_once() {
     let sysctl = |key: &str| Fact::sysctl(&Netns::CURRENT, &key.parse().unwrap());
     let record = OwnershipRecord {
+        device: None,
         fact: sysctl("net.ipv6.conf.a.accept_ra"),
         owner: "default".into(),
         found: Some(Value::Text("1".into())),

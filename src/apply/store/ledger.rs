@@ -85,6 +85,7 @@ mod tests {
 
     fn claim(name: &str) -> OwnershipRecord {
         OwnershipRecord {
+            device: None,
             fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), Field::Mtu),
             owner: "a".into(),
             found: Some(Value::Number(1500)),

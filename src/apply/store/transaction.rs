@@ -1,5 +1,6 @@
 //! One apply as it is kept on disk, from its first line to its commit.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,8 @@ use crate::unique;
 use crate::watchdog::copies::Copies;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
+use netkeel_core::name::device::DeviceId;
+use netkeel_core::name::link::LinkName;
 use netkeel_plan::ledger;
 use netkeel_plan::ledger::{Head, OwnershipRecord};
 use netkeel_plan::plan::Plan;
@@ -295,8 +298,9 @@ impl Transaction {
     ///
     /// # Errors
     /// When the journal cannot be written.
-    pub(crate) fn complete(&mut self) -> Result<(), Error> {
-        self.live.note(&journal::Line::Complete {}, false)
+    pub(crate) fn complete(&mut self, made: &BTreeMap<LinkName, DeviceId>) -> Result<(), Error> {
+        let made = made.clone();
+        self.live.note(&journal::Line::Complete { made }, false)
     }
 
     /// Commits: the claims count, and there is nothing left to undo. Where no file was written, a power cut

@@ -114,6 +114,7 @@ mod tests {
             apply: apply.into(),
             owner: "default".into(),
             changes: vec![OwnershipRecord {
+                device: None,
                 fact: Fact::sysctl(&Netns::CURRENT, &key),
                 owner: "default".into(),
                 found: Some(Value::Text("secret".into())),

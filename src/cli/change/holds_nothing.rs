@@ -38,6 +38,7 @@ mod tests {
             ["no owner holds anything"]
         );
         let claim = |owner: &str, link: &str| OwnershipRecord {
+            device: None,
             fact: Fact::link(&Netns::CURRENT, link.parse().unwrap(), Field::Mtu),
             owner: owner.into(),
             found: None,

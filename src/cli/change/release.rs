@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::arguments::{FullOption, LockOptions, Output, Place};
-use crate::change::apply::new_drift::new_drift_exit;
+use crate::change::apply::new_drift::end_exit;
 use crate::change::failed::failed;
 use crate::change::holds_nothing::holds_nothing;
 use crate::change::prompt::{Prompt, ask};
@@ -29,7 +29,7 @@ use netkeel_kernel::live::snapshot::Live;
 use netkeel_plan::goal::{Goal, Release};
 use netkeel_plan::outcome::{Applied, Failure};
 use netkeel_plan::plan::Plan;
-use netkeel_render::wording::count;
+use netkeel_render::wording::{count, unrestored};
 use netkeel_source::sources::Sources;
 
 /// Restore the values that netkeel changed for an owner
@@ -49,7 +49,7 @@ use netkeel_source::sources::Sources;
 /// --allow-management is given.
 ///
 /// Exit status: 0 success; 1 error, nothing was written; 3 failed and rolled back; 4 failed and
-/// rolling back failed too; 5 the writes hold, but another program changed other settings of the
+/// rolling back failed too, or a setting could not be restored; 5 the writes hold, but another program changed other settings of the
 /// owner meanwhile.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -100,9 +100,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     watch.agreed = agreed;
     let way = clear_way(&store, &arguments.owner, None, &arguments.pause)?;
     match release(arguments, &store, &netns, watch, &way) {
-        Ok(Ok((released, side_effects))) => {
+        Ok(Ok((released, held))) => {
             way.tell();
-            Ok(report(arguments, &released, side_effects))
+            Ok(report(arguments, &released, held))
         }
         Ok(Err(failure)) => {
             way.close();
@@ -173,14 +173,21 @@ fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Option<Pl
     }
 }
 
-/// Restores, and returns also the number of facts that the owner held only as side effects of others.
+/// The number of facts that an owner held.
+struct Held {
+    own: usize,
+    /// Those that changed only with others.
+    side_effects: usize,
+}
+
+/// Restores, and returns also what the owner held.
 fn release(
     arguments: &Arguments,
     store: &Store,
     netns: &Netns,
     mut watch: Watcher,
     way: &Way<'_>,
-) -> Result<Result<(Applied, usize), Failure>, Error> {
+) -> Result<Result<(Applied, Held), Failure>, Error> {
     let actor = actor();
     let mut said = Said::default();
     let patience = watch.patience(arguments.lock.timeout);
@@ -196,8 +203,13 @@ fn release(
         owner: &arguments.owner,
         netns,
     };
-    let side_effects = ledger.of(&arguments.owner);
-    let side_effects = side_effects.filter(|record| record.caused_by.is_some()).count();
+    let (side_effects, own): (Vec<_>, Vec<_>) = ledger
+        .of(&arguments.owner)
+        .partition(|record| record.caused_by.is_some());
+    let held = Held {
+        own: own.len(),
+        side_effects: side_effects.len(),
+    };
     let log = Recorder::new(&settled, netns.clone(), &arguments.owner, "release", &actor);
     let mut log = log.work(Work::Release);
     log.compacts = ledger.wants_compacting();
@@ -230,7 +242,7 @@ fn release(
     drop(settled);
     drop(said);
     watch.clear();
-    Ok(outcome.map(|released| (released, side_effects)))
+    Ok(outcome.map(|released| (released, held)))
 }
 
 /// Forgets a document that was applied when the host was as it says already: nothing is held, and nothing is to be
@@ -247,7 +259,7 @@ fn forget_accepted(store: &Store, owner: &str, error: Error) -> Error {
     }
 }
 
-fn report(arguments: &Arguments, released: &Applied, side_effects: usize) -> u8 {
+fn report(arguments: &Arguments, released: &Applied, held: Held) -> u8 {
     let plan = &released.planned.plan;
     let sources = Sources::default();
     let detail = Detail {
@@ -264,15 +276,19 @@ fn report(arguments: &Arguments, released: &Applied, side_effects: usize) -> u8 
             output::here(),
         ));
     }
-    let facts = count(plan.released.len().saturating_sub(side_effects), "fact");
-    let with = match side_effects {
+    let facts = count(held.own, "fact");
+    let with = match held.side_effects {
         0 => String::new(),
         number => format!(" and {number} that changed with them"),
     };
+    let left = match plan.unrestored.len() {
+        0 => String::new(),
+        left => format!(" {}.", unrestored(left)),
+    };
     let writes = count(released.done, "write");
     output::print_done(&format!(
-        "Released: the owner {} held {facts}{with}; {writes} done.\n",
+        "Released: the owner {} held {facts}{with}; {writes} done.{left}\n",
         arguments.owner
     ));
-    new_drift_exit(&released.new_drift)
+    end_exit(released)
 }

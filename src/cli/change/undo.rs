@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 
 use crate::arguments::{FullOption, LockOptions, Output, Place};
-use crate::change::apply::new_drift::new_drift_exit;
+use crate::change::apply::new_drift::end_exit;
 use crate::change::failed::failed;
 use crate::change::prompt::{Prompt, ask};
 use crate::change::recover;
@@ -31,8 +31,8 @@ use netkeel_plan::goal::Goal;
 use netkeel_plan::goal::undo::{AppliedValues, UndoApply};
 use netkeel_plan::outcome::{Applied, Failure};
 use netkeel_plan::plan::Plan;
-use netkeel_render::wording::count;
 use netkeel_render::wording::utc::utc;
+use netkeel_render::wording::{count, unrestored};
 use netkeel_source::sources::Sources;
 
 /// Restore the values from before an apply
@@ -45,7 +45,7 @@ use netkeel_source::sources::Sources;
 /// netkeel keeps the values of the last applies, up to 16 MiB. Writes of the service are not undone.
 ///
 /// Exit status: 0 success; 1 error, nothing was written; 3 failed and rolled back; 4 failed and
-/// rolling back failed too; 5 the writes hold, but another program changed other values of the apply
+/// rolling back failed too, or a setting could not be restored; 5 the writes hold, but another program changed other values of the apply
 /// meanwhile.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -278,11 +278,15 @@ fn commands(plan: &Plan) -> Vec<String> {
 }
 
 fn report(undone: &Applied) -> u8 {
+    let verified = match undone.planned.plan.unrestored.len() {
+        0 => "verified".to_owned(),
+        left => unrestored(left),
+    };
     output::print_done(&format!(
-        "Undone: {}; verified. The documents are unchanged: the next apply of them writes the values again.\n",
+        "Undone: {}; {verified}. The documents are unchanged: the next apply of them writes the values again.\n",
         count(undone.done, "write")
     ));
-    new_drift_exit(&undone.new_drift)
+    end_exit(undone)
 }
 
 #[cfg(test)]

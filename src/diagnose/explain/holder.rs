@@ -211,6 +211,7 @@ mod tests {
     #[test]
     fn the_last_who_wrote_it_is_told() {
         let claim = |fact: Fact, caused_by: Option<Fact>| OwnershipRecord {
+            device: None,
             fact,
             owner: "puppet".into(),
             found: Some(Value::Number(0)),

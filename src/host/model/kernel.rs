@@ -79,6 +79,7 @@ impl Kernel for ModelKernel {
         let mut snapshot = Snapshot {
             format: FORMAT,
             kernel: host.kernel.clone(),
+            boot: host.boot,
             families,
             links: host.links.clone(),
             problems: host.problems.clone(),

@@ -34,6 +34,7 @@ use crate::sysctl::tree;
 use crate::{ioctl, modules};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
+use netkeel_core::name::device::BootId;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::Op;
@@ -51,6 +52,7 @@ use netkeel_host::snapshot::{FORMAT, Snapshot};
 pub struct Live {
     pub(crate) netns: Netns,
     pub(crate) release: String,
+    boot: BootId,
     pub(crate) socket: Socket,
     pub(crate) nftables: Nftables,
     pub(crate) sysctls: tree::Tree,
@@ -81,6 +83,7 @@ impl Live {
         Ok(Live {
             netns: netns.clone(),
             release: release.release().to_string_lossy().into_owned(),
+            boot: boot()?,
             socket,
             nftables: Nftables::default(),
             sysctls: tree::Tree::open()?,
@@ -387,6 +390,15 @@ impl Live {
     }
 }
 
+/// The boot that runs.
+fn boot() -> Result<BootId, Error> {
+    const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+    let unreadable =
+        |why: &dyn std::fmt::Display| Error::new(ErrorKind::Unreadable, format!("{BOOT}: {why}"));
+    let text = read::system(BOOT).map_err(|cause| unreadable(&cause))?;
+    text.trim().parse().map_err(|error: Error| unreadable(&error))
+}
+
 /// Ticks per second: the resolution of a coarse clock is one tick (`hrtimer_get_res` does not apply to
 /// it; `posix_get_coarse_res`, kernel/time/posix-timers.c).
 fn ticks() -> Option<u32> {
@@ -408,6 +420,7 @@ impl Kernel for Live {
         let mut snapshot = Snapshot {
             format: FORMAT,
             kernel: self.release.clone(),
+            boot: self.boot,
             ..Snapshot::empty(self.netns.clone())
         };
         self.pod_routes = None;

@@ -158,6 +158,7 @@ mod tests {
 
     fn leave(left: &str, in_force: &str, suspended: &[Fact], host: &Snapshot) -> Result<Vec<Fact>, String> {
         let record = |fact: Fact| OwnershipRecord {
+            device: None,
             fact,
             owner: "default".to_owned(),
             found: Some(Value::Number(1500)),

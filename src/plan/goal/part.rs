@@ -351,6 +351,7 @@ mod tests {
         host.link_mut(cali2).unwrap().mtu = 1460;
         let mtu = Fact::link(&Netns::CURRENT, cali1, Field::Mtu);
         let claim = |fact: &Fact| OwnershipRecord {
+            device: host.device(fact),
             fact: fact.clone(),
             owner: "default".to_owned(),
             found: Some(Value::Number(1500)),

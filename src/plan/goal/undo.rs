@@ -1,5 +1,9 @@
 //! The undo of one apply that succeeded: its facts get the values from before it, and the ledger its records.
 
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,10 +14,11 @@ use crate::goal::planned::Planned;
 use crate::goal::{Goal, release, scope_of};
 use crate::ledger::{Ledger, OwnershipRecord};
 use crate::make::{ToDo, finish};
-use crate::ownership::{can_be_made, cannot_come_back};
+use crate::ownership::{Back, can_be_made, cannot_come_back, located};
 use crate::plan::{Drift, Plan, Step};
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::finding::Findings;
+use netkeel_core::name::device::DeviceId;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_document::want::wants::Wants;
@@ -39,10 +44,18 @@ pub struct AppliedValues {
 }
 
 impl AppliedValues {
-    /// The values of an apply that executed these plans, one after the other. `before` is the ledger before it.
-    pub fn new(apply: &str, owner: &str, plans: &[&Plan], before: &Ledger) -> Self {
+    /// The values of an apply that executed these plans, one after the other. `before` is the ledger before it, and
+    /// `made` has the interfaces that it made.
+    pub fn new(
+        apply: &str,
+        owner: &str,
+        plans: &[&Plan],
+        before: &Ledger,
+        made: &BTreeMap<LinkName, DeviceId>,
+    ) -> Self {
         // Of several changes of a fact, the first value and the last one count.
-        let changes: Ledger = plans.iter().flat_map(|plan| changes_of(plan, owner)).collect();
+        let changes = plans.iter().flat_map(|plan| changes_of(plan, owner));
+        let changes: Ledger = changes.map(|change| change.on_made(made)).collect();
         let changes: Vec<OwnershipRecord> = changes.claims().cloned().collect();
         let released: Vec<&Fact> = plans.iter().flat_map(|plan| &plan.released).collect();
         let facts: BTreeSet<&Fact> = changes
@@ -65,6 +78,7 @@ impl AppliedValues {
 fn changes_of(plan: &Plan, owner: &str) -> Vec<OwnershipRecord> {
     let record =
         |fact: &Fact, found: Option<&Value>, wrote: Option<&Value>, with: Option<&Fact>| OwnershipRecord {
+            device: plan.device(fact),
             fact: fact.clone(),
             owner: owner.to_owned(),
             found: found.cloned(),
@@ -151,21 +165,25 @@ impl Goal for UndoApply<'_> {
     }
 
     fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
-        let since = self.changed_since(host);
+        let (mut back, mut findings) = (Back::default(), Findings::default());
+        let changes = located(self.values.changes.iter(), host, &mut back, &mut findings);
+        let changes: Vec<OwnershipRecord> = changes.into_iter().map(Cow::into_owned).collect();
+        let mut since = changed_since(&changes, host);
+        for (fact, why) in &back.unrestored {
+            since.insert(fact.clone(), Since::Stays(why.clone()));
+        }
         if !self.force && !since.is_empty() {
             return Err(Box::new(refused(&since, &self.values.changes)));
         }
-        let changes: Vec<OwnershipRecord> = self
-            .values
-            .changes
-            .iter()
+        let changes: Vec<OwnershipRecord> = changes
+            .into_iter()
             .map(|change| match since.get(&change.fact) {
                 // Its value now counts as the one that the apply wrote.
                 Some(Since::Now(now)) => OwnershipRecord {
                     wrote: now.clone(),
-                    ..change.clone()
+                    ..change
                 },
-                _ => change.clone(),
+                _ => change,
             })
             .collect();
         let owner = &self.values.owner;
@@ -178,9 +196,10 @@ impl Goal for UndoApply<'_> {
             self.restore(&mut planned, &changes, host, addresses)?;
         }
         planned.plan.drift.sort_by(|one, other| one.fact.cmp(&other.fact));
-        let mut released: Vec<Fact> = changes.iter().map(|change| change.fact.clone()).collect();
-        released.sort();
-        planned.plan.released = released;
+        back.released.sort();
+        planned.plan.released = back.released;
+        planned.plan.unrestored = back.unrestored.into_keys().collect();
+        planned.plan.findings.extend(findings.into_sorted());
         let held: BTreeSet<&Fact> = self.values.held.iter().map(|claim| &claim.fact).collect();
         planned.plan.released.retain(|fact| !held.contains(fact));
         // They come after the claims of this plan, so the ledger is as before the apply.
@@ -194,8 +213,8 @@ impl Goal for UndoApply<'_> {
 enum Since {
     /// It has another value; `None` if it is absent.
     Now(Option<Value>),
-    /// It could not be read.
-    Unread,
+    /// It cannot be restored, for this reason.
+    Stays(String),
     /// It has the value, and what was there before cannot be made again.
     Lost,
 }
@@ -272,45 +291,40 @@ impl UndoApply<'_> {
         planned.after = after;
         Ok(())
     }
+}
 
-    /// The facts that the undo cannot restore, or only over a value that another program or another apply wrote.
-    fn changed_since(&self, host: &Snapshot) -> BTreeMap<Fact, Since> {
-        let changes = &self.values.changes;
-        // These devices go, with all that was written on them.
-        let made: BTreeSet<LinkName> = changes
-            .iter()
-            .filter(|change| change.fact.field == Field::Kind && !can_be_made(change.found.as_ref()))
-            .filter_map(|change| change.fact.link_name())
-            .collect();
-        let mut since = BTreeMap::new();
-        for change in changes.iter().filter(|change| change.caused_by.is_none()) {
-            let of = change.fact.link_name();
-            let is_kind = change.fact.field == Field::Kind;
-            if !is_kind && of.is_some_and(|name| made.contains(&name) || !host.links.contains_key(&name)) {
-                // An interface that was deleted has nothing to restore.
-                continue;
-            }
-            let found = match host.get(&change.fact) {
-                Lookup::Value(value) => Some(value),
-                Lookup::Absent => None,
-                Lookup::Unread => {
-                    since.insert(change.fact.clone(), Since::Unread);
-                    continue;
-                }
-            };
-            // Without the tunnel that replaced it, nothing is left to do for a device that cannot be made again.
-            let replaced = is_kind && change.found.is_some() && !can_be_made(change.found.as_ref());
-            if found == change.found || (replaced && found.is_none()) {
-                continue;
-            }
-            if found != change.wrote {
-                since.insert(change.fact.clone(), Since::Now(found));
-            } else if replaced || cannot_come_back(change) {
-                since.insert(change.fact.clone(), Since::Lost);
-            }
+/// The facts that the undo cannot restore, or only over a value that another program or another apply wrote.
+fn changed_since(changes: &[OwnershipRecord], host: &Snapshot) -> BTreeMap<Fact, Since> {
+    // These devices go, with all that was written on them.
+    let made: BTreeSet<LinkName> = changes
+        .iter()
+        .filter(|change| change.fact.field == Field::Kind && !can_be_made(change.found.as_ref()))
+        .filter_map(|change| change.fact.link_name())
+        .collect();
+    let mut since = BTreeMap::new();
+    for change in changes.iter().filter(|change| change.caused_by.is_none()) {
+        let of = change.fact.link_name();
+        let is_kind = change.fact.field == Field::Kind;
+        if !is_kind && of.is_some_and(|name| made.contains(&name) || !host.links.contains_key(&name)) {
+            // An interface that was deleted has nothing to restore.
+            continue;
         }
-        since
+        let found = match host.get(&change.fact) {
+            Lookup::Value(value) => Some(value),
+            Lookup::Absent | Lookup::Unread => None,
+        };
+        // Without the tunnel that replaced it, nothing is left to do for a device that cannot be made again.
+        let replaced = is_kind && change.found.is_some() && !can_be_made(change.found.as_ref());
+        if found == change.found || (replaced && found.is_none()) {
+            continue;
+        }
+        if found != change.wrote {
+            since.insert(change.fact.clone(), Since::Now(found));
+        } else if replaced || cannot_come_back(change) {
+            since.insert(change.fact.clone(), Since::Lost);
+        }
     }
+    since
 }
 
 /// The errors for the facts that keep the undo from being made: one for all facts with the same values.
@@ -320,6 +334,7 @@ fn refused(since: &BTreeMap<Fact, Since>, changes: &[OwnershipRecord]) -> Diagno
         .map(|change| (&change.fact, change.wrote.as_ref()))
         .collect();
     let mut groups: BTreeMap<(&str, String), Vec<&Fact>> = BTreeMap::new();
+    let mut stays = Vec::new();
     for (fact, since) in since {
         let (was, about) = match since {
             Since::Now(now) => (
@@ -330,12 +345,18 @@ fn refused(since: &BTreeMap<Fact, Since>, changes: &[OwnershipRecord]) -> Diagno
                     fact.summary(now.as_ref())
                 ),
             ),
-            Since::Unread => ("not read", ", and may have been changed".to_owned()),
+            Since::Stays(why) => {
+                stays.push((fact, why));
+                continue;
+            }
             Since::Lost => ("not to be made again as before the apply", String::new()),
         };
         groups.entry((was, about)).or_default().push(fact);
     }
     let mut diagnostics = Diagnostics::default();
+    for (fact, why) in stays {
+        diagnostics.add(None, "", format!("{fact}: {why}")).concerns(fact);
+    }
     for ((was, about), facts) in groups {
         let message = match facts.as_slice() {
             [fact] => format!("{fact} was {was}{about}"),
@@ -360,140 +381,5 @@ fn listed(facts: &[&Fact]) -> String {
     match facts.len().saturating_sub(SHOWN) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use netkeel_host::model::Model;
-    use netkeel_host::snapshot::link::Link;
-
-    const NAMES: [&str; 2] = ["eth0", "eth1"];
-
-    fn host() -> Snapshot {
-        let mut host = Snapshot::empty(Netns::CURRENT);
-        for (index, name) in (2..).zip(NAMES) {
-            let link = Link {
-                index,
-                mtu: 1500,
-                max_mtu: 9000,
-                ..Link::default()
-            };
-            host.links.insert(name.parse().unwrap(), link.into());
-        }
-        host
-    }
-
-    fn set_mtu(host: &mut Snapshot, name: &str, mtu: u32) {
-        let link = host.links.remove(&name.parse().unwrap()).unwrap();
-        let link = Link {
-            mtu,
-            ..(*link).clone()
-        };
-        host.links.insert(name.parse().unwrap(), link.into());
-    }
-
-    fn record(name: &str, owner: &str, found: i64, wrote: i64) -> OwnershipRecord {
-        OwnershipRecord {
-            fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), Field::Mtu),
-            owner: owner.into(),
-            found: Some(Value::Number(found)),
-            wrote: Some(Value::Number(wrote)),
-            caused_by: None,
-        }
-    }
-
-    /// Applies a plan to the host and to the ledger.
-    fn apply(planned: &Planned, host: &Snapshot, ledger: &Ledger) -> (Snapshot, Ledger) {
-        let mut model = Model::new(host.clone());
-        for step in &planned.plan.steps {
-            model.apply(&step.op);
-        }
-        let released = &planned.plan.released;
-        let claims = ledger.claims().cloned().chain(planned.plan.claims());
-        let kept = claims.filter(|claim| !released.contains(&claim.fact));
-        (model.host, kept.collect())
-    }
-
-    fn values(changes: Vec<OwnershipRecord>, held: Vec<OwnershipRecord>) -> AppliedValues {
-        AppliedValues {
-            apply: "t2".into(),
-            owner: "b".into(),
-            changes,
-            beside: BTreeSet::new(),
-            held,
-        }
-    }
-
-    #[test]
-    fn the_ledger_is_as_before_whoever_held_the_facts() {
-        // Owner a held eth0; b took it over, and wrote eth1 for the first time.
-        let before: Ledger = [record("eth0", "a", 1500, 1400)].into_iter().collect();
-        let values = values(
-            vec![record("eth0", "b", 1400, 1300), record("eth1", "b", 1500, 1300)],
-            vec![record("eth0", "a", 1500, 1400)],
-        );
-        let mut now = host();
-        for name in NAMES {
-            set_mtu(&mut now, name, 1300);
-        }
-        let after: Ledger = before
-            .claims()
-            .cloned()
-            .chain(values.changes.iter().cloned())
-            .collect();
-        let netns = Netns::CURRENT;
-        let undo = UndoApply {
-            values: &values,
-            netns: &netns,
-            force: false,
-        };
-        let (host, ledger) = apply(&undo.plan(&now).unwrap(), &now, &after);
-        let mtus: Vec<u32> = host.links.values().map(|link| link.mtu).collect();
-        assert_eq!(mtus, [1400, 1500]);
-        assert_eq!(
-            ledger.claims().collect::<Vec<_>>(),
-            before.claims().collect::<Vec<_>>()
-        );
-        assert!(undo.plan_again(&host).unwrap().plan.drift.is_empty());
-    }
-
-    #[test]
-    fn a_value_that_was_changed_since_is_replaced_by_force_alone() {
-        let values = values(
-            vec![record("eth0", "b", 1500, 1300), record("eth1", "b", 1500, 1300)],
-            Vec::new(),
-        );
-        let mut now = host();
-        set_mtu(&mut now, "eth0", 1300);
-        set_mtu(&mut now, "eth1", 1280);
-        let netns = Netns::CURRENT;
-        let undo = |force| UndoApply {
-            values: &values,
-            netns: &netns,
-            force,
-        };
-        let refused = undo(false).plan(&now).unwrap_err();
-        let messages: Vec<&str> = refused.list.iter().map(|found| found.message.as_str()).collect();
-        assert_eq!(
-            messages,
-            [
-                "link eth1 mtu was changed since the apply: the apply set 1300, now it is 1280",
-                "the host is not as the apply left it; nothing was written"
-            ]
-        );
-        let mut both = now.clone();
-        set_mtu(&mut both, "eth0", 1280);
-        let refused = undo(false).plan(&both).unwrap_err();
-        let together =
-            "link eth0 mtu, link eth1 mtu were changed since the apply: the apply set 1300, now it is 1280";
-        assert_eq!(refused.list[0].message, together);
-        assert_eq!((refused.list.len(), refused.list[0].facts.len()), (2, 2));
-        let forced = undo(true).plan(&now).unwrap();
-        assert_eq!(forced.plan.steps.len(), 2);
-        // A deleted interface has nothing to restore.
-        now.links.remove(&"eth1".parse().unwrap());
-        assert_eq!(undo(false).plan(&now).unwrap().plan.steps.len(), 1);
     }
 }

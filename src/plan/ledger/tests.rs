@@ -6,6 +6,7 @@ use netkeel_core::name::netns::Netns;
 
 fn claim(name: &str, owner: &str, found: i64, wrote: i64) -> OwnershipRecord {
     OwnershipRecord {
+        device: None,
         fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), Field::Mtu),
         owner: owner.into(),
         found: Some(Value::Number(found)),
@@ -56,8 +57,8 @@ fn each_kind_of_line_reads_well() {
     ];
     insta::assert_snapshot!(log(&lines).trim_end(), @r#"
     {"format":1,"id":"1"}
-    {"record":{"fact":{"object":{"link":"eth0"},"field":"mtu"},"owner":"default","found":1500,"wrote":1460}}
-    {"record":{"fact":{"object":{"link":"eth1"},"field":"mtu"},"owner":"default","found":null,"wrote":"loose","caused_by":{"object":{"link":"eth0"},"field":"mtu"}}}
+    {"record":{"fact":{"object":{"link":"eth0"},"field":"mtu"},"device":null,"owner":"default","found":1500,"wrote":1460}}
+    {"record":{"fact":{"object":{"link":"eth1"},"field":"mtu"},"device":null,"owner":"default","found":null,"wrote":"loose","caused_by":{"object":{"link":"eth0"},"field":"mtu"}}}
     {"release":{"object":{"link":"eth2"},"field":"mtu"}}
     {"committed":{"transaction":"1","at":1795197349,"lines":3}}
     {"committed":{"lines":0}}

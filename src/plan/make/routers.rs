@@ -153,6 +153,7 @@ pub(crate) fn own(plan: &mut Plan, kept: &Kept) {
     for drift in &plan.drift {
         if let Some(switch) = kept.get(&drift.fact) {
             plan.beside.push(OwnershipRecord {
+                device: plan.device(&drift.fact),
                 fact: drift.fact.clone(),
                 owner: plan.owner.clone(),
                 found: drift.observed.clone(),

@@ -66,6 +66,7 @@ fn snapshot() -> Snapshot {
 /// The owner puppet declares the MTU of eth0 and its rp_filter as strict.
 fn kept() -> (Ledger, Vec<Act>) {
     let claim = |field, found, wrote| OwnershipRecord {
+        device: None,
         fact: Fact::link(&Netns::CURRENT, "eth0".parse().unwrap(), field),
         owner: "puppet".into(),
         found: Some(Value::Number(found)),

@@ -47,6 +47,9 @@ pub(crate) struct Plan<'a> {
     pub steps: Vec<Step<'a>>,
     /// Facts that the owner no longer holds after this plan.
     pub released: Vec<Fact>,
+    /// The facts that should be restored and cannot be: a finding says why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unrestored: Vec<Fact>,
     /// Findings of netkeel in addition to the drift.
     pub findings: Vec<Finding<'a>>,
     /// Matches of the document that no interface meets, each by its path.
@@ -294,6 +297,9 @@ pub(crate) enum Outcome {
     /// The writes were done and verified, but other declared facts do not hold: `new_drift` lists them. Exit
     /// status 5.
     AppliedWithNewDrift,
+    /// The writes were done, but facts that were to be restored were not: `unrestored` of the plan lists them. Exit
+    /// status 4.
+    NotRestored,
     /// Nothing was written. Exit status 1.
     Refused,
     /// The apply failed, and all its writes were undone. Exit status 3.

@@ -33,7 +33,11 @@ pub fn applied(applied: &Applied, sources: &Sources, of: Of) -> String {
     let (plan, new_drift) = (&applied.planned.plan, &applied.new_drift);
     let mut intro = Vec::new();
     if applied.done > 0 {
-        intro.push(applied_line(applied.done, new_drift.len()));
+        intro.push(applied_line(
+            applied.done,
+            new_drift.len(),
+            applied.planned.plan.unrestored.len(),
+        ));
     }
     intro.extend(
         new_drift

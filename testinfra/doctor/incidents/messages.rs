@@ -121,7 +121,10 @@ fn packets_that_a_filter_of_tc_drops() {
     // The command runs in the namespace that was diagnosed.
     let command = sign["next"][0]["command"].as_str().unwrap();
     assert!(command.starts_with("ip netns exec "), "{command}");
-    assert!(command.ends_with(" tc -s filter show dev up0 ingress"), "{command}");
+    assert!(
+        command.ends_with(" tc -s filter show dev up0 ingress"),
+        "{command}"
+    );
     net.host.sh(&format!(
         "tc filter del dev up0 ingress; tc filter add dev up0 egress {SHOT}"
     ));

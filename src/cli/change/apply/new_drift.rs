@@ -2,14 +2,32 @@
 
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_plan::outcome::NewDrift;
+use netkeel_plan::outcome::{Applied, NewDrift};
 use netkeel_render::wording;
 
 /// How many changes of other programs are listed.
 const SHOWN: usize = 10;
 
-/// Reports the drift that began during an apply, and returns the exit code.
-pub(crate) fn new_drift_exit(new_drift: &[NewDrift]) -> u8 {
+/// Reports what an apply did not restore and the drift that began during it, and returns the exit code.
+pub(crate) fn end_exit(applied: &Applied) -> u8 {
+    let unrestored = &applied.planned.plan.unrestored;
+    let code = new_drift_exit(&applied.new_drift);
+    if unrestored.is_empty() {
+        return code;
+    }
+    let message = format!(
+        "{}, and netkeel keeps the record",
+        wording::unrestored(unrestored.len())
+    );
+    let facts = unrestored.iter().take(SHOWN);
+    let error = facts.fold(Error::new(ErrorKind::Refused, message), |error, fact| {
+        error.hint(fact.to_string())
+    });
+    output::error(&error.hint("NK011 above says why; `netkeel release` tries it again"));
+    exit::NOT_ROLLED_BACK
+}
+
+fn new_drift_exit(new_drift: &[NewDrift]) -> u8 {
     match new_drift_error(new_drift) {
         Some(error) => {
             output::error(&error);

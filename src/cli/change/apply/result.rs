@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::arguments::{FullOption, Output};
-use crate::change::apply::new_drift::new_drift_exit;
+use crate::change::apply::new_drift::end_exit;
 use crate::output::Detail;
 use crate::{exit, output};
 use netkeel_apply::clock::now;
@@ -59,12 +59,15 @@ pub(super) fn report(applied: &Applied, sources: &Sources, form: &Form) -> u8 {
         }
     }
     if form.output == Output::Text && *done > 0 {
-        output::print_done(&format!("{}\n", applied_line(*done, new_drift.len())));
+        output::print_done(&format!(
+            "{}\n",
+            applied_line(*done, new_drift.len(), plan.unrestored.len())
+        ));
     }
     for name in vanished {
         output::say(&format!("{name} was deleted during the apply\n"));
     }
-    let code = new_drift_exit(new_drift);
+    let code = end_exit(applied);
     // Last, so that nobody takes the result for the end.
     let files = files(applied);
     if let (Some(within), true) = (form.confirm_within, *done + files > 0) {

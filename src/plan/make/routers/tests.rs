@@ -7,6 +7,7 @@ use crate::goal::testing;
 use crate::goal::{Declared, Goal};
 use crate::ledger::{Ledger, OwnershipRecord};
 use crate::plan::Plan;
+use netkeel_core::name::device::{BootId, DeviceId};
 use netkeel_core::name::netns::Netns;
 use netkeel_host::snapshot::reading::{File, SysctlReading};
 
@@ -192,6 +193,10 @@ fn planned(text: &str, records: &[OwnershipRecord], prune: bool, host: &Snapshot
 fn record(owner: &str, with: Option<&str>) -> OwnershipRecord {
     let fact = |key: &str| Fact::sysctl(&Netns::CURRENT, &key.parse().unwrap());
     OwnershipRecord {
+        device: Some(DeviceId {
+            boot: BootId::default(),
+            index: 2,
+        }),
         fact: fact("net.ipv6.conf.eth0.accept_ra"),
         owner: owner.to_owned(),
         found: Some(Value::Text("1".into())),

@@ -255,6 +255,7 @@ fn plan_with(text: &str, host: &Snapshot, wrote: &[(u64, Field, LinkName, i64)])
     let mut log = serde_json::to_string(&Head::new("1".into())).unwrap() + "\n";
     for (at, field, name, value) in wrote {
         let record = OwnershipRecord {
+            device: None,
             fact: Fact::link(&Netns::CURRENT, *name, *field),
             owner: "default".into(),
             found: Some(Value::Number(1)),
