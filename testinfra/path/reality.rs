@@ -309,6 +309,57 @@ fn strict_rp_filter_with_a_route_back_by_another_interface() {
     net.agrees(POD, PEER, NOTHING, NOTHING);
 }
 
+#[test]
+fn strict_rp_filter_of_the_address_that_the_pod_sends_from() {
+    let net = Net::routed();
+    net.host.sh("sysctl -qw net.ipv4.conf.cali1.rp_filter=1");
+    net.pod.sh("ip addr add 10.77.0.1/32 dev eth0");
+    // The pod sends from the address that it had first, which nobody tells.
+    let path = net.path(PEER);
+    assert!(path["out"]["black_hole"].is_null(), "{path:#}");
+    assert_ne!(path["unknown"], Value::Array(Vec::new()), "{path:#}");
+    for (source, out) in [(POD, To(1500)), ("10.77.0.1", NOTHING)] {
+        let route = format!("ip route replace default via 169.254.1.1 dev eth0 src {source}");
+        net.pod.sh(&route);
+        net.agrees_out(PEER, out);
+    }
+}
+
+#[test]
+fn a_dead_next_hop_is_not_used() {
+    let net = Net::routed();
+    net.host.sh(&format!(
+        "ip link add up1 type veth peer name x1 netns {}
+         ip link set up1 mtu 1300 up; ip addr add 198.51.100.1/24 dev up1",
+        net.peer.name
+    ));
+    net.peer
+        .sh(&format!("ip link set x1 up; ip addr add {OVERLAY}/32 dev lo"));
+    net.host.sh(&format!(
+        "ip route replace default nexthop via {PEER} nexthop via 198.51.100.2; ip link set up1 down"
+    ));
+    net.agrees_out(OVERLAY, To(1500));
+}
+
+/// What decides beside the main table is not read: it makes the way unknown, and never another one.
+#[test]
+fn routes_beside_the_main_table() {
+    for script in [
+        "ip rule del pref 32766",
+        "ip route add 192.0.2.2 via 192.0.2.3 dev up0 table local",
+        "ip route del default; ip route add default via 192.0.2.2 table default",
+    ] {
+        let net = Net::routed();
+        net.host.sh(script);
+        let path = net.path(PEER);
+        assert_ne!(path["unknown"], Value::Array(Vec::new()), "{script}: {path:#}");
+    }
+    let net = Net::routed();
+    // No packet has this type of service.
+    net.host.sh("ip route add 192.0.2.2 dev lo tos 0x10");
+    net.agrees(POD, PEER, To(1500), To(1500));
+}
+
 /// A router asks for neighbours with its link-local address, which the tests' namespaces do not make.
 #[test]
 fn ipv6_over_a_smaller_uplink() {

@@ -74,6 +74,7 @@ mod tests {
                 via: Some(GATEWAY.parse().unwrap()),
             }]),
             mtu: None,
+            source: None,
         };
         host.forwarding = Some(Box::new(Forwarding {
             routes: Some(Routes {

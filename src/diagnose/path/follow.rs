@@ -42,11 +42,8 @@ impl<'a> Walk<'a> {
         let at = self.device(name, link, role);
         self.taken_in(at, Way::Out, link, link.mtu);
         let gateway = hop.and_then(|hop| hop.via);
-        let addresses: Vec<IpAddr> = pod
-            .into_iter()
-            .flat_map(|pod| pod.addresses.iter().map(|net| net.addr()))
-            .filter(|address| Family::of(*address) == self.family)
-            .collect();
+        let addresses: Vec<IpAddr> =
+            pod.map_or_else(Vec::new, |pod| sources(pod, self.family, route, gateway));
         let arrives = match bridge {
             Some((bridge, master)) if master.kind_name() == "bridge" => {
                 let routed = match (pod, gateway) {
@@ -328,7 +325,7 @@ impl<'a> Walk<'a> {
         let Destination::Address(to) = self.destination else {
             return false;
         };
-        self.host.holder(to).is_some() || self.host.is_any_ip(to) == Some(true)
+        to.is_loopback() || self.host.holder(to).is_some() || self.host.is_any_ip(to) == Some(true)
     }
 
     /// The host delivers packets to itself. Its own go by the loopback interface.
@@ -388,4 +385,23 @@ impl<'a> Walk<'a> {
             },
         }
     }
+}
+
+/// The addresses from which the pod sends by a route: the route's own source, or the one of the gateway's network
+/// (`inet_select_addr`, net/ipv4/devinet.c). Otherwise any of them.
+fn sources(
+    pod: &PodForwarding,
+    family: Family,
+    route: Option<&PathRoute>,
+    gateway: Option<IpAddr>,
+) -> Vec<IpAddr> {
+    if let Some(source) = route.and_then(|route| route.source) {
+        return vec![source];
+    }
+    let own = pod
+        .addresses
+        .iter()
+        .filter(|own| Family::of(own.addr()) == family);
+    let near = gateway.and_then(|gateway| own.clone().find(|own| own.contains(&gateway)));
+    near.map_or_else(|| own.map(|own| own.addr()).collect(), |near| vec![near.addr()])
 }

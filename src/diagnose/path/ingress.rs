@@ -59,11 +59,11 @@ impl Walk<'_> {
             Sources::These([]) => None,
             Sources::These(these) => {
                 let passes = |source: &IpAddr| self.route_back_passes(*source, link, asymmetric);
-                let each: Vec<Option<bool>> = these.iter().map(passes).collect();
-                match each.contains(&Some(false)) {
-                    true => Some(false),
-                    false => each.iter().all(Option::is_some).then_some(true),
-                }
+                let mut each = these.iter().map(passes);
+                // Which one a packet has is not known.
+                each.next()
+                    .flatten()
+                    .filter(|first| each.all(|other| other == Some(*first)))
             }
         };
         let effect = RpFilterEffect {

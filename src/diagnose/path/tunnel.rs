@@ -96,8 +96,11 @@ impl<'a> Walk<'a> {
         link: &Link,
         ends: Option<&TunnelEnds>,
     ) -> Option<(LinkName, &'a Link)> {
-        let bound = link.lower.filter(|_| link.peer_netns.is_none());
-        if let Some((below, device)) = bound.and_then(|index| self.host.by_index(index)) {
+        // It was made in another namespace, which still carries it, as Docker does for its overlay networks.
+        if link.peer_netns.is_some() {
+            return None;
+        }
+        if let Some((below, device)) = link.lower.and_then(|index| self.host.by_index(index)) {
             // In a VRF the routes of its table decide, which are not read.
             return Some((below, device)).filter(|_| !stands_for_routes(below, device));
         }

@@ -34,8 +34,9 @@ pub struct Forwarding {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<BTreeSet<String>>")]
     pub local: Option<BTreeSet<IpNet>>,
-    /// Whether `ip rule` has rules other than the kernel's three, for each family; missing if they could not
-    /// be read.
+    /// The families for which something else than the main table may decide: `ip rule` has other rules than those of the
+    /// kernel, or a route is for some sources alone, or in the tables default or local. Missing if the rules could not be
+    /// read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_rules: Option<BTreeSet<Family>>,
     /// The neighbours that are gateways of routes; missing if they could not be read.
@@ -111,6 +112,9 @@ pub struct PathRoute {
     /// The route's own MTU, bytes (RTAX_MTU).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
+    /// The source address of packets without one (`src`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
 }
 
 /// The effect of a route.
@@ -270,7 +274,7 @@ pub struct PodForwarding {
     pub addresses: BTreeSet<IpNet>,
     /// The main table.
     pub routes: Routes,
-    /// The families for which the pod has rules other than the kernel's three.
+    /// The families for which something else than the pod's main table may decide, as for the host.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub other_rules: BTreeSet<Family>,
     /// The neighbours that are gateways of routes.
@@ -336,6 +340,7 @@ mod tests {
                 via: None,
             }]),
             mtu: None,
+            source: None,
         };
         let mut table = Routes {
             routes: vec![

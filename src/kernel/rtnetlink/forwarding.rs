@@ -61,17 +61,19 @@ pub(crate) fn read(
         read.map(|links| found.attached.tc = Some(links)),
     );
     let read = routes::read(socket, &named, HOST);
+    let mut beside = BTreeSet::new();
     part(
         "the main table of routes",
         read.map(|tables| {
             found.routes = Some(tables.main);
+            beside = tables.beside;
             found.local = tables.local.map(|local| any_ip(local, rows));
         }),
     );
     let read = rules::families_with_other_rules(socket);
     part(
         "the routing rules",
-        read.map(|families| found.other_rules = Some(families)),
+        read.map(|families| found.other_rules = Some(&families | &beside)),
     );
     if let Some(routes) = &found.routes {
         let read = neighbours::gateways(socket, &named, routes);

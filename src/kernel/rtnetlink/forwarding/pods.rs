@@ -94,9 +94,12 @@ fn inside(
             .ok_or_else(|| more(MOST_INTERFACES, "interfaces"))?;
         let named = |index: u32| link::by_index(&links, index).map(|(name, _)| *name);
         let Tables {
-            main: table, bytes, ..
+            main: table,
+            beside,
+            bytes,
+            ..
         } = routes::read(&mut socket, &named, most)?;
-        let other_rules = rules::families_with_other_rules(&mut socket)?;
+        let other_rules = &rules::families_with_other_rules(&mut socket)? | &beside;
         let neighbours = neighbours::gateways(&mut socket, &named, &table)?;
         let mut addresses = Vec::new();
         for family in [libc::AF_INET, libc::AF_INET6] {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
-    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteType,
+    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteNextHopFlags, RouteType,
 };
 
 use crate::netlink::message::{Malformed, Message};
@@ -15,7 +15,7 @@ use crate::netlink::socket::Socket;
 use crate::rtnetlink::forwarding::named::Named;
 use crate::rtnetlink::route::{dump, ip, mtu_of, router_of};
 use netkeel_host::snapshot::forwarding::{
-    MOST_DEFAULT_ROUTES, MOST_NEXT_HOPS, NextHop, PathRoute, RouteTarget, Routes,
+    Family, MOST_DEFAULT_ROUTES, MOST_NEXT_HOPS, NextHop, PathRoute, RouteTarget, Routes,
 };
 
 /// The routes that decide without rules of `ip rule`.
@@ -23,6 +23,8 @@ pub(super) struct Tables {
     pub(super) main: Routes,
     /// The destinations of the local routes; none if they are too many.
     pub(super) local: Option<BTreeSet<IpNet>>,
+    /// The families with a route that is not kept and that may decide before `main`, or beside it.
+    pub(super) beside: BTreeSet<Family>,
     /// Bytes of the kernel's messages about the routes of `main`.
     pub(super) bytes: usize,
 }
@@ -40,13 +42,19 @@ pub(super) struct Most {
 pub(super) fn read(socket: &mut Socket, named: Named<'_>, most: Most) -> Result<Tables, Refusal> {
     let mut found = Routes::default();
     let mut local = BTreeSet::new();
+    let mut beside = BTreeSet::new();
     let (mut others, mut defaults, mut bytes) = (0, [0; 2], 0);
     dump(socket, |message| {
-        let Some(header) = header(message)? else {
-            return Ok(());
+        let header = match header(message)? {
+            Counts::Yes(header) => header,
+            Counts::No => return Ok(()),
+            Counts::Beside(family) => {
+                beside.insert(family);
+                return Ok(());
+            }
         };
         if header.kind == RouteType::Local && local.len() <= most.routes {
-            local.insert(route(message, &header, named)?.destination);
+            local.extend(route(message, &header, named)?.map(|route| route.destination));
         }
         if header.table != RouteHeader::RT_TABLE_MAIN {
             return Ok(());
@@ -70,9 +78,10 @@ pub(super) fn read(socket: &mut Socket, named: Named<'_>, most: Most) -> Result<
             found.more = true;
             return Ok(());
         }
+        let route = route(message, &header, named)?;
         *kept += 1;
         bytes += length;
-        found.routes.push(route(message, &header, named)?);
+        found.routes.extend(route);
         Ok(())
     })?;
     // A torn dump is taken again, so that a route may be there several times.
@@ -82,43 +91,99 @@ pub(super) fn read(socket: &mut Socket, named: Named<'_>, most: Most) -> Result<
     Ok(Tables {
         main: found,
         local: (local.len() <= most.routes).then_some(local),
+        beside,
         bytes,
     })
 }
 
-/// The fixed part of a route that is configured: one of the main table, or a local one of the table for these.
-fn header(message: &Message<'_>) -> Result<Option<RouteHeader>, Malformed> {
-    if message.kind != libc::RTM_NEWROUTE {
-        return Ok(None);
-    }
-    let header = RouteHeader::parse(message.payload).map_err(|_| Malformed("route"))?;
-    let is_of_main = header.table == RouteHeader::RT_TABLE_MAIN
-        && !matches!(
-            header.kind,
-            RouteType::Multicast | RouteType::Broadcast | RouteType::Anycast
-        );
-    let is_local = header.table == libc::RT_TABLE_LOCAL && header.kind == RouteType::Local;
-    let counts = (is_of_main || is_local) && !header.flags.contains(RouteFlags::Cloned);
-    Ok(counts.then_some(header))
+/// Whether a route decides about packets.
+enum Counts {
+    /// It is one of the main table, or a local one of the table for these.
+    Yes(RouteHeader),
+    No,
+    /// It may, for some packets or where `main` has none: one for a range of sources (IPv6), one of the table default, or
+    /// one of the table local that is not local.
+    Beside(Family),
 }
 
-fn route(message: &Message<'_>, header: &RouteHeader, named: Named<'_>) -> Result<PathRoute, Malformed> {
+fn header(message: &Message<'_>) -> Result<Counts, Malformed> {
+    if message.kind != libc::RTM_NEWROUTE {
+        return Ok(Counts::No);
+    }
+    let header = RouteHeader::parse(message.payload).map_err(|_| Malformed("route"))?;
+    let family = match header.address_family {
+        AddressFamily::Inet => Family::Ipv4,
+        AddressFamily::Inet6 => Family::Ipv6,
+        _ => return Ok(Counts::No),
+    };
+    let is_for_groups = matches!(
+        header.kind,
+        RouteType::Multicast | RouteType::Broadcast | RouteType::Anycast
+    );
+    // IPv4 packets without a type of service do not take a route that is for one (`fib_table_lookup`, net/ipv4/fib_trie.c);
+    // IPv6 ignores it. No packet takes a route whose only next hop is dead.
+    let for_a_service = family == Family::Ipv4 && header.tos != 0;
+    if is_for_groups
+        || for_a_service
+        || header.flags.contains(RouteFlags::Cloned)
+        || header.flags.contains(RouteFlags::Dead)
+    {
+        return Ok(Counts::No);
+    }
+    match header.table {
+        RouteHeader::RT_TABLE_MAIN | libc::RT_TABLE_LOCAL if header.source_prefix_length != 0 => {
+            Ok(Counts::Beside(family))
+        }
+        RouteHeader::RT_TABLE_MAIN => Ok(Counts::Yes(header)),
+        libc::RT_TABLE_LOCAL if header.kind == RouteType::Local => Ok(Counts::Yes(header)),
+        // Kernels before 5.6 give the routes for multicast of IPv6 as others.
+        libc::RT_TABLE_LOCAL if is_of_multicast(message)? => Ok(Counts::No),
+        libc::RT_TABLE_LOCAL | libc::RT_TABLE_DEFAULT => Ok(Counts::Beside(family)),
+        _ => Ok(Counts::No),
+    }
+}
+
+fn is_of_multicast(message: &Message<'_>) -> Result<bool, Malformed> {
+    let message: RouteMessage = message.parse()?;
+    let mut destinations = message.attributes.iter().filter_map(|attribute| match attribute {
+        RouteAttribute::Destination(address) => ip(address),
+        _ => None,
+    });
+    Ok(destinations.any(|address| address.is_multicast()))
+}
+
+/// A route; none if all its next hops are dead: the kernel skips these (`fib_select_multipath`, net/ipv4/fib_semantics.c;
+/// `find_match`, net/ipv6/route.c). It counts a hop without a carrier among them where `ignore_routes_with_linkdown` says so
+/// (`fib_nexthop_info`).
+fn route(
+    message: &Message<'_>,
+    header: &RouteHeader,
+    named: Named<'_>,
+) -> Result<Option<PathRoute>, Malformed> {
     let message: RouteMessage = message.parse()?;
     let any = match header.address_family {
         AddressFamily::Inet6 => IpAddr::from([0_u8; 16]),
         _ => IpAddr::from([0_u8; 4]),
     };
-    let (mut destination, mut metric, mut mtu) = (any, 0, None);
+    let (mut destination, mut metric, mut mtu, mut source) = (any, 0, None, None);
     let (mut index, mut via, mut hops, mut other) = (None, None, Vec::new(), false);
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Destination(address) => destination = ip(address).unwrap_or(any),
             RouteAttribute::Priority(number) => metric = *number,
+            RouteAttribute::PrefSource(address) => source = ip(address),
             RouteAttribute::Metrics(metrics) => mtu = mtu_of(metrics),
             RouteAttribute::Oif(number) => index = Some(*number),
             RouteAttribute::MultiPath(several) => {
                 other |= several.len() > MOST_NEXT_HOPS;
-                hops.clone_from(several);
+                hops.extend(
+                    several
+                        .iter()
+                        .filter(|hop| !hop.flags.contains(RouteNextHopFlags::Dead)),
+                );
+                if hops.is_empty() {
+                    return Ok(None);
+                }
             }
             // An encapsulation takes room that is not read (`lwtunnel_headroom`).
             RouteAttribute::Encap(_) | RouteAttribute::EncapType(_) => other = true,
@@ -149,12 +214,13 @@ fn route(message: &Message<'_>, header: &RouteHeader, named: Named<'_>) -> Resul
         }
         _ => RouteTarget::Elsewhere,
     };
-    Ok(PathRoute {
+    Ok(Some(PathRoute {
         destination,
         metric,
         to,
         mtu: mtu.filter(|mtu| *mtu != 0),
-    })
+        source,
+    }))
 }
 
 fn via_of(hop: &RouteNextHop) -> Option<IpAddr> {
@@ -167,8 +233,6 @@ mod tests {
     use std::fmt::Write as _;
     use std::io::Write as _;
     use std::process::{Command, Stdio};
-
-    use netkeel_host::snapshot::forwarding::Family;
 
     fn batch(script: &str) {
         let mut ip = Command::new("ip")

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::rule::RuleMessage;
+use nix::errno::Errno;
 
 use crate::netlink::message::{Attributes, Malformed, Message};
 use crate::netlink::refusal::Refusal;
@@ -13,11 +14,14 @@ use netkeel_host::snapshot::forwarding::Family;
 /// `struct fib_rule_hdr`, bytes (include/uapi/linux/fib_rules.h).
 const FIXED: usize = 12;
 
-/// FRA_PRIORITY, FRA_FWMARK, FRA_TABLE and FRA_L3MDEV.
+/// FRA_PRIORITY, FRA_FWMARK, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE, FRA_PAD, FRA_L3MDEV and FRA_PROTOCOL.
 const PRIORITY: u16 = 6;
 const MARK: u16 = 10;
+const SUPPRESS: u16 = 14;
 const TABLE: u16 = 15;
+const PAD: u16 = 18;
 const VRF: u16 = 19;
+const PROTOCOL: u16 = 21;
 
 /// FR_ACT_TO_TBL.
 const TO_TABLE: u8 = 1;
@@ -25,16 +29,32 @@ const TO_TABLE: u8 = 1;
 /// FIB_RULE_INVERT.
 const INVERT: u32 = 2;
 
-/// The priorities of the rules for the tables local, main and default (`fib_default_rules_init`,
-/// net/ipv4/fib_rules.c).
-const OF_THE_KERNEL: [u32; 3] = [0, 32_766, 32_767];
+/// The priorities of the kernel's rules, and their tables: local, main and default (`fib_default_rules_init`,
+/// net/ipv4/fib_rules.c; `fib6_rules_net_init`, net/ipv6/fib6_rules.c).
+const OF_IPV4: [(u32, u32); 3] = [(0, 255), (32_766, 254), (32_767, 253)];
+const OF_IPV6: [(u32, u32); 2] = [(0, 255), (32_766, 254)];
 
 /// The tables default, main and local (include/uapi/linux/rtnetlink.h).
 const USUAL_TABLES: [u32; 3] = [253, 254, 255];
 
-/// The families with rules that the kernel did not make by itself.
+/// The families whose rules are not just those that the kernel makes by itself: there are others, or one is missing.
 pub(super) fn families_with_other_rules(socket: &mut Socket) -> Result<BTreeSet<Family>, Refusal> {
-    families_with(socket, is_other)
+    let mut found = BTreeSet::new();
+    for (number, family, usual) in [
+        (AddressFamily::Inet, Family::Ipv4, &OF_IPV4[..]),
+        (AddressFamily::Inet6, Family::Ipv6, &OF_IPV6[..]),
+    ] {
+        // A torn dump is taken again, so that a rule may come several times.
+        let mut rules = BTreeSet::new();
+        let is_there = of(socket, number, |message| {
+            rules.insert(plain(message)?);
+            Ok(())
+        })?;
+        if is_there && !rules.into_iter().eq(usual.iter().copied().map(Some)) {
+            found.insert(family);
+        }
+    }
+    Ok(found)
 }
 
 /// The families with a rule that can send a packet without a mark to another table than the usual ones. The rule
@@ -66,28 +86,50 @@ fn each(
         (AddressFamily::Inet, Family::Ipv4),
         (AddressFamily::Inet6, Family::Ipv6),
     ] {
-        let mut message = RuleMessage::default();
-        message.header.family = number;
-        socket.dump(libc::RTM_GETRULE, &message, |message| {
-            match message.kind == libc::RTM_NEWRULE {
-                true => see(family, message),
-                false => Ok(()),
-            }
-        })?;
+        of(socket, number, |message| see(family, message))?;
     }
     Ok(())
 }
 
-fn is_other(message: &Message<'_>) -> Result<bool, Malformed> {
-    // The kernel omits a priority of 0.
+/// Gives each rule of a family to `see`. Whether the kernel has the family: it may be booted with `ipv6.disable=1`
+/// (`fib_nl_dumprule`, net/core/fib_rules.c).
+fn of(
+    socket: &mut Socket,
+    family: AddressFamily,
+    mut see: impl FnMut(&Message<'_>) -> Result<(), Malformed>,
+) -> Result<bool, Refusal> {
+    let mut message = RuleMessage::default();
+    message.header.family = family;
+    let read = socket.dump(libc::RTM_GETRULE, &message, |message| {
+        match message.kind == libc::RTM_NEWRULE {
+            true => see(message),
+            false => Ok(()),
+        }
+    });
+    match read {
+        Ok(_) => Ok(true),
+        Err(refusal) if refusal.errno == Errno::EAFNOSUPPORT => Ok(false),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// The priority and the table of a rule that sends every packet to a table; none for another one.
+fn plain(message: &Message<'_>) -> Result<Option<(u32, u32)>, Malformed> {
+    let rule = Rule::read(message)?;
+    // `dst_len`, `src_len` and `tos` of the header.
+    let selects = message.payload.get(1..4).is_none_or(|fields| fields != [0; 3]) || rule.inverts;
+    // The kernel omits a priority of 0, and always gives what a rule suppresses.
     let mut priority = 0;
     for attribute in Attributes::after(message.payload, FIXED)? {
         let attribute = attribute?;
-        if attribute.kind == PRIORITY {
-            priority = attribute.u32()?;
+        match attribute.kind {
+            PRIORITY => priority = attribute.u32()?,
+            SUPPRESS if attribute.u32()? == u32::MAX => {}
+            TABLE | PAD | PROTOCOL => {}
+            _ => return Ok(None),
         }
     }
-    Ok(!OF_THE_KERNEL.contains(&priority))
+    Ok((rule.action == TO_TABLE && !selects).then_some((priority, rule.table)))
 }
 
 /// The tables that only packets with a mark reach. Those of VRFs are not among them, since no rule names them.
@@ -113,6 +155,7 @@ struct Rule {
     table: u32,
     action: u8,
     only_marked: bool,
+    inverts: bool,
     of_vrfs: bool,
 }
 
@@ -138,6 +181,7 @@ impl Rule {
             action,
             // A packet without a mark has the mark 0.
             only_marked: mark != 0 && flags & INVERT == 0,
+            inverts: flags & INVERT != 0,
             of_vrfs,
         })
     }
@@ -152,6 +196,8 @@ fn chooses_a_table(message: &Message<'_>) -> Result<bool, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
+
     use crate::netlink::message::Request;
 
     fn chooses(table: u8, action: u8, flags: u32, attributes: &[(u16, u32)]) -> bool {
@@ -182,5 +228,43 @@ mod tests {
         assert!(chooses(0, 1, INVERT, &[(MARK, 0xca6c), (TABLE, 51_820)]));
         // `unreachable`.
         assert!(chooses(0, 7, 0, &[]));
+    }
+
+    /// Needs root and iproute2.
+    #[test]
+    fn a_family_is_usual_with_exactly_the_rules_of_the_kernel() {
+        let others = |commands: &[&str]| {
+            std::thread::scope(|scope| {
+                let asks = || {
+                    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+                    for command in commands {
+                        let done = Command::new("ip").args(command.split(' ')).status().unwrap();
+                        assert!(done.success(), "{command}");
+                    }
+                    families_with_other_rules(&mut Socket::open().unwrap()).unwrap()
+                };
+                scope.spawn(asks).join().unwrap()
+            })
+        };
+        let ipv4 = BTreeSet::from([Family::Ipv4]);
+        assert_eq!(others(&[]), BTreeSet::new());
+        assert_eq!(others(&["rule add lookup 100"]), ipv4);
+        assert_eq!(others(&["rule del pref 32766"]), ipv4);
+        assert_eq!(
+            others(&["-6 rule del pref 32766"]),
+            BTreeSet::from([Family::Ipv6])
+        );
+        for rule in [
+            "rule add pref 32766 lookup 100",
+            "rule add from 10.0.0.0/8 pref 32766 lookup main",
+            "rule add pref 32766 lookup main suppress_prefixlength 0",
+            "rule add pref 32766 blackhole",
+        ] {
+            assert_eq!(others(&["rule del pref 32766", rule]), ipv4, "{rule}");
+        }
+        assert_eq!(
+            others(&["rule del pref 32766", "rule add pref 32766 lookup main"]),
+            BTreeSet::new()
+        );
     }
 }
