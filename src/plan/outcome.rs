@@ -3,7 +3,7 @@
 use crate::goal::planned::Planned;
 use crate::loss::Loss;
 use crate::plan::Plan;
-use netkeel_core::error::Error;
+use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::op::Op;
@@ -24,6 +24,24 @@ pub struct Applied {
     pub vanished: Vec<LinkName>,
     /// Declared facts that the apply did not write and that do not hold any more.
     pub new_drift: Vec<NewDrift>,
+}
+
+impl Applied {
+    /// Whether all that was to be given back is.
+    ///
+    /// # Errors
+    /// When it is not: the writes that were made hold, and the records of the rest stay.
+    pub fn restored_all(&self) -> Result<(), Error> {
+        let Some((first, others)) = self.planned.plan.unrestored.split_first() else {
+            return Ok(());
+        };
+        let more = match others.len() {
+            0 => String::new(),
+            more => format!(", nor {more} more"),
+        };
+        let message = format!("{first} was not restored{more}, and netkeel keeps the record");
+        Err(Error::new(ErrorKind::Refused, message).hint("`netkeel release --dry-run` says why"))
+    }
 }
 
 /// A declared fact that did not hold after an apply, although the apply did not write it: another program

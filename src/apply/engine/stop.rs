@@ -34,7 +34,7 @@ impl Stop<'_> {
     /// Removes the facts; returns the number of writes.
     ///
     /// # Errors
-    /// When they cannot be removed.
+    /// When they, or some of them, cannot be removed.
     pub fn run(&self, settled: &Settled, ledger: &Ledger, kernel: &mut dyn Kernel) -> Result<usize, Error> {
         let goal = ReleaseFacts {
             ledger,
@@ -52,7 +52,7 @@ impl Stop<'_> {
             watch: &mut Unwatched,
         };
         match apply(&goal, session).outcome {
-            Ok(released) => Ok(released.done),
+            Ok(released) => released.restored_all().map(|()| released.done),
             Err(Failure::NotBegun(error)) => Err(error),
             Err(Failure::Failed(rollback)) => Err(rollback.cause),
             Err(Failure::Invalid(_) | Failure::Unread(_) | Failure::Lossy(_)) => Err(Error::new(

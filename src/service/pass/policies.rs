@@ -28,8 +28,9 @@ impl PassRunner {
     /// of facts.
     ///
     /// # Errors
-    /// When it is not known what to release, and when the release fails. Nothing is released then. When only the kept
-    /// document cannot be removed, what is released stays so, and the next attempt finds nothing more to release.
+    /// When it is not known what to release, and when the release fails. Nothing is released then. When some facts cannot be
+    /// restored, or only the kept document cannot be removed, what is released stays so, and the next attempt finds what is
+    /// left.
     pub(crate) fn leave(
         &mut self,
         document: &Document,
@@ -105,7 +106,7 @@ impl PassRunner {
         self.interrupt.hold(false);
         let refused = |why: String| Err(Error::new(ErrorKind::Refused, why));
         match outcome {
-            Ok(_) => Ok(count),
+            Ok(released) => released.restored_all().map(|()| count),
             Err(Failure::NotBegun(error)) => Err(error),
             Err(Failure::Failed(rollback)) => Err(rollback.cause),
             Err(Failure::Invalid(diagnostics)) => refused(first(&diagnostics)),
