@@ -134,7 +134,7 @@ impl fmt::Display for Loss {
                 "{address} of {link}: undo adds it again, without its lifetime and routes"
             ),
             Loss::LinkLocalAddress { address, link } => {
-                write!(f, "{address} of {link}, until the kernel makes it again")
+                write!(f, "{address} of {link}, until the kernel makes it again; with addr_gen_mode 1 it does not")
             }
             Loss::PodAddress { address, link } => {
                 write!(f, "{address} of the pod's end of {link}, with its routes")

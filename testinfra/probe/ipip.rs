@@ -61,11 +61,11 @@ fn a_rule_that_drops_is_named_from_a_snapshot_of_the_host() {
     };
     insta::assert_snapshot!(
         explained("iifname w ip protocol 4 counter drop"),
-        @"reason     rule 2 of inet input_rules c drops the outer packet: `nft -a list chain inet input_rules c`"
+        @"reason     rule handle 2 of inet input_rules c drops the outer packet: `nft -a list chain inet input_rules c`"
     );
     insta::assert_snapshot!(
         explained("ip saddr 198.51.100.0/24 meta l4proto 4 ct state new reject"),
-        @"reason     rule 2 of inet input_rules c rejects the outer packet: `nft -a list chain inet input_rules c`"
+        @"reason     rule handle 2 of inet input_rules c rejects the outer packet: `nft -a list chain inet input_rules c`"
     );
     insta::assert_snapshot!(
         explained("policy drop; ct state established,related accept; iif lo accept; tcp dport 22 accept"),
@@ -74,7 +74,7 @@ fn a_rule_that_drops_is_named_from_a_snapshot_of_the_host() {
     // A set is not kept: the rule is possible, and never the reason.
     insta::assert_snapshot!(
         explained("ip protocol { 4, 41 } drop"),
-        @"unchecked  rule 3 of inet input_rules c may drop the outer packet: it depends on lookup"
+        @"unchecked  rule handle 3 of inet input_rules c may drop the outer packet: it depends on lookup"
     );
     assert_eq!(
         explained("ip saddr 203.0.113.0/24 ip protocol 4 drop; meta l4proto 17 drop"),
@@ -108,8 +108,7 @@ fn each_failure_of_many_is_explained_from_the_snapshot_of_its_realserver() {
     let (code, text) = chain.netkeel(&line);
     assert_eq!(code, 1, "{text}");
     let (_, explained) = text.split_once("0 of 2 answer as expected.\n").unwrap();
-    let reason =
-        "\n203.0.113.9:80 by 198.51.100.2\n  reason     rule 2 of inet input_rules c drops the outer packet";
+    let reason = "\n203.0.113.9:80 by 198.51.100.2\n  reason     rule handle 2 of inet input_rules c drops the outer packet";
     assert!(explained.starts_with(reason), "{text}");
     // There is no snapshot of the other one.
     let none = "\n203.0.113.9:80 by 198.51.100.77\n  reason     not known, as no snapshot has 198.51.100.77";

@@ -165,7 +165,7 @@ fn dropped(host: serde_json::Value) -> Vec<String> {
 fn a_rule_that_drops_the_packet_is_a_reason() {
     let rule = |conditions: serde_json::Value| serde_json::json!([{ "handle": 7, "conditions": conditions, "then": "drop" }]);
     let ipip = rule(serde_json::json!([{ "in": "eth0" }, { "protocol": 4 }]));
-    let outer = ["Outer rule 7 of inet filter c"];
+    let outer = ["Outer rule handle 7 of inet filter c"];
     assert_eq!(dropped(firewall("prerouting", ipip.clone(), false)), outer);
     assert_eq!(dropped(firewall("input", ipip.clone(), false)), outer);
     // Another chain of the packet sees it, and nobody forwards it.
@@ -183,12 +183,12 @@ fn a_rule_that_drops_the_packet_is_a_reason() {
     let port = rule(serde_json::json!([{ "in": "ipip0" }, { "destination-port": [80, 80] }]));
     assert_eq!(
         dropped(firewall("input", port, false)),
-        ["Inner rule 7 of inet filter c"]
+        ["Inner rule handle 7 of inet filter c"]
     );
     let answer = rule(serde_json::json!([{ "out": "eth*" }, { "source-port": [80, 80] }]));
     assert_eq!(
         dropped(firewall("output", answer, false)),
-        ["Answer rule 7 of inet filter c"]
+        ["Answer rule handle 7 of inet filter c"]
     );
 }
 
@@ -270,7 +270,7 @@ fn a_translated_destination_is_unknown_after_the_translation() {
     assert_eq!(found.unchecked.iter().filter(possible).count(), 1);
     // Before the translation the packet has its first destination.
     host["firewall"]["chains"][0]["base"] = serde_json::json!({ "hook": "prerouting", "priority": -300 });
-    assert_eq!(dropped(host), ["Inner rule 7 of inet filter c"]);
+    assert_eq!(dropped(host), ["Inner rule handle 7 of inet filter c"]);
 }
 
 /// Adds a chain to the firewall of a host.
@@ -340,7 +340,7 @@ fn a_packet_that_is_not_tracked_stays_so_up_to_its_delivery() {
 fn a_translation_of_all_protocols_is_of_the_outer_packet_too() {
     let rules = serde_json::json!([{ "handle": 7, "conditions": [{ "protocol": 4 }], "then": "drop" }]);
     let mut host = firewall("input", rules, false);
-    let outer = ["Outer rule 7 of inet filter c"];
+    let outer = ["Outer rule handle 7 of inet filter c"];
     host["firewall"]["translates"] = serde_json::json!(["ipv4"]);
     assert_eq!(dropped(host.clone()), outer);
     host["firewall"]["translates_tunnels"] = serde_json::json!(["ipv4"]);
@@ -352,7 +352,7 @@ fn a_translation_of_all_protocols_is_of_the_outer_packet_too() {
 fn an_answer_of_a_translated_connection_may_go_another_way() {
     let answer = serde_json::json!([{ "handle": 7, "conditions": [{ "source-port": [80, 80] }, { "protocol": 6 }], "then": "drop" }]);
     let mut host = firewall("output", answer, false);
-    let perhaps = ["Answer rule 7 of inet filter c"];
+    let perhaps = ["Answer rule handle 7 of inet filter c"];
     assert_eq!(dropped(host.clone()), perhaps);
     let mut ipvs = host.clone();
     host["firewall"]["translates"] = serde_json::json!(["ipv4"]);
@@ -373,14 +373,14 @@ fn a_packet_for_another_host_does_not_come_to_input() {
     // Where its addresses were not read, it may come there.
     host["families"]["ipv4"] = false.into();
     assert!(dropped(host.clone()).is_empty());
-    assert_eq!(may_drop(host), ["Outer rule 7 of inet filter c"]);
+    assert_eq!(may_drop(host), ["Outer rule handle 7 of inet filter c"]);
 }
 
 #[test]
 fn a_tunnel_of_one_sender_may_take_the_packet_first() {
     let rules = serde_json::json!([{ "handle": 7, "conditions": [{ "in": "ipip0" }], "then": "drop" }]);
     let mut host = firewall("input", rules, false);
-    let inner = ["Inner rule 7 of inet filter c"];
+    let inner = ["Inner rule handle 7 of inet filter c"];
     assert_eq!(dropped(host.clone()), inner);
     host["links"]["peer"] = serde_json::json!({ "index": 5, "kind": "ipip", "up": true });
     assert!(dropped(host.clone()).is_empty());
@@ -394,7 +394,7 @@ fn a_tunnel_of_one_sender_may_take_the_packet_first() {
     let rules = serde_json::json!([{ "handle": 7, "conditions": [{ "in": "eth0" }], "then": "drop" }]);
     let mut host = firewall("prerouting", rules, false);
     host["links"]["eth0"]["up"] = false.into();
-    assert!(may_drop(host).contains(&"Outer rule 7 of inet filter c".to_owned()));
+    assert!(may_drop(host).contains(&"Outer rule handle 7 of inet filter c".to_owned()));
 }
 
 #[test]

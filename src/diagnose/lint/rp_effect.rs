@@ -34,7 +34,8 @@ pub(crate) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
         match field {
             Field::RpFilter => {
                 judge_wanted(name, all, own, effective, findings);
-                if effective.verdict == Verdict::DropNoAddress && !is_of_cilium(host, name) {
+                let drops = effective.verdict == Verdict::DropNoAddress && !is_port(host, link);
+                if drops && !is_of_cilium(host, name) {
                     loose_without_address(name, effective.decided_by == Decider::All, findings);
                 }
             }
@@ -160,6 +161,12 @@ fn become_loose(
             loose_without_address(*name, all_after > own, findings);
         }
     }
+}
+
+/// A bridge or a bond takes what arrives on its ports: IP never sees their rp_filter. That of a VRF's port counts.
+fn is_port(host: &Snapshot, link: &Link) -> bool {
+    let master = link.master.and_then(|master| host.by_index(master));
+    master.is_some_and(|(_, master)| matches!(master.kind_name(), "bridge" | "bond" | "team"))
 }
 
 /// `by_all` says that the value of `all` makes it loose, so that its own value cannot change it.

@@ -328,7 +328,7 @@ impl fmt::Display for Counter {
 impl fmt::Display for RuleKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.handle {
-            Some(handle) => write!(f, "rule {handle} of ")?,
+            Some(handle) => write!(f, "rule handle {handle} of ")?,
             None => f.write_str("policy of ")?,
         }
         write!(f, "{} {} {}", self.family, self.table, self.chain)

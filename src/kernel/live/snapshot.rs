@@ -10,12 +10,11 @@ use std::sync::Arc;
 
 use netlink_packet_route::route::RouteHeader;
 use nix::errno::Errno;
-use nix::sys::time::TimeValLike;
 use nix::sys::utsname::uname;
-use nix::time::{ClockId, clock_getres};
 
 use crate::files::root::Root;
-use crate::files::{cni, file, private, read};
+use crate::files::{cni, file, private};
+use crate::live::machine::{boot, cpus, ticks};
 use crate::namespace::enter::inside;
 use crate::namespace::identity::{Identity, identify};
 use crate::netlink::interrupt::Interrupt;
@@ -388,30 +387,6 @@ impl Live {
         }
         Ok(())
     }
-}
-
-/// The boot that runs.
-fn boot() -> Result<BootId, Error> {
-    const BOOT: &str = "/proc/sys/kernel/random/boot_id";
-    let unreadable =
-        |why: &dyn std::fmt::Display| Error::new(ErrorKind::Unreadable, format!("{BOOT}: {why}"));
-    let text = read::system(BOOT).map_err(|cause| unreadable(&cause))?;
-    text.trim().parse().map_err(|error: Error| unreadable(&error))
-}
-
-/// Ticks per second: the resolution of a coarse clock is one tick (`hrtimer_get_res` does not apply to
-/// it; `posix_get_coarse_res`, kernel/time/posix-timers.c).
-fn ticks() -> Option<u32> {
-    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).ok()?;
-    let nanoseconds = u32::try_from(tick.num_nanoseconds()).ok()?;
-    1_000_000_000_u32.checked_div(nanoseconds)
-}
-
-/// The CPUs that the machine can have, after the last one (`nr_cpu_ids`).
-fn cpus() -> Option<u32> {
-    let possible = read::system("/sys/devices/system/cpu/possible").ok()?;
-    let last = possible.trim().rsplit([',', '-']).next()?;
-    last.parse::<u32>().ok()?.checked_add(1)
 }
 
 impl Kernel for Live {

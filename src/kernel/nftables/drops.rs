@@ -296,7 +296,7 @@ mod tests {
             payload: bytes,
         };
         let (key, rule, packets) = rule(&message).unwrap()?;
-        assert_eq!(key.to_string(), "rule 7 of ip filter FORWARD");
+        assert_eq!(key.to_string(), "rule handle 7 of ip filter FORWARD");
         Some((rule.verdict, packets))
     }
 

@@ -443,7 +443,7 @@ mod tests {
                 "6 rules of ip filter SERVICES may drop the SYN inside: they depend on destination 10.96.0.1/32, \
                  destination 10.96.0.2/32, destination 10.96.0.3/32, destination 10.96.0.4/32 and 2 more",
                 "policy of ip filter INPUT may drop the SYN inside: it depends on lookup",
-                "rule 9 of ip filter INPUT may drop the SYN inside: it depends on limit",
+                "rule handle 9 of ip filter INPUT may drop the SYN inside: it depends on limit",
             ]
         );
     }

@@ -57,10 +57,14 @@ fn headline(name: &str, report: &Report, paint: Paint) -> String {
             measured(there, found),
             paint.red("A black hole on the way back, or a filter of large echoes")
         ),
-        Verdict::Unknown => format!(
-            "{of}: {}: the target does not answer.",
-            paint.yellow("not measured")
-        ),
+        Verdict::Unknown => {
+            let silent = |trial: &Trial| matches!(trial.outcome, Outcome::Unanswered { .. });
+            let why = match report.trials.iter().any(silent) {
+                true => "the target does not answer",
+                false => "this host did not let all packets out",
+            };
+            format!("{of}: {}: {why}.", paint.yellow("not measured"))
+        }
     }
 }
 
@@ -331,6 +335,49 @@ mod tests {
     use netkeel_mtu::probe::report::RouteTo;
     use netkeel_mtu::probe::search::Attempt;
 
+    fn report(trials: Vec<Trial>) -> Report {
+        Report {
+            target: "10.10.0.2".parse().unwrap(),
+            route: RouteTo {
+                interface: "vx0".parse().unwrap(),
+                interface_mtu: 1500,
+                ipv6_mtu: None,
+                gateway: None,
+                route_mtu: None,
+                cached_before: None,
+                cached_now: None,
+            },
+            trials,
+            small: None,
+            large: None,
+        }
+    }
+
+    #[test]
+    fn what_this_host_refuses_is_no_silence_of_the_target() {
+        let trial = |outcome| Trial {
+            method: Method::Icmp,
+            outcome,
+        };
+        let failed = || {
+            trial(Outcome::Failed {
+                why: "Operation not permitted (EPERM)".to_owned(),
+            })
+        };
+        let shown = |trials| headline("10.10.0.2", &report(trials), Paint(false));
+        assert_eq!(
+            shown(vec![failed()]),
+            "10.10.0.2: not measured: this host did not let all packets out."
+        );
+        let silent = trial(Outcome::Unanswered {
+            answer: Reply::Silent,
+        });
+        assert_eq!(
+            shown(vec![failed(), silent]),
+            "10.10.0.2: not measured: the target does not answer."
+        );
+    }
+
     /// The limit of a path of 1450 bytes on which this address reports packets as too big.
     fn limit_by(from: &str) -> String {
         let answered = Reply::Answered {
@@ -347,22 +394,7 @@ mod tests {
             mtu: 1450,
             attempts: attempts.to_vec(),
         };
-        let report = Report {
-            target: "10.10.0.2".parse().unwrap(),
-            route: RouteTo {
-                interface: "vx0".parse().unwrap(),
-                interface_mtu: 1500,
-                ipv6_mtu: None,
-                gateway: None,
-                route_mtu: None,
-                cached_before: None,
-                cached_now: None,
-            },
-            trials: Vec::new(),
-            small: None,
-            large: None,
-        };
-        limit(&found, &report)
+        limit(&found, &report(Vec::new()))
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn known_conditions_decide() {
             rule(&[port(number)], json!("drop")),
         ]
     };
-    assert_eq!(fate(false, &rules(80), &[]), "rule 2 of inet t in");
+    assert_eq!(fate(false, &rules(80), &[]), "rule handle 2 of inet t in");
     assert_eq!(fate(false, &rules(81), &[]), "passes");
     assert_eq!(fate(true, &rules(81), &[]), "policy of inet t in");
     let accepts = [rule(&[port(80)], json!("accept"))];
@@ -83,7 +83,7 @@ fn what_cannot_be_judged_makes_a_drop_possible_only() {
     let drops = [rule(std::slice::from_ref(&set), json!("drop"))];
     assert_eq!(
         fate(false, &drops, &[]),
-        "passes; perhaps rule 1 of inet t in by lookup"
+        "passes; perhaps rule handle 1 of inet t in by lookup"
     );
     let accepts = [rule(std::slice::from_ref(&set), json!("accept"))];
     assert_eq!(
@@ -93,12 +93,12 @@ fn what_cannot_be_judged_makes_a_drop_possible_only() {
     // Dropped by the one or by the other.
     assert_eq!(
         fate(true, &drops, &[]),
-        "policy of inet t in; perhaps rule 1 of inet t in by lookup"
+        "policy of inet t in; perhaps rule handle 1 of inet t in by lookup"
     );
     let map = [rule(&[], json!({ "unknown": "lookup" }))];
     assert_eq!(
         fate(false, &map, &[]),
-        "passes; perhaps rule 1 of inet t in by lookup"
+        "passes; perhaps rule handle 1 of inet t in by lookup"
     );
     // A condition that fails is enough.
     let fails = [rule(&[set, json!({ "protocol": 17 })], json!("drop"))];
@@ -119,18 +119,18 @@ fn jumps_come_back_and_gotos_do_not() {
             rule(&[], json!("drop")),
         ]
     };
-    assert_eq!(fate(false, &jump(&[]), &[]), "rule 2 of inet t in");
+    assert_eq!(fate(false, &jump(&[]), &[]), "rule handle 2 of inet t in");
     assert_eq!(fate(false, &goto(&[]), &[]), "passes");
     let accept = [rule(&[], json!("accept"))];
     assert_eq!(fate(false, &jump(&[]), &accept), "passes");
     let set = [json!({ "unknown": "lookup" })];
     assert_eq!(
         fate(false, &jump(&set), &accept),
-        "passes; perhaps rule 2 of inet t in by lookup"
+        "passes; perhaps rule handle 2 of inet t in by lookup"
     );
     assert_eq!(
         fate(false, &goto(&set), &[]),
-        "passes; perhaps rule 2 of inet t in by lookup"
+        "passes; perhaps rule handle 2 of inet t in by lookup"
     );
     let set = &set[..];
     // A packet that went back is not accepted or dropped by the rest of the chain.
@@ -142,7 +142,7 @@ fn jumps_come_back_and_gotos_do_not() {
     );
     assert_eq!(
         fate(true, &to, &returns("drop")),
-        "policy of inet t in; perhaps rule 2 of inet t next by lookup"
+        "policy of inet t in; perhaps rule handle 2 of inet t next by lookup"
     );
     assert_eq!(
         fate(true, &returns("accept"), &[]),
@@ -164,7 +164,7 @@ fn jumps_come_back_and_gotos_do_not() {
     assert!(fate(true, &jump, &map).contains("perhaps policy of inet t in by lookup"));
     let returns = [rule(&[], json!("return")), rule(&[], json!("drop"))];
     let jump = [rule(&[], json!({ "jump": "next" })), rule(&[], json!("drop"))];
-    assert_eq!(fate(false, &jump, &returns), "rule 2 of inet t in");
+    assert_eq!(fate(false, &jump, &returns), "rule handle 2 of inet t in");
     // A ring ends.
     let ring = [rule(&[], json!({ "jump": "next" }))];
     assert!(fate(false, &ring, &ring).starts_with("passes"));

@@ -8,7 +8,7 @@ fn a_local_route_makes_an_address_the_hosts_own() {
     let mut forward = firewall("forward", rules.clone(), false);
     forward["links"]["lo"]["addresses"] = serde_json::json!(["127.0.0.1/8"]);
     forward["links"]["ipip0"]["forwarding"] = 1.into();
-    let inner = ["Inner rule 7 of inet filter c"];
+    let inner = ["Inner rule handle 7 of inet filter c"];
     assert_eq!(dropped(forward.clone()), inner);
     // AnyIP: `ip route add local 203.0.113.0/24 dev lo`. The packet does not come to FORWARD.
     let mut any = forward.clone();
@@ -48,7 +48,7 @@ fn a_local_route_makes_an_address_the_hosts_own() {
 #[test]
 fn ipvs_takes_the_packets_of_its_services_at_the_end_of_input() {
     let rules = serde_json::json!([{ "handle": 7, "conditions": [{ "destination-port": [80, 80] }, { "protocol": 6 }], "then": "drop" }]);
-    let inner = ["Inner rule 7 of inet filter c"];
+    let inner = ["Inner rule handle 7 of inet filter c"];
     let with = |hook: &str, priority: i32, service: serde_json::Value| {
         let mut host = firewall(hook, rules.clone(), false);
         host["firewall"]["chains"][0]["base"]["priority"] = priority.into();
