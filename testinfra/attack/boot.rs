@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::confirmed::{CHANGES, Ended, JOURNAL, apply, kill, until_unwatched, watchdog};
+use crate::confirmed::{CHANGES, Ended, JOURNAL, apply, kill, until_unwatched, watchdog, without_end};
 use crate::world::{DOCUMENT, DropIn, Place, World, inside, program};
 
 const DROP_IN: &str = "/etc/sysctl.d/90-netkeel.conf";
@@ -180,7 +180,7 @@ fn a_resumption_does_not_write_over_a_file_that_somebody_wrote_meanwhile() {
             let text = fs::read_to_string(journal).unwrap();
             let (start, rest) = text.split_once(",\"confirm_by\":").unwrap();
             let (_, rest) = rest.split_once('}').unwrap();
-            let killed = format!("{start}}}{rest}").replace("{\"complete\":{}}\n", "");
+            let killed = without_end(&format!("{start}}}{rest}"));
             fs::write(journal, killed).unwrap();
         }
         fs::write(DROP_IN, "# somebody's\n").unwrap();

@@ -146,7 +146,7 @@ fn a_confirmation_is_waited_for_in_the_foreground() {
         let start = Instant::now();
         let types =
             format!(r#"seen "y/N"; echo y; seen "Enter keeps"; printf "{key}"; seen COMMAND_EXIT_CODE"#);
-        let interrupted = apply(&types, "300s");
+        let interrupted = apply(&types, "300s --retry-rejected");
         assert_eq!(interrupted.code, 3, "{interrupted:?}");
         assert!(
             interrupted

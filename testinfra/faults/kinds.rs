@@ -12,6 +12,7 @@ use crate::{names, tell};
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::session::{Session, Unlogged, Unwatched};
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::device::DeviceId;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
@@ -53,8 +54,14 @@ fn run(goal: &dyn Goal, kernel: &mut dyn Kernel) -> Result<(), Failure> {
 }
 
 /// What an apply of this plan claims.
-fn claims(plan: &Plan) -> Ledger {
-    plan.claims().collect()
+/// The records of an apply, those of interfaces that it made included.
+fn claims(plan: &Plan, after: &Snapshot) -> Ledger {
+    let made = after.links.iter().map(|(name, link)| {
+        let (boot, index) = (after.boot, link.index);
+        (*name, DeviceId { boot, index })
+    });
+    let made = made.collect();
+    plan.claims().map(|claim| claim.on_made(&made)).collect()
 }
 
 /// Refuses each op of a goal with each error, and adds what was tried.
@@ -177,9 +184,9 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
         (&routed, &node),
     ] {
         let plan = Goal::plan(document, before).unwrap().plan;
-        let ledger = claims(&plan);
         let mut kernel = ModelKernel::new(before.clone());
         run(document, &mut kernel).unwrap();
+        let ledger = claims(&plan, &kernel.model.host);
         let release = Release {
             ledger: &ledger,
             owner: "default",

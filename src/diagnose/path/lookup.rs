@@ -84,8 +84,11 @@ impl<'a> Host<'a> {
                 match self.snapshot.sysctl_number(own.path()) {
                     _ if all != 0 => Some(true),
                     Some(own) => Some(own != 0),
-                    // An older kernel has no such key; in a newer one it was not read.
-                    None => is_before(&self.snapshot.kernel, (6, 17)).then_some(false),
+                    // A kernel before 6.17 has no such key.
+                    None => match self.forwarding.and_then(|found| found.forced6.as_ref()) {
+                        Some(forced) => Some(forced.contains(&link)),
+                        None => is_before(&self.snapshot.kernel, (6, 17)).then_some(false),
+                    },
                 }
             }
         }

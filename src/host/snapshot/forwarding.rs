@@ -39,6 +39,10 @@ pub struct Forwarding {
     /// read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_rules: Option<BTreeSet<Family>>,
+    /// The interfaces with `force_forwarding`, whose packets of IPv6 are forwarded though `net.ipv6.conf.all.forwarding` is
+    /// 0; missing if it is not 0, or if they could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forced6: Option<BTreeSet<LinkName>>,
     /// The neighbours that are gateways of routes; missing if they could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub neighbours: Option<Vec<Neighbour>>,

@@ -239,18 +239,27 @@ impl Live {
 
     /// Reads which interfaces forward IPv6 though `all` does not. The key is there since Linux 6.17.
     fn read_force_forwarding(&mut self, snapshot: &mut Snapshot) {
-        let names: Vec<_> = snapshot.links.keys().copied().collect();
-        for name in names {
-            let key = SysctlKey::conf("ipv6", name, "force_forwarding");
+        let Some(forwarding) = &mut snapshot.forwarding else {
+            return;
+        };
+        let mut forced = BTreeSet::new();
+        for name in snapshot.links.keys() {
+            let key = SysctlKey::conf("ipv6", *name, "force_forwarding");
             match self.sysctls.read(&key) {
-                Ok(SysctlReading::Absent) => {}
-                Ok(reading) => drop(snapshot.sysctls.insert(key, reading)),
-                Err(error) => snapshot.problems.push(Problem {
-                    what: Subject::sysctl(&snapshot.netns, &key),
-                    why: error.message,
-                }),
+                Ok(reading) if reading.number().is_some_and(|value| value != 0) => {
+                    forced.insert(*name);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    snapshot.problems.push(Problem {
+                        what: Subject::sysctl(&snapshot.netns, &key),
+                        why: error.message,
+                    });
+                    return;
+                }
             }
         }
+        forwarding.forced6 = Some(forced);
     }
 
     fn read_default_routes(&mut self, rows: &[link::Row], snapshot: &mut Snapshot) {
