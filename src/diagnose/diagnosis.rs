@@ -68,7 +68,7 @@ pub fn diagnose(host: &Snapshot, findings: &[Finding], window: Option<&Deltas>) 
             }
         }
     }
-    for cause in &mut found.causes {
+    for cause in found.causes.iter_mut().filter(|cause| !cause.refute.elsewhere) {
         cause.refute.command = paste::inside(&cause.refute.command, &host.netns);
     }
     found

@@ -156,6 +156,7 @@ impl Model {
             } => {
                 if *metric == Metric::Mtu {
                     self.default_route_changes(target.name, *destination, *to);
+                    self.route_mtu_changes(destination, *to);
                 }
                 let field = Field::RouteMetric(*destination, *metric);
                 let value = to.map(|to| Value::Number(to.into()));

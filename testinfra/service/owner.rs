@@ -72,11 +72,13 @@ fn what_a_service_would_revert_is_refused_with_every_way_out() {
     for (code, said) in [apply(&namespace, &other, &[]), release(&namespace, &[])] {
         assert_eq!(code, 1, "{said}");
         let service = format!("netkeel run (pid {})", pid(&namespace));
+        // A service of a namespace is no unit of systemd.
+        let stop = format!("stop the service: kill {}", pid(&namespace));
         for told in [
             &service,
             "of the owner default",
             "edit its document: ",
-            "systemctl stop netkeel",
+            &stop,
             "--pause 1h",
         ] {
             assert!(said.contains(told), "{told}: {said}");

@@ -10,7 +10,7 @@ use crate::inspect::plan::live;
 use crate::load::documents::{Host, Loaded, read};
 use crate::load::snapshot::read_snapshot;
 use crate::output::Detail;
-use crate::{exit, output};
+use crate::{commands, exit, output};
 use netkeel_core::error::Error;
 use netkeel_diagnose::lint::plan;
 use netkeel_render::plan::of::Of;
@@ -68,7 +68,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     match arguments.output {
         _ if arguments.quiet => {}
-        Format::Text => output::print(&format!("{}{}\n", summary(&plan, of), codes(&plan)))?,
+        Format::Text => output::print(&format!(
+            "{}{}\n",
+            summary(&plan, of),
+            commands::here(&codes(&plan))
+        ))?,
         Format::Json => output::plan(&plan, &sources, Output::Json, Detail::default(), of)?,
     }
     output::problems(&plan.problems);

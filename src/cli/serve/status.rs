@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::arguments::{Format, Place};
-use crate::{exit, output};
+use crate::{commands, exit, output};
 use netkeel_apply::recover::unconfirmed_yet;
 use netkeel_apply::store::Store;
 use netkeel_core::error::{Error, ErrorKind};
@@ -255,15 +255,17 @@ fn text(status: &Value) -> String {
     }
     if findings.len() > FINDINGS {
         out.push_str(&format!(
-            "{} more (`netkeel plan` shows them)\n",
-            count(findings.len() - FINDINGS, "finding")
+            "{} more ({})\n",
+            count(findings.len() - FINDINGS, "finding"),
+            commands::here("`netkeel plan` shows them")
         ));
     }
     let causes = status.pointer("/doctor/causes").and_then(Value::as_array);
     for one in causes.into_iter().flatten() {
         let (cause, grounds) = (of(one, "cause"), of(one, "grounds"));
         out.push_str(&format!(
-            "packets may be lost: {cause} ({grounds}); `netkeel doctor` has the evidence\n"
+            "packets may be lost: {cause} ({grounds}); {}\n",
+            commands::here("`netkeel doctor` has the evidence")
         ));
     }
     out.extend(list("probes").iter().map(probe));
@@ -274,7 +276,10 @@ fn text(status: &Value) -> String {
             1 => "1 pass".to_owned(),
             passes => format!("{passes} passes"),
         },
-        count(counter("applies"), "apply"),
+        match counter("applies") {
+            1 => "1 apply".to_owned(),
+            applies => format!("{applies} applies"),
+        },
         count(counter("writes"), "write"),
         count(counter("failures"), "failure"),
         count(counter("rollbacks"), "rollback"),

@@ -231,6 +231,9 @@ pub struct Refutation {
     pub command: String,
     /// The result that refutes the cause.
     pub refuted_if: &'static str,
+    /// The command is for another host.
+    #[serde(skip)]
+    pub elsewhere: bool,
 }
 
 impl Diagnosis {
@@ -368,6 +371,7 @@ mod tests {
                 refute: Refutation {
                     command: String::new(),
                     refuted_if: "",
+                    elsewhere: false,
                 },
                 fix: Vec::new(),
             });

@@ -112,7 +112,11 @@ pub(crate) fn refutation(kind: Kind, fault: &Fault, host: &Snapshot) -> Refutati
             "no address of a pod, peer or gateway is listed",
         ),
     };
-    Refutation { command, refuted_if }
+    Refutation {
+        command,
+        refuted_if,
+        elsewhere: kind == Kind::RpFilter && takes_any_sender(&fault.subjects, host),
+    }
 }
 
 /// Whether a tunnel that takes any sender is among the places.

@@ -78,7 +78,7 @@ fn others(nflog: &NflogState, draft: &mut Draft) {
         for rule in rules.iter().filter(|rule| !usable(rule)) {
             let why = match rule.whole {
                 true => "it names no interfaces to log from",
-                false => "it logs only some of the messages",
+                false => "it logs only some of the messages, or a rule before it may end their way",
             };
             draft.note(format!("the rule `{rule}`: {why}"));
         }

@@ -86,6 +86,15 @@ fn least_of_ovs(name: LinkName) -> u32 {
 /// A route with a larger MTU than its interface. The kernel takes the MTU of the route for packets that it sends and
 /// forwards (`ip_dst_mtu_maybe_forward`, include/net/ip.h), and answers none of them with an ICMP error.
 fn own_routes(name: LinkName, link: &Link, findings: &mut Findings) {
+    // A tunnel answers, or fragments the outer packet, by the path of the outer packet (`tnl_update_pmtu`,
+    // net/ipv4/ip_tunnel.c; `wg_xmit`, drivers/net/wireguard/device.c).
+    let is_tunnel = matches!(
+        link.kind_name(),
+        "wireguard" | "ipip" | "gre" | "sit" | "vti" | "ip6tnl" | "ip6gre" | "vti6"
+    );
+    if is_tunnel {
+        return;
+    }
     // Those that a document names are with the interface too, as the plan leaves them.
     let declared = link.routes.iter().filter_map(|(route, is)| {
         let locked = is.locked.contains(&Metric::Mtu);

@@ -118,7 +118,11 @@ impl Model {
         let Some(link) = self.host.links.get(&name) else {
             return;
         };
+        let has_mtu = link.route_mtus.iter().any(|own| goes(&own.route));
         let lost: Vec<RouteKey> = link.routes.keys().filter(|key| goes(key)).copied().collect();
+        if has_mtu && let Some(link) = self.host.link_mut(name) {
+            link.route_mtus.retain(|own| !goes(&own.route));
+        }
         for key in lost {
             let Some(route) = self.host.link_mut(name).and_then(|link| link.routes.remove(&key)) else {
                 continue;

@@ -183,6 +183,20 @@ impl Model {
         }
     }
 
+    /// A route gets another MTU of its own, or loses it: each of its interfaces has it.
+    pub(super) fn route_mtu_changes(&mut self, key: &RouteKey, to: Option<u32>) {
+        let has = |link: &Arc<Link>| link.route_mtus.iter().any(|own| own.route == *key);
+        for link in self.host.links.values_mut().filter(|link| has(link)) {
+            let link = Arc::make_mut(link);
+            let routes = std::mem::take(&mut link.route_mtus).into_iter();
+            let changed = |own: RouteMtu| match own.route == *key {
+                true => to.map(|mtu| RouteMtu { mtu, ..own }),
+                false => Some(own),
+            };
+            link.route_mtus = routes.filter_map(changed).collect();
+        }
+    }
+
     /// An IPv6 route with its own MTU follows the interface if that MTU is larger, or was equal to the
     /// interface's (`rt6_mtu_change_route`, net/ipv6/route.c).
     fn routes_follow(&mut self, name: LinkName, before: u32, mtu: u32, changes: &mut Vec<Change>) {
@@ -324,5 +338,34 @@ mod tests {
             assert_eq!(model.changes_one_fact(&op), alone, "{routes:?} {ipv6:?} {mtu}");
             assert_eq!(model.apply(&op).len() == 1, alone, "{routes:?} {ipv6:?} {mtu}");
         }
+    }
+
+    #[test]
+    fn a_route_by_two_interfaces_has_one_mtu() {
+        let key: RouteKey = "0.0.0.0/0".parse().unwrap();
+        let own = |mtu| RouteMtu {
+            mtu,
+            route: key,
+            locked: false,
+        };
+        let mut host = Snapshot::empty(Netns::CURRENT);
+        for name in ["eth0", "eth1"] {
+            let link = Link {
+                route_mtus: [own(9000)].into(),
+                ..Link::default()
+            };
+            host.links.insert(name.parse().unwrap(), link.into());
+        }
+        let mut model = Model::new(host);
+        let mtus = |model: &Model| -> Vec<u32> {
+            let links = model.host.links.values();
+            links
+                .flat_map(|link| link.route_mtus.iter().map(|own| own.mtu))
+                .collect()
+        };
+        model.route_mtu_changes(&key, Some(1500));
+        assert_eq!(mtus(&model), [1500, 1500]);
+        model.route_mtu_changes(&key, None);
+        assert_eq!(mtus(&model), [0; 0]);
     }
 }

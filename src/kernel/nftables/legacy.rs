@@ -216,6 +216,7 @@ fn walk(layout: &Layout, table: &str, mut entries: &[u8], base: &mut Base) {
 fn conditions(layout: &Layout, entry: &[u8]) -> Option<Conditions> {
     const BY_INTERFACE: u8 = 0x01;
     const BY_SOURCE: u8 = 0x08;
+    const BY_PROTOCOL: u8 = 0x40;
     let width = layout.address;
     let bytes = |at: usize, length: usize| entry.get(at..at + length);
     let is_set = |bytes: &[u8]| bytes.iter().any(|byte| *byte != 0);
@@ -246,7 +247,7 @@ fn conditions(layout: &Layout, entry: &[u8]) -> Option<Conditions> {
     found.unknown |= is_set(bytes(3 * width, width)?) || is_set(bytes(interfaces + 48, 16)?);
     found.unknown |= inverted & !(BY_INTERFACE | BY_SOURCE) != 0;
     let protocol = u16_at(entry, interfaces + 64)?;
-    found.protocol = (protocol != 0).then_some(protocol as u8);
+    found.protocol = (protocol != 0 && inverted & BY_PROTOCOL == 0).then_some(protocol as u8);
     let target = usize::from(u16_at(entry, layout.offsets)?);
     let mut at = layout.extensions;
     while at < target {
