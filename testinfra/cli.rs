@@ -87,8 +87,8 @@ fn a_node_is_brought_to_its_document_once() {
 
     let check = verb(&["check"]);
     let line = format!(
-        "Drift: 6 of 6 declared facts, on 3 objects (netns {}); 6 writes, all with exact undo; 1 warning. `netkeel plan` shows NK013.\n",
-        namespace.name
+        "Drift: 6 of 6 declared facts, on 3 objects (netns {name}); 6 writes, all with exact undo; 1 warning. `netkeel plan --netns {name}` shows NK013.\n",
+        name = namespace.name
     );
     assert_eq!((check.code, check.stdout), (2, line));
     let quiet = verb(&["check", "--quiet"]);

@@ -182,10 +182,11 @@ fn the_metrics_name_the_causes_of_lost_packets() {
         assert!(start.elapsed() < Duration::from_secs(300), "{metrics}");
     };
     let said = netkeel(&["status", "--netns", &namespace.name]).1;
-    assert!(
-        said.contains("packets may be lost: firewall (possible); `netkeel doctor` has the evidence\n"),
-        "{said}"
+    let told = format!(
+        "packets may be lost: firewall (possible); `netkeel doctor --netns {}` has the evidence\n",
+        namespace.name
     );
+    assert!(said.contains(&told), "{said}");
     let lost = metrics
         .lines()
         .find_map(|line| line.strip_prefix("netkeel_doctor_lost_total{cause=\"firewall\"} "));
