@@ -244,7 +244,7 @@ fn what_others_keep_is_left_alone_and_what_is_said_otherwise_is_done() {
     // The host's ends of those that are left alone stay with them: netkeel makes no black hole.
     let (code, check) = node.netkeel(&["check", "-f", "pods.yaml"]);
     insta::assert_snapshot!(format!("{code} {check}"), @r#"
-    0 In sync: 3 facts as declared, 2 pods stale and skipped (netns host); 3 warnings. `netkeel plan` shows NK013, NK045.
+    0 In sync: 3 facts as declared, 2 pods stale and skipped (netns host); 3 warnings. `netkeel plan --netns host` shows NK013, NK045.
     "#);
     for (link, at) in [("lxc0", 0), ("cali1", 1)] {
         let mtus = node.mtus_of(link, at);
