@@ -21,6 +21,9 @@ pub(crate) fn made(steps: &[Step]) -> BTreeSet<LinkName> {
 /// Adds the records of the tunnels that the plan makes again, without the interface: the apply fills in the new one. With
 /// them those of written sysctls whose interface was made again by another program.
 pub(crate) fn carry_over(plan: &mut Plan, ledger: &Ledger, host: &Snapshot) {
+    if plan.steps.is_empty() {
+        return;
+    }
     let made = made(&plan.steps);
     let is_remade = |record: &OwnershipRecord| {
         let is_made = record.fact.link_name().is_some_and(|name| made.contains(&name));
