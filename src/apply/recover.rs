@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::engine::apply::{stands, undo};
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Header, Journal};
 use crate::store::Store;
 use crate::store::history::{Executed, HistoryEvent};
 use crate::store::lock::Patience;
@@ -21,6 +21,7 @@ use netkeel_core::text::shell::Quoted;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
+use netkeel_source::node::canonical::digest;
 
 /// How long a reader waits for an apply that is at work.
 const APPLY_LIMIT: Duration = Duration::from_secs(30);
@@ -223,15 +224,26 @@ pub(crate) fn record(held: &Held, undone: &[Op], cause: Cause) -> Result<(), Err
 }
 
 fn reject(held: &Held, cause: Cause) -> Result<(), Error> {
-    let (store, document) = match held.pending().header() {
-        Some(header) if cause.rejects() && header.confirm_by.is_some() => (held.store(), &header.document),
+    let header = match held.pending().header() {
+        Some(header) if cause.rejects() && header.confirm_by.is_some() => header,
         _ => return Ok(()),
     };
+    let (store, document) = (held.store(), &header.document);
+    // Who does not want the writes of a document that is in force does not say that it is wrong.
+    if cause == Cause::Declined && is_accepted(store, header) {
+        return Ok(());
+    }
     match store.rejection(Some(document)) {
         Ok(Some(_)) => Ok(()),
         // A list that cannot be read can be added to.
         Ok(None) | Err(_) => store.reject(document, cause.reason()),
     }
+}
+
+/// Whether the document of an apply was accepted before.
+fn is_accepted(store: &Store, header: &Header) -> bool {
+    let accepted = store.accepted(&header.owner).ok().flatten();
+    accepted.is_some_and(|accepted| digest(&accepted) == header.document)
 }
 
 /// Keeps an apply that waits to be confirmed: writes the files that were kept back, then commits; the number

@@ -14,6 +14,7 @@ pub mod undo;
 use std::collections::BTreeSet;
 
 use crate::goal::planned::Planned;
+use crate::ledger::carried::carry_over;
 use crate::ledger::{Ledger, OwnershipRecord};
 use crate::make::routers::accept_ra;
 use crate::make::{ToDo, finish, plan_with, report_kept};
@@ -112,7 +113,9 @@ impl Goal for Release<'_> {
     }
 
     fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
-        release(self.ledger.of(self.owner), self.owner, self.netns, host)
+        let mut planned = release(self.ledger.of(self.owner), self.owner, self.netns, host)?;
+        carry_over(&mut planned.plan, self.ledger, host);
+        Ok(planned)
     }
 }
 
@@ -136,7 +139,9 @@ impl Goal for ReleaseFacts<'_> {
     }
 
     fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
-        release(self.claims(), self.owner, self.netns, host)
+        let mut planned = release(self.claims(), self.owner, self.netns, host)?;
+        carry_over(&mut planned.plan, self.ledger, host);
+        Ok(planned)
     }
 }
 

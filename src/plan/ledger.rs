@@ -4,6 +4,7 @@
 //! The first line is the format. The lines of an apply count once a [`Line::Committed`] follows them, until
 //! a [`Line::RolledBack`] names the apply. Text after the last newline was torn by a crash and is ignored.
 
+pub(crate) mod carried;
 pub mod place;
 #[cfg(test)]
 mod tests;

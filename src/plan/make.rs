@@ -6,6 +6,7 @@ pub(crate) mod routers;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::goal::planned::Planned;
+use crate::ledger::carried::{carry_over, made};
 use crate::ledger::place::{Place, Places};
 use crate::ledger::{Ledger, OwnershipRecord};
 use crate::ownership::{Kept, Ownership};
@@ -15,9 +16,7 @@ use crate::planner::Planner;
 use crate::{ownership, pod_routes};
 use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::finding::{Code, Findings};
-use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
-use netkeel_core::op::Op;
 use netkeel_document::document::Document;
 use netkeel_document::want::Want;
 use netkeel_document::want::wants::Wants;
@@ -89,13 +88,18 @@ pub(crate) fn plan_wants(
     if whole {
         ownership::report(others.into_iter(), &mut findings);
     }
+    let given: BTreeSet<&Fact> = given_back.iter().map(|claim| &claim.fact).collect();
     let back = ownership::give_back(given_back.into_iter(), host, &mut findings);
     report_kept(&back.kept, host, &mut findings);
     let written: BTreeSet<&Fact> = drift.iter().map(|drift| &drift.fact).collect();
-    let (renamed, left) = renamed.of(&written);
+    let is_given = |fact: &Fact| given.contains(fact) && !back.unrestored.contains_key(fact);
+    let (renamed, left) = renamed.of(&written, is_given);
     drift.extend(back.drift);
     let mut released = back.released;
     released.extend(left);
+    // The interface that gets the name of one that is given back keeps its record.
+    let takes: BTreeSet<&Fact> = renamed.iter().map(|record| &record.fact).collect();
+    released.retain(|fact| !takes.contains(fact));
     released.sort();
     let (mut plan, after) = finish(
         &document.owner,
@@ -114,6 +118,9 @@ pub(crate) fn plan_wants(
     }
     plan.released = released;
     plan.renamed = renamed;
+    if let Some(ledger) = ownership.ledger {
+        carry_over(&mut plan, ledger, host);
+    }
     plan.unrestored = back.unrestored.into_keys().collect();
     plan.unmatched = std::mem::take(&mut wants.unmatched);
     plan.skipped = wants.left_alone.keys().copied().collect();
@@ -156,13 +163,17 @@ impl<'a> Renamed<'a> {
     }
 
     /// The records by their new names, where a plan writes one of the two interfaces: its own records must not take
-    /// their place. With them the facts whose name no other record gets.
-    fn of(&self, written: &BTreeSet<&Fact>) -> (Vec<OwnershipRecord>, Vec<Fact>) {
+    /// their place. With them the facts whose name no other record gets. Those that the plan gives back are left out.
+    fn of(
+        &self,
+        written: &BTreeSet<&Fact>,
+        is_given: impl Fn(&Fact) -> bool,
+    ) -> (Vec<OwnershipRecord>, Vec<Fact>) {
         let known = |fact: &Fact| written.contains(fact);
         let moved = self
             .records
             .values()
-            .filter(|(record, now)| known(&record.fact) || known(now));
+            .filter(|(record, now)| (known(&record.fact) || known(now)) && !is_given(&record.fact));
         let (mut records, mut left) = (Vec::new(), Vec::new());
         for (record, now) in moved {
             let known = self.ledger.and_then(|ledger| ledger.get(now));
@@ -297,9 +308,7 @@ pub(crate) fn finish(
     // The kernel restores it together with what netkeel restores.
     let is_written = |fact: &Fact| steps.iter().any(|step| step.fact == *fact);
     drift.retain(|drift| !followers.contains(&drift.fact) || is_written(&drift.fact));
-    let makes = |op: &Op| matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
-    let made = steps.iter().filter(|step| makes(&step.op));
-    let made: BTreeSet<LinkName> = made.filter_map(|step| step.fact.link_name()).collect();
+    let made = made(&steps);
     let beside_them = steps
         .iter()
         .flat_map(|step| &step.changes)

@@ -130,6 +130,21 @@ fn an_interface_that_another_program_made_again_is_not_written() {
 }
 
 #[test]
+fn an_apply_that_was_done_again_on_the_interface_that_came_with_the_name_is_undone_there() {
+    let world = World::new();
+    world.succeeds(&["apply", "-f", "mtu.yaml"]);
+    let history = world.succeeds(&["history", "--output", "json"]);
+    let first: serde_json::Value = serde_json::from_str(history.lines().next().unwrap()).unwrap();
+    world
+        .namespace
+        .sh("ip link del xa; ip link add xa type bridge; ip link set xa mtu 1300");
+    world.succeeds(&["apply", "-f", "mtu.yaml"]);
+    world.succeeds(&["undo", first["id"].as_str().unwrap()]);
+    assert_eq!(world.mtu("xa"), "1500");
+    world.holds_nothing();
+}
+
+#[test]
 fn an_apply_that_nobody_confirms_is_undone_on_a_renamed_interface() {
     let world = World::new();
     let before = world.state("xa");

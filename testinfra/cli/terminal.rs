@@ -258,6 +258,12 @@ fn only_enter_or_a_yes_keeps_the_changes() {
     assert_eq!(kept.code, 0, "{kept:?}");
     assert!(kept.stdout.contains("Confirmed: the changes stay"), "{kept:?}");
     assert_eq!(mtu(&namespace), "1460\n");
+    // The document in force stays accepted, whatever the answer about its next writes is.
+    namespace.sh("ip link set cali1 mtu 1500");
+    let back = apply("echo no");
+    assert_eq!((back.code, mtu(&namespace).as_str()), (3, "1500\n"), "{back:?}");
+    let again = scratch.run(&[&["apply", "-f", "pods.yaml"], &netns[..]].concat());
+    assert_eq!(again.code, 0, "{again:?}");
 }
 
 /// A pipe that nobody reads holds the result back until the watchdog has rolled back.

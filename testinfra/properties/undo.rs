@@ -95,6 +95,7 @@ fn undone(document: &Value, host: &Snapshot) -> Result<Reached, TestCaseError> {
         loses.any(|lost| matches!(lost, Loss::Device { .. } | Loss::DeviceWith { .. }))
     };
     let goal = UndoApply {
+        ledger: &log.after,
         values: &values,
         netns: &host.netns,
         force: plan.steps.iter().any(replaces),

@@ -16,7 +16,6 @@ use netkeel_core::op::Op;
 use netkeel_core::value::DeviceKind;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_plan::goal::Goal;
 use netkeel_plan::goal::planned::Observation;
@@ -298,7 +297,9 @@ fn execute_wherever<'a>(kernel: &mut dyn Kernel, op: &'a Op) -> (Cow<'a, Op>, Re
         Err(error) if error.kind == ErrorKind::Missing => error,
         outcome => return (Cow::Borrowed(op), outcome),
     };
-    let Some(target) = op.target() else {
+    // A tunnel that was made is found by its name alone: any other of its kind may be another program's.
+    let is_made = matches!(op, Op::DeleteLink { made: Some(_), .. });
+    let Some(target) = op.target().filter(|_| !is_made) else {
         return (Cow::Borrowed(op), Err(error));
     };
     let now = match kernel.snapshot(&Scope::default()) {
@@ -306,18 +307,6 @@ fn execute_wherever<'a>(kernel: &mut dyn Kernel, op: &'a Op) -> (Cow<'a, Op>, Re
         // It is not known whether it is gone.
         Err(unread) => return (Cow::Borrowed(op), Err(unread)),
     };
-    if let Op::DeleteLink { made: Some(made), .. } = op {
-        let is_it = |link: &Link| made.is(link.index, &link.device_kind());
-        let other = now
-            .links
-            .iter()
-            .find(|(name, link)| **name != target.name && is_it(link));
-        let unknown = |(name, _): (&LinkName, _)| {
-            let message = format!("the tunnel {} that was made may be {name} by now", target.name);
-            Error::new(ErrorKind::Refused, message).hint("delete it by hand if it is")
-        };
-        return (Cow::Borrowed(op), Err(other.map_or(error, unknown)));
-    }
     let named = now.by_index(target.index).filter(|_| target.index != 0);
     let renamed = named.filter(|(name, _)| *name != target.name);
     match renamed.and_then(|(name, _)| op.on(name)) {

@@ -380,6 +380,24 @@ fn the_undo_of_a_creation_deletes_what_was_made_and_no_other_device() {
 }
 
 #[test]
+fn the_tunnel_of_another_program_does_not_keep_an_undo_from_ending() {
+    let mut kernel = with(device(7, "ipip", true));
+    let delete = Op::DeleteLink {
+        target: Target {
+            name: "ipip1".parse().unwrap(),
+            ..tunnel(0)
+        },
+        made: Some(Made {
+            mode: TunnelKind::Ipip,
+            instead_of: 0,
+        }),
+    };
+    let (undone, remaining) = undo(&mut kernel, [std::slice::from_ref(&delete)].into_iter());
+    assert_eq!((undone.len(), remaining.len()), (0, 0), "{remaining:?}");
+    assert!(kernel.model.model.host.links.contains_key(&tunnel(0).name));
+}
+
+#[test]
 fn a_plan_that_creates_a_tunnel_knows_what_it_made() {
     let document = document("version: 1\npersist: no\ntunnel: { ipip0: { mode: ipip, force: yes } }\n");
     for old in [None, Some(device(5, "dummy", false))] {

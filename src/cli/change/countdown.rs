@@ -44,10 +44,15 @@ pub(crate) fn left(netns: &Netns, transaction: &str) -> Result<Option<Duration>,
 /// # Errors
 /// When the state cannot be read, or keeping or rolling back fails. The watchdog then rolls back in time.
 pub(crate) fn wait(netns: &Netns, transaction: &str, lock: LockOptions) -> Result<u8, Error> {
-    let interrupted = Arc::new(AtomicBool::new(false));
+    let (declined, ended) = (Arc::default(), Arc::default());
     // The terminal may be gone for a while because of the changes: they can be confirmed on another one.
     for signal in ENDING.into_iter().filter(|signal| *signal != Signal::SIGHUP) {
-        flag::register(signal as i32, Arc::clone(&interrupted)).map_err(|error| {
+        // Only those of the keyboard are an answer.
+        let flag: &Arc<AtomicBool> = match signal {
+            Signal::SIGINT | Signal::SIGQUIT => &declined,
+            _ => &ended,
+        };
+        flag::register(signal as i32, Arc::clone(flag)).map_err(|error| {
             Error::new(
                 ErrorKind::Refused,
                 format!("cannot install signal handlers: {error}"),
@@ -68,9 +73,11 @@ pub(crate) fn wait(netns: &Netns, transaction: &str, lock: LockOptions) -> Resul
             true => typed::typed(&mut line, TICK),
             false => Ok(Typed::End),
         };
-        if interrupted.load(Ordering::Relaxed) {
+        let asked = [(&declined, Cause::Declined), (&ended, Cause::Withdrawn)];
+        let asked = asked.into_iter().find(|(flag, _)| flag.load(Ordering::Relaxed));
+        if let Some((_, cause)) = asked {
             output::say("\n");
-            return roll_back(netns, transaction, lock);
+            return roll_back(netns, transaction, lock, cause);
         }
         let typed = match typed? {
             Typed::Nothing => continue,
@@ -81,7 +88,7 @@ pub(crate) fn wait(netns: &Netns, transaction: &str, lock: LockOptions) -> Resul
             Some(Answer::Keep) => {
                 return confirm::keep_changes(netns, Some(transaction), lock, &PauseOption::of(None));
             }
-            Some(Answer::RollBack) => return roll_back(netns, transaction, lock),
+            Some(Answer::RollBack) => return roll_back(netns, transaction, lock, Cause::Declined),
             Some(Answer::Unclear) => {
                 output::say(
                     "please answer with Enter or `y` to keep the changes, or with `n` to roll them back\n",
@@ -103,12 +110,12 @@ pub(crate) fn wait(netns: &Netns, transaction: &str, lock: LockOptions) -> Resul
 
 /// Rolls back an apply that waits for its confirmation, and returns the exit code. One that has ended meanwhile is
 /// only reported.
-fn roll_back(netns: &Netns, transaction: &str, lock: LockOptions) -> Result<u8, Error> {
+fn roll_back(netns: &Netns, transaction: &str, lock: LockOptions, cause: Cause) -> Result<u8, Error> {
     let store = Store::open(netns)?;
     if let Gate::Held(held) = store.lock(&actor(), lock.timeout)?.look()?
         && held.pending().transaction() == Some(transaction)
     {
-        let undone = undo_held(&held, netns, Cause::Declined)?;
+        let undone = undo_held(&held, netns, cause)?;
         drop(held);
         return recover::report_rolled_back(&undone);
     }

@@ -125,11 +125,19 @@ fn agree(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Vec<Stri
     let settled = recover::settle(store, netns, &actor(), arguments.lock.timeout, &mut said)?;
     drop(settled);
     drop(said);
+    // Of an owner without records nothing can be shown. Its accepted document is forgotten all the same.
+    if store.ledger()?.of(&arguments.owner).next().is_none() {
+        return Ok(Vec::new());
+    }
     let Some(plan) = show(arguments, store, netns)? else {
         return Ok(Vec::new());
     };
     let is_refused = !plan.problems.is_empty() || !arguments.allow_lossy && plan.lossy().next().is_some();
-    if !is_refused && !plan.steps.is_empty() {
+    // Where it is no longer refused by then, nothing was agreed to.
+    if is_refused {
+        return Ok(Vec::new());
+    }
+    if !plan.steps.is_empty() {
         ask(&format!(
             "Give back the {} of the owner {}?",
             count(plan.released.len(), "fact"),

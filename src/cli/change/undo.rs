@@ -82,7 +82,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let known = store.applies_with_values()?;
     let entry = choose(&history, &known, arguments.id.as_deref())?;
     let values = store.values(&entry.apply)?.ok_or_else(|| unknown(entry))?;
+    let ledger = store.ledger()?;
     let goal = UndoApply {
+        ledger: &ledger,
         values: &values,
         netns: &netns,
         force: arguments.force,
@@ -242,6 +244,10 @@ fn undo(
         return Err(Error::new(ErrorKind::Refused, "the apply was undone meanwhile"));
     }
     let ledger = store.ledger()?;
+    let goal = &UndoApply {
+        ledger: &ledger,
+        ..*goal
+    };
     let log = Recorder::new(&settled, netns.clone(), owner, name, &actor);
     let mut log = log.work(Work::Undo);
     log.compacts = ledger.wants_compacting();

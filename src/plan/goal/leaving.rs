@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::goal::scope_of;
+use crate::ledger::place::{Place, Places};
 use crate::ledger::{Ledger, OwnershipRecord};
 use crate::make::routers::{self, Lost};
 use crate::ownership::Ownership;
@@ -60,7 +61,11 @@ impl Leaving<'_> {
             wants
         };
         let wanted = wants(self.in_force);
-        let is_wanted = |claim: &OwnershipRecord| claim.is_declared_by(|fact| declares(&wanted, fact));
+        let places = Places::new(host);
+        let is_wanted = |claim: &OwnershipRecord| {
+            let by_its_name = claim.is_declared_by(|fact| declares(&wanted, fact));
+            by_its_name || matches!(places.of(claim), Place::Renamed(now) if declares(&wanted, &now))
+        };
         let held = self.ledger.of(&self.in_force.owner);
         let others: Vec<&OwnershipRecord> = held.filter(|claim| !is_wanted(claim)).collect();
         // A doubt about the documents can only take facts away from these.
@@ -200,6 +205,38 @@ mod tests {
         let pod = link.pod.as_mut().unwrap();
         (pod.mtu, pod.sandbox) = (1500, None);
         assert_eq!(leave(PODS, PODS, &[], &host).unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_declared_by_the_new_name_of_its_interface_stays() {
+        let mut host = host();
+        // Another interface has the earlier name.
+        let other = Link {
+            index: 2,
+            mtu: 1500,
+            ..Link::default()
+        };
+        host.links.insert("old0".parse().unwrap(), other.into());
+        let of_name = |name: &str| format!("link: {{ a: {{ match: {{ name: {name} }}, mtu: 1440 }} }}");
+        let old = Fact::link(&Netns::CURRENT, "old0".parse().unwrap(), Field::Mtu);
+        let record = OwnershipRecord {
+            device: host.device(&fact(Field::Mtu)),
+            fact: old,
+            owner: "default".to_owned(),
+            found: Some(Value::Number(1500)),
+            wrote: Some(Value::Number(1440)),
+            caused_by: None,
+        };
+        let leaves = |in_force: &str| {
+            let leaving = Leaving {
+                left: &document(&of_name("old0")),
+                in_force: &document(in_force),
+                ledger: &[record.clone()].into_iter().collect(),
+                suspended: &BTreeSet::new(),
+            };
+            leaving.facts(&host).unwrap().len()
+        };
+        assert_eq!((leaves(&of_name("cali1")), leaves("")), (0, 1));
     }
 
     #[test]

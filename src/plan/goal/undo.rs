@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::goal::planned::Planned;
 use crate::goal::{Goal, release, scope_of};
+use crate::ledger::carried::{carry_over, made};
+use crate::ledger::place::{Place, Places};
 use crate::ledger::{Ledger, OwnershipRecord};
 use crate::make::{ToDo, finish};
 use crate::ownership::{Back, can_be_made, cannot_come_back, located};
@@ -151,6 +153,8 @@ fn is_address(fact: &Fact) -> bool {
 /// The undo of an apply.
 #[derive(Debug)]
 pub struct UndoApply<'a> {
+    /// The ownership records.
+    pub ledger: &'a Ledger,
     /// The values of the apply.
     pub values: &'a AppliedValues,
     /// The namespace of the host.
@@ -166,7 +170,9 @@ impl Goal for UndoApply<'_> {
 
     fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
         let (mut back, mut findings) = (Back::default(), Findings::default());
-        let changes = located(self.values.changes.iter(), host, &mut back, &mut findings);
+        let places = Places::new(host);
+        let all = self.changes(&places);
+        let changes = located(all.iter(), host, &mut back, &mut findings);
         let changes: Vec<OwnershipRecord> = changes.into_iter().map(Cow::into_owned).collect();
         let mut since = changed_since(&changes, host);
         for (fact, why) in &back.unrestored {
@@ -196,14 +202,22 @@ impl Goal for UndoApply<'_> {
             self.restore(&mut planned, &changes, host, addresses)?;
         }
         planned.plan.drift.sort_by(|one, other| one.fact.cmp(&other.fact));
+        let own = self.own(&all, &places);
+        back.released.retain(|fact| own.contains(fact));
         back.released.sort();
+        back.released.dedup();
+        let made = made(&planned.plan.steps);
+        let held = self.held(&all, &places, &made);
+        let held = held.filter(|claim| !back.unrestored.contains_key(&claim.fact));
+        let held: Vec<OwnershipRecord> = held.collect();
+        let kept: BTreeSet<&Fact> = held.iter().map(|claim| &claim.fact).collect();
+        back.released.retain(|fact| !kept.contains(fact));
         planned.plan.released = back.released;
         planned.plan.unrestored = back.unrestored.into_keys().collect();
         planned.plan.findings.extend(findings.into_sorted());
-        let held: BTreeSet<&Fact> = self.values.held.iter().map(|claim| &claim.fact).collect();
-        planned.plan.released.retain(|fact| !held.contains(fact));
+        carry_over(&mut planned.plan, self.ledger, host);
         // They come after the claims of this plan, so the ledger is as before the apply.
-        planned.plan.beside.extend(self.values.held.iter().cloned());
+        planned.plan.beside.extend(held);
         Ok(planned)
     }
 }
@@ -220,6 +234,74 @@ enum Since {
 }
 
 impl UndoApply<'_> {
+    /// The changes of the apply. Where an interface is gone and netkeel wrote the same since on the one that has its
+    /// name, the change is of that one.
+    fn changes(&self, places: &Places<'_>) -> Vec<OwnershipRecord> {
+        let again = |change: &OwnershipRecord| {
+            let record = self.ledger.get(&change.fact)?;
+            let is_same = record.wrote == change.wrote && record.owner == self.values.owner;
+            record
+                .device
+                .filter(|_| is_same && places.of(change) == Place::Gone)
+        };
+        let changes = self.values.changes.iter();
+        changes
+            .map(|change| OwnershipRecord {
+                device: again(change).or(change.device),
+                ..change.clone()
+            })
+            .collect()
+    }
+
+    /// The facts that the undo may release: the records of the others are of interfaces that a later apply wrote.
+    fn own(&self, changes: &[OwnershipRecord], places: &Places<'_>) -> BTreeSet<Fact> {
+        let mut own = BTreeSet::new();
+        for change in changes {
+            let record = self.ledger.get(&change.fact);
+            let place = places.of(change);
+            if place == Place::Here || record.is_none_or(|record| record.device == change.device) {
+                own.insert(change.fact.clone());
+            }
+            if let Place::Renamed(now) = place {
+                own.insert(now);
+            }
+        }
+        own
+    }
+
+    /// The records from before the apply, on the interfaces of the changes. They do not replace records of other
+    /// interfaces. `made` are the tunnels that the undo makes.
+    fn held<'a>(
+        &'a self,
+        changes: &[OwnershipRecord],
+        places: &'a Places<'a>,
+        made: &'a BTreeSet<LinkName>,
+    ) -> impl Iterator<Item = OwnershipRecord> + use<'a> {
+        let then = self.values.changes.iter().map(|change| change.device);
+        let devices = then.zip(changes).filter(|(then, change)| *then != change.device);
+        let devices: BTreeMap<Fact, (Option<DeviceId>, Option<DeviceId>)> = devices
+            .map(|(then, change)| (change.fact.clone(), (then, change.device)))
+            .collect();
+        self.values.held.iter().cloned().filter_map(move |mut claim| {
+            if claim.fact.link_name().is_some_and(|name| made.contains(&name)) {
+                // The apply fills in the new interface.
+                claim.device = None;
+                return Some(claim);
+            }
+            if let Some((_, now)) = devices.get(&claim.fact).filter(|(then, _)| claim.device == *then) {
+                claim.device = *now;
+            }
+            let known = self.ledger.get(&claim.fact);
+            let is_of_another = known.is_some_and(|known| known.device != claim.device);
+            match places.of(&claim) {
+                Place::Gone if is_of_another => return None,
+                Place::Renamed(now) if is_of_another => claim.fact = now,
+                Place::Here | Place::Renamed(_) | Place::Gone | Place::Unknown => {}
+            }
+            Some(claim)
+        })
+    }
+
     /// Adds the writes for what changed with the facts of the apply, and for what the writes of its undo change
     /// beside: addresses, or settings.
     fn restore(

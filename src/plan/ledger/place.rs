@@ -60,7 +60,12 @@ impl<'a> Places<'a> {
         // Interfaces of a model that were made there have the index 0.
         let other = self.names.get(&device.index).filter(|_| device.index != 0);
         let renamed = other.and_then(|name| of_link(&record.fact, *name));
-        renamed.map_or(Place::Gone, Place::Renamed)
+        // The file of sysctl.d also sets it by name where the interface is made again.
+        match renamed {
+            Some(fact) => Place::Renamed(fact),
+            None if now.is_some() && is_sysctl(&record.fact) => Place::Here,
+            None => Place::Gone,
+        }
     }
 }
 
@@ -165,6 +170,12 @@ mod tests {
         assert_eq!(of(&[("ens3", 2), ("eth0", 3)], &mtu), renamed);
         assert_eq!(of(&[("eth0", 3)], &mtu), Place::Gone);
         assert_eq!(of(&[], &mtu), Place::Gone);
+        // A file of sysctl.d sets a sysctl of the interface that was made again with the name.
+        let filter = record(Field::RpFilter, "0", 2);
+        assert_eq!(of(&[("eth0", 3)], &filter), Place::Here);
+        assert_eq!(of(&[], &filter), Place::Gone);
+        let renamed = Place::Renamed(fact("ens3", Field::RpFilter));
+        assert_eq!(of(&[("ens3", 2), ("eth0", 3)], &filter), renamed);
         let unknown = OwnershipRecord { device: None, ..mtu };
         assert_eq!(of(&[("eth0", 2)], &unknown), Place::Unknown);
     }

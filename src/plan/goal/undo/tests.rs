@@ -81,6 +81,7 @@ fn the_ledger_is_as_before_whoever_held_the_facts() {
         .collect();
     let netns = Netns::CURRENT;
     let undo = UndoApply {
+        ledger: &after,
         values: &values,
         netns: &netns,
         force: false,
@@ -105,7 +106,9 @@ fn a_value_that_was_changed_since_is_replaced_by_force_alone() {
     set_mtu(&mut now, "eth0", 1300);
     set_mtu(&mut now, "eth1", 1280);
     let netns = Netns::CURRENT;
+    let ledger = Ledger::default();
     let undo = |force| UndoApply {
+        ledger: &ledger,
         values: &values,
         netns: &netns,
         force,
@@ -142,7 +145,9 @@ fn rename(host: &mut Snapshot, name: &str, to: &str) {
 fn the_interface_that_was_written_is_restored_and_not_another_one_of_its_name() {
     let netns = Netns::CURRENT;
     let values = values(vec![record("eth0", "b", 1500, 1400)], Vec::new());
+    let ledger: Ledger = values.changes.iter().cloned().collect();
     let undo = UndoApply {
+        ledger: &ledger,
         values: &values,
         netns: &netns,
         force: false,
@@ -154,7 +159,6 @@ fn the_interface_that_was_written_is_restored_and_not_another_one_of_its_name() 
     rename(&mut now, "eth0", "t");
     rename(&mut now, "eth1", "eth0");
     rename(&mut now, "t", "eth1");
-    let ledger: Ledger = values.changes.iter().cloned().collect();
     let (after, ledger) = apply(&undo.plan(&now).unwrap(), &now, &ledger);
     let mtu = |name: &str| after.links[&name.parse().unwrap()].mtu;
     assert_eq!((mtu("eth0"), mtu("eth1")), (1400, 1500));
@@ -172,8 +176,11 @@ fn what_is_not_known_to_be_the_same_interface_stays_with_its_record() {
         device: None,
         ..record("eth0", "b", 1500, 1400)
     };
-    let values = values(vec![unknown], Vec::new());
+    // The record of the owner before is not put back on what is not restored.
+    let values = values(vec![unknown], vec![record("eth0", "a", 1600, 1500)]);
+    let ledger = Ledger::default();
     let undo = |force| UndoApply {
+        ledger: &ledger,
         values: &values,
         netns: &netns,
         force,
@@ -187,7 +194,70 @@ fn what_is_not_known_to_be_the_same_interface_stays_with_its_record() {
          interface it was; it is 1400 now, and was 1500 before"
     );
     let plan = undo(true).plan(&now).unwrap().plan;
-    assert!(plan.steps.is_empty() && plan.released.is_empty());
+    assert!(plan.steps.is_empty() && plan.released.is_empty() && plan.beside.is_empty());
     assert_eq!(plan.unrestored, [values.changes[0].fact.clone()]);
     assert!(!plan.in_sync());
+}
+
+/// The record of an interface with another index, which an apply on another interface of the name wrote.
+fn of_index(record: OwnershipRecord, index: u32) -> OwnershipRecord {
+    let device = record.device.map(|device| DeviceId { index, ..device });
+    OwnershipRecord { device, ..record }
+}
+
+#[test]
+fn what_was_written_again_on_the_interface_that_came_with_the_name_is_restored_there() {
+    let netns = Netns::CURRENT;
+    let gone = of_index(record("eth0", "b", 1500, 1400), 9);
+    let values = values(
+        vec![gone.clone()],
+        vec![of_index(record("eth0", "a", 1500, 1450), 9)],
+    );
+    let mut now = host();
+    set_mtu(&mut now, "eth0", 1400);
+    let undone = |later: OwnershipRecord| {
+        let ledger: Ledger = [later].into_iter().collect();
+        let undo = UndoApply {
+            ledger: &ledger,
+            values: &values,
+            netns: &netns,
+            force: false,
+        };
+        let (after, ledger) = apply(&undo.plan(&now).unwrap(), &now, &ledger);
+        let records: Vec<OwnershipRecord> = ledger.claims().cloned().collect();
+        (after.links[&"eth0".parse().unwrap()].mtu, records)
+    };
+    // The earlier record is of that interface as well.
+    let earlier = record("eth0", "a", 1500, 1450);
+    assert_eq!(undone(record("eth0", "b", 1500, 1400)), (1500, vec![earlier]));
+    // A later apply that wrote something else, or for another owner, is not undone, and keeps its record.
+    for later in [record("eth0", "b", 1500, 1300), record("eth0", "c", 1500, 1400)] {
+        assert_eq!(undone(later.clone()), (1400, vec![later]));
+    }
+    // Without a later record nothing is left to do.
+    assert_eq!(undone(gone).0, 1400);
+}
+
+#[test]
+fn the_record_of_an_interface_that_has_the_old_name_by_now_stays() {
+    let netns = Netns::CURRENT;
+    // The interface that was eth0 is eth1, and an apply has written the new eth0 since.
+    let values = values(vec![of_index(record("eth0", "b", 1500, 1400), 3)], Vec::new());
+    let later = record("eth0", "b", 1500, 1400);
+    let moved = record("eth1", "b", 1500, 1400);
+    let ledger: Ledger = [later.clone(), moved].into_iter().collect();
+    let mut now = host();
+    for name in NAMES {
+        set_mtu(&mut now, name, 1400);
+    }
+    let undo = UndoApply {
+        ledger: &ledger,
+        values: &values,
+        netns: &netns,
+        force: false,
+    };
+    let (after, ledger) = apply(&undo.plan(&now).unwrap(), &now, &ledger);
+    let mtus: Vec<u32> = after.links.values().map(|link| link.mtu).collect();
+    assert_eq!(mtus, [1400, 1500]);
+    assert_eq!(ledger.claims().cloned().collect::<Vec<_>>(), [later]);
 }
