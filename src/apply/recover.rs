@@ -1,6 +1,5 @@
 //! An apply that was interrupted or that nobody confirmed: undoes it, finishes it, or keeps it.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::engine::apply::{stands, undo};
@@ -13,8 +12,6 @@ use crate::store::settled::{Gate, Held, Settled};
 use crate::store::transaction::Transaction;
 use crate::watchdog::arm;
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_core::name::device::DeviceId;
-use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
 use netkeel_core::text::shell::Quoted;
@@ -31,7 +28,7 @@ const APPLY_LIMIT: Duration = Duration::from_secs(30);
 pub enum Cause {
     /// It was interrupted.
     Interrupted,
-    /// Whoever was asked to confirm it said no.
+    /// The operator answered no to its confirmation.
     Declined,
     /// An operator undoes it while it waits to be confirmed.
     Withdrawn,
@@ -158,7 +155,7 @@ pub fn settle(
 /// Makes sure that an apply that waits to be confirmed has a watchdog.
 ///
 /// # Errors
-/// When it has none, and none can be had: nothing undoes it by itself then.
+/// When no watchdog can be started: nothing rolls it back by itself then.
 pub fn watch(held: &Held) -> Result<(), Error> {
     let header = held.pending().header();
     header.map_or(Ok(()), |header| arm::replace(held.store(), header))
@@ -229,7 +226,7 @@ fn reject(held: &Held, cause: Cause) -> Result<(), Error> {
         _ => return Ok(()),
     };
     let (store, document) = (held.store(), &header.document);
-    // Who does not want the writes of a document that is in force does not say that it is wrong.
+    // The operator refuses these writes. That does not make the document wrong that is in force.
     if cause == Cause::Declined && is_accepted(store, header) {
         return Ok(());
     }
@@ -377,12 +374,7 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
                 done.push(op);
             }
         }
-        let now = kernel.snapshot(&Scope::default())?;
-        let made = now.links.iter().map(|(name, link)| {
-            let (boot, index) = (now.boot, link.index);
-            (*name, DeviceId { boot, index })
-        });
-        Ok::<BTreeMap<LinkName, DeviceId>, Error>(made.collect())
+        kernel.snapshot(&Scope::default()).map(|now| now.devices())
     })??;
     let claims = pending.journals().flat_map(Journal::claims);
     let claims = claims.map(|claim| claim.on_made(&made));

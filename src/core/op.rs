@@ -298,6 +298,11 @@ impl Op {
         )
     }
 
+    /// Whether the op makes an interface, also in the place of another one.
+    pub fn makes_device(&self) -> bool {
+        matches!(self, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. })
+    }
+
     /// Whether the op removes only objects of netkeel, so that it needs no permission. netkeel deletes only
     /// devices that it created, and may always correct its own rules and copies.
     pub fn loses_only_what_is_its_own(&self) -> bool {

@@ -201,11 +201,20 @@ impl Snapshot {
 
     /// The interface that a fact is of now.
     pub fn device(&self, fact: &Fact) -> Option<DeviceId> {
-        let index = self.link(fact.link_name()?)?.index;
-        Some(DeviceId {
+        self.link(fact.link_name()?).map(|link| self.device_of(link))
+    }
+
+    /// All interfaces by their names.
+    pub fn devices(&self) -> BTreeMap<LinkName, DeviceId> {
+        let links = self.links.iter();
+        links.map(|(name, link)| (*name, self.device_of(link))).collect()
+    }
+
+    fn device_of(&self, link: &Link) -> DeviceId {
+        DeviceId {
             boot: self.boot,
-            index,
-        })
+            index: link.index,
+        }
     }
 
     /// The interface with a name, mutable.

@@ -235,9 +235,8 @@ impl<'a> Planner<'a> {
         let permitted = permitted && routes.is_empty();
         undo.loses.extend(routes);
         let wanted = want.is_some();
-        let makes = matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
         // All wanted facts of a created device are written anyway.
-        if !makes {
+        if !op.makes_device() {
             if !wanted {
                 self.keep(&changes);
             }

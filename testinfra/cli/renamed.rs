@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::namespace::Namespace;
-use crate::run::{Done, Scratch};
+use crate::run::Scratch;
 
 const MTU: &str = "version: 1\npersist: false\nlink: { xa: { mtu: 1400 } }\n";
 const MORE: &str = "version: 1\npersist: false\nlink: { xa: { mtu: 1400, alias: hi } }\n\
@@ -27,15 +27,8 @@ impl World {
         }
     }
 
-    fn run(&self, arguments: &[&str]) -> Done {
-        self.scratch
-            .run(&[arguments, &["--netns", &self.namespace.name]].concat())
-    }
-
     fn succeeds(&self, arguments: &[&str]) -> String {
-        let done = self.run(arguments);
-        assert_eq!(done.code, 0, "{arguments:?}: {done:?}");
-        done.stdout
+        self.scratch.succeeds_in(&self.namespace.name, arguments)
     }
 
     fn swap(&self) {

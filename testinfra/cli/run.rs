@@ -48,6 +48,18 @@ impl Scratch {
         self.command(PROGRAM, arguments)
     }
 
+    /// Runs netkeel here, for a namespace.
+    pub fn run_in(&self, netns: &str, arguments: &[&str]) -> Done {
+        self.run(&[arguments, &["--netns", netns]].concat())
+    }
+
+    /// The same, which must succeed: its standard output.
+    pub fn succeeds_in(&self, netns: &str, arguments: &[&str]) -> String {
+        let done = self.run_in(netns, arguments);
+        assert_eq!(done.code, 0, "{arguments:?}: {done:?}");
+        done.stdout
+    }
+
     /// Runs netkeel here with something on its standard input.
     pub fn run_with(&self, arguments: &[&str], stdin: &str) -> Done {
         done(

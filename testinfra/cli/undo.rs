@@ -25,14 +25,11 @@ impl World {
     }
 
     fn run(&self, arguments: &[&str]) -> Done {
-        self.scratch
-            .run(&[arguments, &["--netns", &self.namespace.name]].concat())
+        self.scratch.run_in(&self.namespace.name, arguments)
     }
 
     fn succeeds(&self, arguments: &[&str]) -> String {
-        let done = self.run(arguments);
-        assert_eq!(done.code, 0, "{arguments:?}: {done:?}");
-        done.stdout
+        self.scratch.succeeds_in(&self.namespace.name, arguments)
     }
 
     /// The whole host, as far as netkeel can write it, and who holds what.

@@ -12,7 +12,6 @@ use crate::{names, tell};
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::session::{Session, Unlogged, Unwatched};
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_core::name::device::DeviceId;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
@@ -53,14 +52,9 @@ fn run(goal: &dyn Goal, kernel: &mut dyn Kernel) -> Result<(), Failure> {
     apply(goal, session).outcome.map(|_| ())
 }
 
-/// What an apply of this plan claims.
 /// The records of an apply, those of interfaces that it made included.
 fn claims(plan: &Plan, after: &Snapshot) -> Ledger {
-    let made = after.links.iter().map(|(name, link)| {
-        let (boot, index) = (after.boot, link.index);
-        (*name, DeviceId { boot, index })
-    });
-    let made = made.collect();
+    let made = after.devices();
     plan.claims().map(|claim| claim.on_made(&made)).collect()
 }
 

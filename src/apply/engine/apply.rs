@@ -165,8 +165,7 @@ impl<'p> Run<'_, '_, 'p> {
     /// Looks again, and returns the steps of another pass.
     fn look_again(&mut self, goal: &dyn Goal, before: &Snapshot, plans: &[&Plan]) -> Result<Plan, Error> {
         let now = self.session.kernel.snapshot(&goal.scope())?;
-        let makes = |op: &Op| matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
-        for step in self.done.iter().filter(|step| makes(&step.op)) {
+        for step in self.done.iter().filter(|step| step.op.makes_device()) {
             let made = step.fact.link_name().zip(now.device(&step.fact));
             self.made.extend(made);
         }

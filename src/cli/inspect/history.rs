@@ -87,7 +87,7 @@ fn count_of(recorded: usize) -> String {
     }
 }
 
-/// What became of applies later, each by its name.
+/// The later fate of applies, each by its name.
 struct Ends<'a> {
     /// The rollback of each apply that was rolled back after it had been applied.
     rolled_back: BTreeMap<&'a str, &'a HistoryEntry>,

@@ -1,4 +1,4 @@
-//! What tells an interface from another one that has its name.
+//! The identity of an interface: another one may have its name.
 
 use std::fmt;
 use std::str::FromStr;

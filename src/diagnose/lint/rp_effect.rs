@@ -163,10 +163,10 @@ fn become_loose(
     }
 }
 
-/// A bridge or a bond takes what arrives on its ports: IP never sees their rp_filter. That of a VRF's port counts.
+/// IP never sees the rp_filter of a port. That of a VRF's port counts.
 fn is_port(host: &Snapshot, link: &Link) -> bool {
     let master = link.master.and_then(|master| host.by_index(master));
-    master.is_some_and(|(_, master)| matches!(master.kind_name(), "bridge" | "bond" | "team"))
+    master.is_some_and(|(_, master)| master.takes_from_ports())
 }
 
 /// `by_all` says that the value of `all` makes it loose, so that its own value cannot change it.

@@ -203,7 +203,7 @@ impl<'a> Walk<'a> {
 
     /// The ports of a bridge or bond, the smallest first.
     fn ports(&self, master: &Link) -> Vec<Port> {
-        if !matches!(master.kind_name(), "bridge" | "bond" | "team") {
+        if !master.takes_from_ports() {
             return Vec::new();
         }
         let mut ports: Vec<Port> = self

@@ -176,6 +176,11 @@ impl Link {
         None
     }
 
+    /// Whether it is a bridge or a bond, which takes what arrives on its ports: IP does not see it there. A VRF is none.
+    pub fn takes_from_ports(&self) -> bool {
+        matches!(self.kind_name(), "bridge" | "bond" | "team")
+    }
+
     /// Whether it carries packets inside its own, which a route or a device below it sends on.
     pub fn is_tunnel(&self) -> bool {
         matches!(

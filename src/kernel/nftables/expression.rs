@@ -156,15 +156,13 @@ pub(crate) fn end_of_target(name: &str) -> Option<End> {
     (!goes_on).then_some(End::Packet)
 }
 
-/// Whether an expression has no verdict, or none for ICMP: it loads, compares, sets or counts something, and a proxy
-/// takes TCP and UDP only.
-fn passes(name: &str) -> bool {
-    let loads_or_sets = matches!(
+/// Whether an expression of this name loads a value for another one.
+pub(crate) fn loads(name: &str) -> bool {
+    matches!(
         name,
         "meta"
             | "payload"
             | "exthdr"
-            | "ct"
             | "fib"
             | "rt"
             | "socket"
@@ -176,11 +174,13 @@ fn passes(name: &str) -> bool {
             | "bitwise"
             | "byteorder"
             | "inner"
-            | "immediate"
-            | "dynset"
-            | "notrack"
-            | "objref"
-    );
+    )
+}
+
+/// Whether an expression has no verdict, or none for ICMP: it loads, compares, sets or counts something, and a proxy
+/// takes TCP and UDP only.
+fn passes(name: &str) -> bool {
+    let sets = matches!(name, "ct" | "immediate" | "dynset" | "notrack" | "objref");
     let asks = matches!(
         name,
         "cmp"
@@ -195,7 +195,7 @@ fn passes(name: &str) -> bool {
             | "log"
             | "dup"
     );
-    loads_or_sets || asks || matches!(name, "tproxy" | "synproxy")
+    loads(name) || sets || asks || matches!(name, "tproxy" | "synproxy")
 }
 
 /// The unit of a limit, in seconds.

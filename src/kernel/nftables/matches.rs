@@ -6,7 +6,7 @@ mod extension;
 use std::sync::Arc;
 
 use crate::netlink::message::{Attribute, Attributes, Malformed, u16_at};
-use crate::nftables::expression::{Comparison, Expression};
+use crate::nftables::expression::{Comparison, Expression, loads};
 use crate::nftables::foreign::printable;
 use crate::nftables::protocol::*;
 use netkeel_core::name::link::LinkName;
@@ -234,27 +234,6 @@ impl<'a> Reader<'a> {
             _ => Effect::Ends(Then::Unknown(printable(name).into())),
         }
     }
-}
-
-/// Whether an expression of this name loads a value for another one.
-fn loads(name: &str) -> bool {
-    matches!(
-        name,
-        "meta"
-            | "payload"
-            | "exthdr"
-            | "fib"
-            | "rt"
-            | "socket"
-            | "osf"
-            | "tunnel"
-            | "xfrm"
-            | "hash"
-            | "numgen"
-            | "bitwise"
-            | "byteorder"
-            | "inner"
-    )
 }
 
 /// The verdict of an `immediate`: the outer `None` is for another value, the inner one for "go on".

@@ -8,13 +8,11 @@ use crate::ledger::{Ledger, OwnershipRecord};
 use crate::plan::{Plan, Step};
 use netkeel_core::fact::Fact;
 use netkeel_core::name::link::LinkName;
-use netkeel_core::op::Op;
 use netkeel_host::snapshot::Snapshot;
 
 /// The tunnels that steps make, also those that they make again.
 pub(crate) fn made(steps: &[Step]) -> BTreeSet<LinkName> {
-    let makes = |op: &Op| matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
-    let made = steps.iter().filter(|step| makes(&step.op));
+    let made = steps.iter().filter(|step| step.op.makes_device());
     made.filter_map(|step| step.fact.link_name()).collect()
 }
 

@@ -68,7 +68,7 @@ pub(super) fn report(applied: &Applied, sources: &Sources, form: &Form) -> u8 {
         output::say(&format!("{name} was deleted during the apply\n"));
     }
     let code = end_exit(applied);
-    // Last, so that nobody takes the result for the end.
+    // Last: otherwise a reader takes the result for the end.
     let files = files(applied);
     if let (Some(within), true) = (form.confirm_within, *done + files > 0) {
         if files > 0 {

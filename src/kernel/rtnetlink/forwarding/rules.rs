@@ -116,20 +116,7 @@ fn of(
 /// The priority and the table of a rule that sends every packet to a table; none for another one.
 fn plain(message: &Message<'_>) -> Result<Option<(u32, u32)>, Malformed> {
     let rule = Rule::read(message)?;
-    // `dst_len`, `src_len` and `tos` of the header.
-    let selects = message.payload.get(1..4).is_none_or(|fields| fields != [0; 3]) || rule.inverts;
-    // The kernel omits a priority of 0, and always gives what a rule suppresses.
-    let mut priority = 0;
-    for attribute in Attributes::after(message.payload, FIXED)? {
-        let attribute = attribute?;
-        match attribute.kind {
-            PRIORITY => priority = attribute.u32()?,
-            SUPPRESS if attribute.u32()? == u32::MAX => {}
-            TABLE | PAD | PROTOCOL => {}
-            _ => return Ok(None),
-        }
-    }
-    Ok((rule.action == TO_TABLE && !selects).then_some((priority, rule.table)))
+    Ok((rule.action == TO_TABLE && !rule.selects).then_some((rule.priority, rule.table)))
 }
 
 /// The tables that only packets with a mark reach. Those of VRFs are not among them, since no rule names them.
@@ -152,10 +139,12 @@ pub(crate) fn tables_of_marked_packets(socket: &mut Socket) -> Result<BTreeSet<u
 
 /// What a rule selects, and what it does.
 struct Rule {
+    priority: u32,
     table: u32,
     action: u8,
+    /// It is not for every packet, or not for every route of the table.
+    selects: bool,
     only_marked: bool,
-    inverts: bool,
     of_vrfs: bool,
 }
 
@@ -165,23 +154,32 @@ impl Rule {
         // `table`, `action` and `flags` of the header.
         let (mut table, action) = (u32::from(byte(4)), byte(7));
         let flags = u32::from_ne_bytes([byte(8), byte(9), byte(10), byte(11)]);
-        let (mut mark, mut of_vrfs) = (0, false);
+        let inverts = flags & INVERT != 0;
+        // `dst_len`, `src_len` and `tos` of the header.
+        let mut selects = inverts || message.payload.get(1..4).is_none_or(|fields| fields != [0; 3]);
+        // The kernel omits a priority of 0.
+        let (mut priority, mut mark, mut of_vrfs) = (0, 0, false);
         for attribute in Attributes::after(message.payload, FIXED)? {
             let attribute = attribute?;
             match attribute.kind {
+                PRIORITY => priority = attribute.u32()?,
                 // The header has room for 255 tables.
                 TABLE => table = attribute.u32()?,
-                MARK => mark = attribute.u32()?,
-                VRF => of_vrfs = true,
-                _ => {}
+                MARK => (mark, selects) = (attribute.u32()?, true),
+                VRF => (of_vrfs, selects) = (true, true),
+                // The kernel always gives what a rule suppresses.
+                SUPPRESS => selects |= attribute.u32()? != u32::MAX,
+                PAD | PROTOCOL => {}
+                _ => selects = true,
             }
         }
         Ok(Rule {
+            priority,
             table,
             action,
+            selects,
             // A packet without a mark has the mark 0.
-            only_marked: mark != 0 && flags & INVERT == 0,
-            inverts: flags & INVERT != 0,
+            only_marked: mark != 0 && !inverts,
             of_vrfs,
         })
     }
